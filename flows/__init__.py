@@ -1,0 +1,1 @@
+"""What happens, in which order: thin Prefect flows over the tasks."""

@@ -1,0 +1,55 @@
+"""Where nightbench keeps its state: one folder, `NIGHTBENCH_HOME`, `.nightbench` unless said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one installation. Nothing is created until it is needed."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Home:
+        """The home the environment names, else `.nightbench` in the working directory."""
+        return cls(Path(environ.get("NIGHTBENCH_HOME") or ".nightbench").absolute())
+
+    @property
+    def history(self) -> Path:
+        """The DuckDB file, its published copy and the Parquet facts."""
+        return self.root / "history"
+
+    @property
+    def spool(self) -> Path:
+        """What runs wrote and the history has not taken yet."""
+        return self.root / "spool"
+
+    @property
+    def engines(self) -> Path:
+        """Engine environments, one folder per recipe."""
+        return self.root / "engines"
+
+    @property
+    def models(self) -> Path:
+        """Models that nightbench converted or fetched."""
+        return self.root / "models"
+
+    @property
+    def logs(self) -> Path:
+        """Server logs, one folder per run."""
+        return self.root / "logs"
+
+    @property
+    def dashboards(self) -> Path:
+        """SwanLab's local store and the reports."""
+        return self.root / "dashboards"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's own home: its database and settings."""
+        return self.root / "prefect"

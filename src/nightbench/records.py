@@ -1,0 +1,268 @@
+"""The rows that the parts hand each other: the columns of sql/, in order.
+
+A row says what was measured; the spool folder it lies in says for which run and target. So no row
+carries `run_id`, `target`, `night` or `hardware_class`: landing adds those four from the folder's
+manifest. Times of day are UTC. `None` means "not measured" or "not defined", never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One execution of a suite. `status`: completed, failed, cancelled or crashed."""
+
+    suite: str
+    suite_digest: str
+    status: str
+    trigger: str  # cli, ui, schedule
+    started_at: datetime
+    ended_at: datetime | None = None
+    error: str | None = None
+    flow_run_id: str | None = None
+    nightbench_version: str = ""
+    git_commit: str | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """One target in one run. `status`: completed, failed, skipped, cancelled or crashed."""
+
+    model: str
+    served_model_name: str
+    engine_kind: str
+    engine_version: str | None = None
+    config_digest: str = ""
+    status: str
+    error: str | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRow:
+    """One launch of a server: what was started, how it came up, how it went."""
+
+    launch: int
+    engine_kind: str
+    engine_version: str | None
+    argv: list[str]
+    env: str  # JSON object, secrets redacted
+    base_url: str
+    pid: int | None
+    started_at: datetime
+    boot_s: float | None = None
+    boot_process_s: float | None = None
+    boot_weights_s: float | None = None
+    boot_compile_s: float | None = None
+    boot_first_answer_s: float | None = None
+    stopped_at: datetime | None = None
+    exit_reason: str | None = None  # stopped, boot_failed, boot_timeout, died, hung, cancelled
+    exit_code: int | None = None
+    teardown_s: float | None = None
+    teardown_clean: bool | None = None
+    teardown_detail: str | None = None
+    log_path: str | None = None
+    log_tail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceRow:
+    """One fact about what was measured on: `name` (driver_version, gpu_names …), `value` as text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyResult:
+    """One benchmark's score, over all of it (`subset` = "all") or over one subset."""
+
+    benchmark: str
+    subset: str
+    measurement_key: str
+    started_at: datetime
+    duration_s: float
+    num_samples: int  # answers asked for: questions x repeats
+    num_questions: int
+    repeats: int
+    num_failed: int  # requests without a reply; they count as wrong
+    num_correct: float
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    accuracy_strict: float
+    disagreements: int  # samples where correct and correct_strict differ
+    extraction_failed: int
+    truncated: int
+    max_concurrency: int
+    prompt_tokens: int
+    completion_tokens: int
+    data_digest: str
+    valid: bool
+    invalid_reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracySample:
+    """One question, its n-th repeat, what came back and how it was scored."""
+
+    benchmark: str
+    subset: str
+    sample_id: str
+    repeat: int
+    prompt_hash: str
+    question: str
+    reply: str | None
+    reasoning: str | None
+    extracted: str | None
+    extracted_strict: str | None
+    gold: str
+    correct: bool
+    correct_strict: bool
+    extraction_failed: bool
+    truncated: bool
+    finish_reason: str | None
+    error_kind: str | None
+    error: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    latency_ms: float | None
+    retries: int
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadLevel:
+    """One load step: the metrics of docs/metrics.md. Exactly one of max_concurrency, request_rate
+    says how it was driven (an open loop may also be capped by max_concurrency)."""
+
+    workload: str
+    level: str  # "c4" for max_concurrency 4, "r2.5" for request_rate 2.5, "rinf"
+    measurement_key: str
+    started_at: datetime
+    max_concurrency: int | None
+    request_rate: float | None
+    num_prompts: int
+    completed: int
+    failed: int
+    duration_s: float
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    request_throughput: float
+    output_throughput: float
+    total_token_throughput: float
+    steady_output_throughput: float | None
+    goodput: float | None
+    peak_concurrency: int
+    mean_concurrency: float  # time-weighted, of requests in flight
+    littles_law_ratio: float | None  # throughput x mean latency / mean_concurrency
+    mean_ttft_ms: float | None
+    median_ttft_ms: float | None
+    p90_ttft_ms: float | None
+    p95_ttft_ms: float | None
+    p99_ttft_ms: float | None
+    mean_ttfat_ms: float | None
+    median_ttfat_ms: float | None
+    p90_ttfat_ms: float | None
+    p95_ttfat_ms: float | None
+    p99_ttfat_ms: float | None
+    mean_tpot_ms: float | None
+    median_tpot_ms: float | None
+    p90_tpot_ms: float | None
+    p95_tpot_ms: float | None
+    p99_tpot_ms: float | None
+    mean_itl_ms: float | None
+    median_itl_ms: float | None
+    p90_itl_ms: float | None
+    p95_itl_ms: float | None
+    p99_itl_ms: float | None
+    mean_icl_ms: float | None
+    median_icl_ms: float | None
+    p90_icl_ms: float | None
+    p95_icl_ms: float | None
+    p99_icl_ms: float | None
+    mean_e2el_ms: float | None
+    median_e2el_ms: float | None
+    p90_e2el_ms: float | None
+    p95_e2el_ms: float | None
+    p99_e2el_ms: float | None
+    mean_queue_ms: float | None
+    median_queue_ms: float | None
+    p90_queue_ms: float | None
+    p95_queue_ms: float | None
+    p99_queue_ms: float | None
+    client_lag_p50_ms: float | None
+    client_lag_p99_ms: float | None
+    client_lag_max_ms: float | None
+    client_cpu_s: float | None
+    coalesced_reads: int
+    stamp_source: str  # kernel, user, mixed
+    valid: bool
+    invalid_reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadInterval:
+    """The 95 % interval of one statistic of one level. Not estimable: too few requests for the
+    order-statistic interval to exist; the value is shown and never judged."""
+
+    workload: str
+    level: str
+    metric: str  # ttft_ms …
+    statistic: str  # median, p90, p95, p99, mean
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    estimable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """One call made under load. `*_us` are microseconds since the level started."""
+
+    workload: str
+    level: str
+    request_index: int
+    prompt_hash: str
+    scheduled_us: int
+    sent_us: int | None
+    first_chunk_us: int | None  # first output of any kind
+    first_answer_us: int | None
+    last_chunk_us: int | None
+    connect_ms: float | None
+    ttft_ms: float | None
+    ttfat_ms: float | None
+    tpot_ms: float | None
+    e2el_ms: float | None
+    queue_ms: float | None
+    client_lag_max_ms: float | None
+    ttft_bound_ms: float | None  # how much earlier the first token may have come (coalesced read)
+    coalesced_reads: int
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    token_source: str  # usage, continuous_usage, chunks
+    finish_reason: str | None
+    http_status: int | None
+    error_kind: str | None
+    error: str | None
+    chunk_deltas_us: list[int]  # output chunk arrivals: the first since sent, then gaps
+    chunk_tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryRow:
+    """One reading of one counter while a server was up."""
+
+    at: datetime
+    source: str  # gpu0 …, host, server
+    name: str  # with its unit: utilization_percent, memory_bytes, requests_running …
+    value: float

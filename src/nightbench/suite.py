@@ -1,0 +1,289 @@
+"""What to benchmark: strict, frozen models of suite.yaml, as a person writes it.
+
+Reading a suite touches nothing but its file. Whether a model or a data file is there is asked by
+`nightbench.planning`, whether the hardware is there by `nightbench.serving`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+Scalar = str | int | float | bool
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=80)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+_DURATION = re.compile(r"^(?P<number>\d+(\.\d+)?)(?P<unit>s|m|h)$")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration_s(value: object) -> object:
+    """`90s`, `15m`, `5h` as seconds; numbers stay seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.match(value.strip())
+    if match is None:
+        raise ValueError("expected a duration such as 90s, 15m or 5h")
+    return float(match["number"]) * _SECONDS[match["unit"]]
+
+
+DurationS = Annotated[float, BeforeValidator(parse_duration_s), Field(gt=0)]
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+class Strict(BaseModel):
+    """Unknown keys are typing errors; values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Generation(Strict):
+    """Sampling parameters, by the names of the OpenAI API and vLLM. Unset ones are not sent."""
+
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: int | None = None
+    max_tokens: PositiveInt | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logprobs: bool | None = None
+    n: PositiveInt | None = None
+    chat_template_kwargs: dict[str, Any] = {}
+    extra_body: dict[str, Any] = {}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON members of a request body that say how to generate."""
+        fields = self.model_dump(exclude_none=True, exclude={"extra_body"})
+        return {key: value for key, value in fields.items() if value not in ((), {})} | self.extra_body
+
+
+class Timeouts(Strict):
+    """Seconds a request may take: to connect, to its first token, between tokens, in all."""
+
+    connect: PositiveFloat = 10
+    first_token: PositiveFloat = 120
+    between_tokens: PositiveFloat = 30
+    total: PositiveFloat = 600
+
+
+class Environment(Strict):
+    """Where an engine's executable comes from: exactly one of the three."""
+
+    requirement: str | None = None
+    executable: str | None = None
+    image: str | None = None
+    extra_index_url: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Environment:
+        if sum(x is not None for x in (self.requirement, self.executable, self.image)) != 1:
+            raise ValueError("expected exactly one of requirement, executable, image")
+        if self.extra_index_url is not None and self.requirement is None:
+            raise ValueError("extra_index_url goes with requirement")
+        return self
+
+
+class VllmEngine(Strict):
+    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`."""
+
+    kind: Literal["vllm"]
+    environment: Environment | Literal["auto"] = "auto"
+    tensor_parallel_size: PositiveInt = 1
+    pipeline_parallel_size: PositiveInt = 1
+    data_parallel_size: PositiveInt = 1
+    args: dict[str, Scalar | list[Scalar]] = {}
+    env: dict[str, str] = {}
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs the engine spans on one node."""
+        return self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
+
+
+class CommandEngine(Strict):
+    """Any server by its argv. `{port}`, `{host}`, `{model}` and `{served_model_name}` are filled in."""
+
+    kind: Literal["command"]
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    ready_path: str = "/health"
+    num_gpus: Annotated[int, Field(ge=0)] = 0
+    env: dict[str, str] = {}
+
+    @field_validator("argv")
+    @classmethod
+    def _takes_a_port(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if not any("{port}" in part for part in argv):
+            raise ValueError("expected {port} somewhere: nightbench chooses a free one")
+        return argv
+
+
+class RemoteEngine(Strict):
+    """An API that somebody else runs: nothing is started or stopped."""
+
+    kind: Literal["remote"]
+    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    api_key_env: str | None = None
+    requests_per_second: PositiveFloat | None = None
+    headers: dict[str, str] = {}
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+Engine = Annotated[VllmEngine | CommandEngine | RemoteEngine, Field(discriminator="kind")]
+
+
+class AccuracySpec(Strict):
+    """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub."""
+
+    benchmark: Name
+    subsets: tuple[str, ...] | None = None
+    data: str | None = None
+    limit: PositiveInt | None = None
+    limit_per_subset: PositiveInt | None = None
+    max_concurrency: PositiveInt = 16
+    repeats: PositiveInt = 1
+    timeout_s: PositiveFloat = 600
+    generation: Generation = Generation()
+
+
+class Workload(Strict):
+    """Where the prompts of a load come from."""
+
+    kind: Literal["openqa", "line_by_line", "prompt", "random"]
+    path: str | None = None
+    prompt: str | None = None
+    random_input_len: PositiveInt | None = None
+    repeat: bool = False  # a data set shorter than what is asked may be gone through again
+
+    @model_validator(mode="after")
+    def _has_its_source(self) -> Workload:
+        needed = {"openqa": "path", "line_by_line": "path", "prompt": "prompt"}
+        field = needed.get(self.kind, "random_input_len")
+        if getattr(self, field) is None:
+            raise ValueError(f"a workload of kind {self.kind} needs {field}")
+        return self
+
+
+class LoadSpec(Strict):
+    """A workload and the levels to drive it at: max_concurrency (closed loop) or request_rate
+    (open loop, requests per second; `inf` sends all at once)."""
+
+    name: Name
+    workload: Workload
+    max_concurrency: Annotated[tuple[PositiveInt, ...] | None, BeforeValidator(_as_list)] = None
+    request_rate: Annotated[tuple[PositiveFloat, ...] | None, BeforeValidator(_as_list)] = None
+    burstiness: PositiveFloat = 1.0  # 1 is Poisson; larger is steadier; inf is constant
+    num_prompts: PositiveInt | None = None
+    duration_s: DurationS | None = None
+    warmup_prompts: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    generation: Generation = Generation()
+    timeouts_s: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _one_way_to_drive(self) -> LoadSpec:
+        if (self.max_concurrency is None) == (self.request_rate is None):
+            raise ValueError("expected exactly one of max_concurrency and request_rate")
+        if (self.num_prompts is None) == (self.duration_s is None):
+            raise ValueError("expected exactly one of num_prompts and duration_s")
+        return self
+
+
+class Target(Strict):
+    """One model on one engine configuration: what a series over nights is about.
+
+    `accuracy` and `load`, where given, replace the suite's for this target.
+    """
+
+    name: Name
+    model: str | None = None
+    served_model_name: str | None = None
+    engine: Engine
+    boot_timeout_s: DurationS = 1800
+    priority: int = 0  # higher first, where the time budget does not hold all
+    accuracy: tuple[AccuracySpec, ...] | None = None
+    load: tuple[LoadSpec, ...] | None = None
+
+    @model_validator(mode="after")
+    def _model_where_needed(self) -> Target:
+        if self.model is None and self.engine.kind == "vllm":
+            raise ValueError("model: expected a path, hf:org/name@rev, modelscope:… or builtin:…")
+        return self
+
+
+class Slo(Strict):
+    """Limits a request, or a level's percentile, must meet."""
+
+    ttft_p95_ms: PositiveFloat | None = None
+    tpot_p95_ms: PositiveFloat | None = None
+    e2el_p95_ms: PositiveFloat | None = None
+
+
+class Gates(Strict):
+    """What makes `nightbench run --gate` exit with 3."""
+
+    min_accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    max_regression: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class SwanlabSettings(Strict):
+    """How the dashboards are named. `level_experiment` asks for one experiment per load level too;
+    {target}, {served_model_name}, {workload}, {num_prompts} and {max_concurrency} are filled in."""
+
+    project: Name = "nightbench"
+    level_experiment: str | None = None
+
+
+class Suite(Strict):
+    """A suite file."""
+
+    name: Name
+    description: str = ""
+    time_budget: DurationS | None = None
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    accuracy: tuple[AccuracySpec, ...] = ()
+    load: tuple[LoadSpec, ...] = ()
+    slo: Slo = Slo()
+    gates: Gates = Gates()
+    swanlab: SwanlabSettings = SwanlabSettings()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Suite:
+        _refuse_duplicates("targets", [target.name for target in self.targets])
+        _refuse_duplicates("load", [load.name for load in self.load])
+        return self
+
+    def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
+        """The benchmarks this target is asked."""
+        return self.accuracy if target.accuracy is None else target.accuracy
+
+    def load_of(self, target: Target) -> tuple[LoadSpec, ...]:
+        """The loads this target is put under."""
+        return self.load if target.load is None else target.load
+
+
+def _refuse_duplicates(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what}: expected distinct names, {', '.join(twice)} is there twice")

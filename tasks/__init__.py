@@ -1,0 +1,1 @@
+"""Prefect task skins over the library, a few lines each."""
