@@ -1,0 +1,32 @@
+"""Where the files that are no Python live: SQL, suites, engine recipes.
+
+An installed wheel carries them in `nightbench/_resources`; a checkout has them at its root.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "_resources"
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def sql_dir() -> Path:
+    """Migrations, views, queries, checks and statements of the history."""
+    return _resource("sql")
+
+
+def suites_dir() -> Path:
+    """The suites that come with nightbench."""
+    return _resource("deployments") / "suites"
+
+
+def engine_recipes_dir() -> Path:
+    """The recipes that build an engine's environment."""
+    return _resource("infra/engines")
+
+
+def _resource(path: str) -> Path:
+    packaged = _PACKAGED / path
+    return packaged if packaged.is_dir() else _CHECKOUT / path
