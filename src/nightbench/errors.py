@@ -82,7 +82,9 @@ class ServerError(NightbenchError):
         if not self.log_tail:
             return super().__str__()
         tail = "\n".join(f"  | {line}" for line in self.log_tail.splitlines())
-        return f"{self.message}\n  its last words:\n{tail}" + (f"\n  {self.hint}" if self.hint else "")
+        return f"{self.message}\n  its last words:\n{tail}" + (
+            f"\n  {self.hint}" if self.hint else ""
+        )
 
 
 class BootFailed(ServerError):

@@ -72,7 +72,7 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenanceRow:
-    """One fact about what was measured on: `name` (driver_version, gpu_names …), `value` as text."""
+    """One fact about what was measured on: `name` (driver_version …) and `value` as text."""
 
     name: str
     value: str

@@ -66,7 +66,9 @@ class Generation(Strict):
     def body(self) -> dict[str, Any]:
         """The JSON members of a request body that say how to generate."""
         fields = self.model_dump(exclude_none=True, exclude={"extra_body"})
-        return {key: value for key, value in fields.items() if value not in ((), {})} | self.extra_body
+        return {
+            key: value for key, value in fields.items() if value not in ((), {})
+        } | self.extra_body
 
 
 class Timeouts(Strict):
@@ -118,7 +120,7 @@ class VllmEngine(Strict):
 
 
 class CommandEngine(Strict):
-    """Any server by its argv. `{port}`, `{host}`, `{model}` and `{served_model_name}` are filled in."""
+    """Any server by its argv; {port}, {host}, {model} and {served_model_name} are filled in."""
 
     kind: Literal["command"]
     argv: Annotated[tuple[str, ...], Field(min_length=1)]

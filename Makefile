@@ -1,0 +1,45 @@
+# Everything here makes the environment it needs: python3 (3.11 or later), git and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help nightly test test-unit test-engines lint up clean
+
+help:             ## this list
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+# Installed aside of the stamp, so that an interrupted install is done again.
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing nightbench into $(VENV) (about a minute) …"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
+	@echo "installing the development tools …"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+nightly: $(VENV)/.installed  ## a real night: vLLM, a real model, accuracy, load, DuckDB, SwanLab
+	@$(BIN)/nightbench run
+
+up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ctrl-C
+	@$(BIN)/nightbench up
+
+test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
+	@$(BIN)/python -m pytest tests
+
+test-unit: $(VENV)/.installed-dev  ## what needs no engine
+	@$(BIN)/python -m pytest tests -m "not engine"
+
+lint: $(VENV)/.installed-dev  ## ruff, mypy, the layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit/test_architecture.py
+
+clean:            ## the environment and caches; .nightbench (history, engines, models) stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

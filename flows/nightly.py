@@ -1,0 +1,30 @@
+"""A night: every target of a suite, then what people look at in the morning."""
+
+from __future__ import annotations
+
+from flows.benchmark_target import benchmark_target
+from nightbench.results import RunResults
+from prefect import flow
+from prefect.states import State
+from tasks.beginning import begin_night
+from tasks.concluding import conclude
+from tasks.keeping import kept_run, land_spool
+from tasks.publishing import mirror_to_swanlab, publish_results
+
+
+@flow(name="nightly", flow_run_name="{suite}", validate_parameters=True)
+def nightly(suite: str = "starter", targets: list[str] | None = None) -> State[RunResults]:
+    """Run a suite: serve, ask, load and keep each target, one after the other.
+
+    Args:
+        suite: a suite file, or the name of one that ships with nightbench.
+        targets: names of the targets to run; left empty, all of them.
+    """
+    night = begin_night(suite, targets)
+    with kept_run(night) as run:
+        for target in night.targets:
+            run.note(target, benchmark_target(suite, target.name, night.run_id, return_state=True))
+    land_spool()
+    results = publish_results(night)
+    mirror_to_swanlab(night)
+    return conclude(results, run)

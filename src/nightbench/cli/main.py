@@ -1,0 +1,77 @@
+"""`nightbench COMMAND …`: finds the command's module, runs it, turns errors into exit codes.
+
+Only the module of the command that was typed is imported: `nightbench load` must send its first
+request within a second of its start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from types import ModuleType
+
+from nightbench import __version__
+from nightbench.errors import NightbenchError
+
+INTERRUPTED = 130
+
+COMMANDS = {
+    "run": "run a suite now, as a Prefect flow run",
+    "plan": "what a suite would do, exactly: commands, hardware, requests, time",
+    "eval": "ask any OpenAI-compatible endpoint a benchmark and score it",
+    "score": "score replies that were made elsewhere",
+    "load": "put any OpenAI-compatible endpoint under load and measure it",
+    "up": "Prefect server, worker and deployments on this machine",
+    "sql": "read-only SQL over the history",
+    "history": "the runs there are",
+    "show": "one run: its targets, accuracies and levels",
+    "watch": "serve the SwanLab dashboard",
+    "serve": "start a suite's server by hand, until Ctrl-C",
+    "engines": "the engine environments: list, build, remove",
+    "doctor": "what this machine can run, and what is in the way",
+    "reap": "end what dead runs left behind",
+    "land": "take what runs have spooled into the history",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The `nightbench` command. Returns an exit code: 0, 1, 2, 3, 4 or 130."""
+    arguments = sys.argv[1:] if argv is None else argv
+    args = _parser(arguments).parse_args(arguments)
+    command: ModuleType = args.command_module
+    try:
+        return int(command.run(args))
+    except NightbenchError as error:
+        print(f"nightbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("nightbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has seen enough (`| head`).
+        sys.stderr.close()
+        return 0
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nightbench",
+        description="Nightly accuracy and concurrency benchmarks for self-hosted LLM servers.",
+        epilog="`nightbench COMMAND --help` explains each.",
+    )
+    parser.add_argument("--version", action="version", version=f"nightbench {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    typed = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name != typed:
+            subparsers.add_parser(name, help=summary)
+            continue
+        module = importlib.import_module(f"nightbench.cli.{name}_command")
+        module.add_parser(subparsers)
+        subparsers.choices[name].set_defaults(command_module=module)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""`nightbench plan SUITE`: what would happen, exactly, and nothing happens."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from nightbench.cli.suite_argument import add_suite_argument, suite_from
+from nightbench.planning import PlannedTarget, plan_suite
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench plan`."""
+    parser = subparsers.add_parser("plan", help="what a suite would do", description=__doc__)
+    add_suite_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan of every target."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(soft_wrap=True, highlight=False)
+    suite_file = suite_from(args.suite)
+    suite = suite_file.suite
+    console.print(f"[bold]{suite.name}[/bold]  {suite.description}", markup=True)
+    planned = plan_suite(suite, suite_file.base_dir)
+    for target in planned:
+        _print_target(console, target)
+    total_s = sum(target.estimate_s for target in planned)
+    console.print(
+        f"\nAbout {_minutes(total_s)} of load and boots, if a server boots in 2 minutes and streams "
+        "33 tokens/s;\naccuracy takes as long as the answers are.",
+        style="dim",
+    )
+    if suite.time_budget is not None:
+        console.print(f"Time budget: {_minutes(suite.time_budget)}.", style="dim")
+    return 0
+
+
+def _print_target(console: Console, target: PlannedTarget) -> None:
+    console.print(f"\n[bold cyan]{target.name}[/bold cyan]  needs {target.hardware}")
+    if target.command:
+        console.print(f"  {target.command}", markup=False)
+    for benchmark in target.benchmarks:
+        console.print(f"  accuracy  {benchmark}", markup=False)
+    for load in target.loads:
+        steps = ", ".join(load.levels)
+        console.print(
+            f"  load      {load.name}: {steps}; {load.requests} requests, "
+            f"about {_minutes(load.estimate_s)}",
+            markup=False,
+        )
+    for warning in target.warnings:
+        console.print(f"  [yellow]warning[/yellow]   {warning}")
+
+
+def _minutes(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{max(minutes, 1)} min"

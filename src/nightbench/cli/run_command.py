@@ -1,0 +1,96 @@
+"""`nightbench run SUITE`: run a suite now, as a Prefect flow run, and show what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightbench import night
+from nightbench.cli.prefect_api import prefect_api, prefect_settings
+from nightbench.cli.suite_argument import add_suite_argument, suite_from
+from nightbench.errors import GateNotPassed, NightbenchError
+from nightbench.home import Home
+from nightbench.planning import refuse_missing_files
+from nightbench.suite_file import SuiteFile
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nightbench.results import RunResults
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench run`."""
+    parser = subparsers.add_parser("run", help="run a suite now", description=__doc__)
+    add_suite_argument(parser)
+    parser.add_argument("--target", action="append", metavar="NAME", help="only this target")
+    parser.add_argument("--gate", action="store_true", help="exit with 3 where a gate is not passed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, show, and judge by the suite's gates where asked."""
+    from rich.console import Console
+
+    suite_file = suite_from(args.suite)
+    for target in night.choose_targets(suite_file, args.target):
+        refuse_missing_files(suite_file.suite, target, suite_file.base_dir)
+    home = Home.from_env()
+    os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
+    console = Console()
+    console.print(f"[bold]nightbench[/bold]  {suite_file.suite.description}")
+    with prefect_api(home) as url:
+        os.environ["PREFECT_API_URL"] = url
+        results, failure = _run_flow(suite_file, args.target, console)
+    _show(results, console)
+    if args.json:
+        args.json.write_text(json.dumps(asdict(results), default=str, indent=2), encoding="utf-8")
+    if failure:
+        raise NightbenchError(failure, hint=f"What was measured is kept: nightbench show {results.run_id}")
+    if args.gate:
+        _judge_gates(suite_file, results)
+    return 0
+
+
+def _run_flow(
+    suite_file: SuiteFile, targets: list[str] | None, console: Console
+) -> tuple[RunResults, str]:
+    """The flow run's results and, where it failed, why. Prefect is imported here, once its
+    settings are in the environment."""
+    from flows.nightly import nightly
+    from nightbench.cli.terminal_progress import TerminalProgress
+    from tasks.reporting import shown_by
+
+    with TerminalProgress(console) as progress, shown_by(progress):
+        state = nightly(str(suite_file.path), targets, return_state=True)
+    outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome, "" if state.is_completed() else str(state.message)
+
+
+def _show(results: RunResults, console: Console) -> None:
+    from nightbench.results import results_table
+
+    console.print(results_table(results))
+    console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. What to type next:\n")
+    for line, why in (
+        (f"nightbench show {results.run_id}", "this run again, in full"),
+        ('nightbench sql "SELECT * FROM latest"', "the history answers SQL"),
+        ("nightbench history", "the runs there are"),
+        ("nightbench watch", "the curves, on a SwanLab dashboard"),
+        ("make up", "the Prefect UI: schedules, runs, a button"),
+    ):
+        console.print(f"  [cyan]{line:<46}[/cyan] [dim]{why}[/dim]", soft_wrap=True)
+
+
+def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
+    from nightbench.verdicts.gates import failed_gates
+
+    failed = failed_gates(suite_file.suite.gates, results.accuracy)
+    if failed:
+        raise GateNotPassed("\n".join(failed), hint="The results above are landed all the same.")

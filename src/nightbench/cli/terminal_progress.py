@@ -1,0 +1,112 @@
+"""What a person sees while a night runs: one line per phase, live where the terminal can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bars
+
+from nightbench.progress import Progress
+
+PLAIN_INTERVAL_S = 10.0
+
+
+class TerminalProgress:
+    """Draws progress on a terminal; elsewhere prints a plain line when a phase begins, every ten
+    seconds, and when it is done."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._started: dict[tuple[str, str], float] = {}
+        self._printed: dict[tuple[str, str], float] = {}
+        self._last_line = ""
+        self._rows: dict[tuple[str, str], TaskID] = {}
+        self._bars = Bars(
+            SpinnerColumn(finished_text="[green]✓[/green]"),
+            TextColumn("{task.fields[phase]:<11}", style="cyan"),
+            TextColumn("{task.fields[subject]}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> TerminalProgress:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._finish_all_but(None)
+            self._bars.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one step."""
+        if self._console.is_terminal:
+            self._draw(progress)
+        else:
+            self._print(progress)
+
+    def _draw(self, progress: Progress) -> None:
+        key = (progress.phase, progress.subject)
+        self._finish_all_but(key)
+        if key not in self._rows:
+            self._rows[key] = self._bars.add_task(
+                "", total=None, phase=progress.phase, subject=progress.subject, detail=""
+            )
+        fields = {"detail": _short(progress.detail)}
+        if progress.total is None:
+            self._bars.update(self._rows[key], **fields)
+        else:
+            self._bars.update(
+                self._rows[key], completed=progress.done or 0, total=progress.total, **fields
+            )
+
+    def _finish_all_but(self, key: tuple[str, str] | None) -> None:
+        """Phases follow each other: when one speaks, the others are over."""
+        for other, row in self._rows.items():
+            task = self._bars.tasks[self._bars.task_ids.index(row)]
+            if other != key and not task.finished:
+                total = task.total if task.total is not None else 1
+                self._bars.update(row, total=total, completed=total)
+
+    def _print(self, progress: Progress) -> None:
+        key = (progress.phase, progress.subject)
+        now = self._clock()
+        self._started.setdefault(key, now)
+        done = progress.total is not None and progress.done == progress.total
+        due = now - self._printed.get(key, -PLAIN_INTERVAL_S) >= PLAIN_INTERVAL_S
+        line = self._line(progress)
+        if (due or done) and line != self._last_line:
+            self._printed[key] = now
+            self._last_line = line
+            elapsed_s = now - self._started[key]
+            self._console.print(f"{line}  [{elapsed_s:.0f} s]", markup=False, highlight=False)
+
+    @staticmethod
+    def _line(progress: Progress) -> str:
+        counted = "" if progress.total is None else f" {progress.done}/{progress.total}"
+        return f"{progress.phase:<11} {progress.subject}{counted}  {_short(progress.detail)}".rstrip()
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= 60 else f"{detail[:59]}…"

@@ -1,0 +1,127 @@
+"""One execution of a suite as a value: its id, its targets, and what came of them."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from nightbench import __version__
+from nightbench.records import RunRow, TargetRow
+from nightbench.suite import Suite, Target
+from nightbench.suite_file import SuiteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A run that has begun."""
+
+    run_id: str
+    started_at: datetime
+    suite_file: SuiteFile
+    targets: tuple[Target, ...]
+    trigger: str = "cli"
+
+    @property
+    def suite(self) -> Suite:
+        """What the night benchmarks."""
+        return self.suite_file.suite
+
+    @property
+    def base_dir(self) -> Path:
+        """Where the suite's relative paths start."""
+        return self.suite_file.base_dir
+
+    @property
+    def date(self) -> date:
+        """The day the run belongs to, UTC."""
+        return self.started_at.date()
+
+
+def new_run_id(suite: str, now: datetime, entropy: bytes) -> str:
+    """`20261121T020000Z-starter-3fa9c1`: sorts by time, says which suite, is unique."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{suite}-{entropy.hex()[:6]}"
+
+
+def choose_targets(suite_file: SuiteFile, names: Sequence[str] | None) -> tuple[Target, ...]:
+    """The targets to run, highest priority first. Raises SuiteError for a name that is not there."""
+    chosen = [suite_file.target(name) for name in names] if names else suite_file.suite.targets
+    return tuple(sorted(chosen, key=lambda target: -target.priority))
+
+
+def config_digest(target: Target) -> str:
+    """Names a target's engine configuration: it changes when the suite's text for it does."""
+    text = target.model_dump_json(exclude={"accuracy", "load", "priority"})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_row(
+    night: Night,
+    *,
+    status: str,
+    ended_at: datetime | None = None,
+    error: str | None = None,
+    flow_run_id: str | None = None,
+) -> RunRow:
+    """The row of the run itself."""
+    return RunRow(
+        suite=night.suite.name,
+        suite_digest=night.suite_file.digest,
+        status=status,
+        trigger=night.trigger,
+        started_at=night.started_at,
+        ended_at=ended_at,
+        error=error,
+        flow_run_id=flow_run_id,
+        nightbench_version=__version__,
+        git_commit=git_commit(Path(__file__).parent),
+        host=socket.gethostname(),
+    )
+
+
+def target_row(
+    target: Target,
+    *,
+    status: str,
+    started_at: datetime,
+    ended_at: datetime | None = None,
+    served_model_name: str = "",
+    engine_version: str | None = None,
+    error: str | None = None,
+) -> TargetRow:
+    """The row of one target."""
+    return TargetRow(
+        model=target.model or "",
+        served_model_name=served_model_name or target.served_model_name or "",
+        engine_kind=target.engine.kind,
+        engine_version=engine_version,
+        config_digest=config_digest(target),
+        status=status,
+        error=error,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the checkout the code runs from; None where it is not a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)

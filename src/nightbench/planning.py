@@ -1,0 +1,137 @@
+"""What a suite would do, before anything starts: pure decisions over a suite and what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightbench.engines import dispatch
+from nightbench.errors import DataError
+from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
+
+# What an unmeasured server is assumed to do; `plan` says so beside its estimate.
+ASSUMED_BOOT_S = 120.0
+ASSUMED_TTFT_S = 0.5
+ASSUMED_TPOT_S = 0.03
+ASSUMED_MAX_TOKENS = 512
+
+Exists = Callable[[Path], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLoad:
+    """One workload: its levels, the requests they send and how long that would take."""
+
+    name: str
+    levels: tuple[str, ...]
+    requests: int
+    estimate_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """One target: what is started, on what, and what it is asked."""
+
+    name: str
+    command: str  # "" where nothing is started
+    hardware: str
+    benchmarks: tuple[str, ...]
+    loads: tuple[PlannedLoad, ...]
+    estimate_s: float
+    warnings: tuple[str, ...]
+
+
+def plan_suite(suite: Suite, base_dir: Path, *, exists: Exists = Path.exists) -> list[PlannedTarget]:
+    """What each target of the suite would do. Pure, but for `exists`."""
+    return [plan_target(suite, target, base_dir, exists=exists) for target in suite.targets]
+
+
+def plan_target(
+    suite: Suite, target: Target, base_dir: Path, *, exists: Exists = Path.exists
+) -> PlannedTarget:
+    """What one target would do."""
+    loads = tuple(plan_load(spec) for spec in suite.load_of(target))
+    accuracy = suite.accuracy_of(target)
+    boot_s = 0.0 if target.engine.kind == "remote" else ASSUMED_BOOT_S
+    return PlannedTarget(
+        name=target.name,
+        command=dispatch.display_command(target),
+        hardware=_hardware(target),
+        benchmarks=tuple(describe_benchmark(spec) for spec in accuracy),
+        loads=loads,
+        estimate_s=boot_s + sum(load.estimate_s for load in loads),
+        warnings=tuple(missing_files(suite, target, base_dir, exists=exists)),
+    )
+
+
+def missing_files(
+    suite: Suite, target: Target, base_dir: Path, *, exists: Exists = Path.exists
+) -> list[str]:
+    """What a target needs on disk and does not find there: its model, its prompts, its records."""
+    needed = [("model", target.model if _is_path(target.model) else None)]
+    needed += [
+        (f"workload {spec.name}", spec.workload.path) for spec in suite.load_of(target)
+    ]
+    needed += [(f"benchmark {spec.benchmark}", spec.data) for spec in suite.accuracy_of(target)]
+    found = ((what, base_dir / path) for what, path in needed if path is not None)
+    return [f"{what}: {path} is not there" for what, path in found if not exists(path)]
+
+
+def refuse_missing_files(suite: Suite, target: Target, base_dir: Path) -> None:
+    """Raise DataError where a run of the target could not find what it needs."""
+    missing = missing_files(suite, target, base_dir)
+    if missing:
+        raise DataError(
+            f"target {target.name} cannot run:\n" + "\n".join(f"  {line}" for line in missing),
+            hint="Put the files there, or change the paths in the suite (they start from its folder).",
+        )
+
+
+def describe_benchmark(spec: AccuracySpec) -> str:
+    """`iquiz (16 at a time, temperature 1.0, max_tokens 4096)`."""
+    parts = [f"{spec.max_concurrency} at a time"]
+    parts += [f"first {spec.limit} questions"] if spec.limit else []
+    parts += [f"{spec.repeats} times"] if spec.repeats > 1 else []
+    parts += [f"{key} {value}" for key, value in spec.generation.body().items()]
+    return f"{spec.benchmark} ({', '.join(parts)})"
+
+
+def plan_load(spec: LoadSpec) -> PlannedLoad:
+    """The levels of a load and the requests they send, warm-up included."""
+    max_tokens = spec.generation.max_tokens or ASSUMED_MAX_TOKENS
+    latency_s = ASSUMED_TTFT_S + max_tokens * ASSUMED_TPOT_S
+    if spec.max_concurrency is not None:
+        steps = [(f"max_concurrency {n}", latency_s / n) for n in spec.max_concurrency]
+    else:
+        steps = [(f"request_rate {r:g}", 1 / r) for r in spec.request_rate or ()]
+    num_prompts = [_num_prompts(spec, step_s) for _, step_s in steps]
+    seconds = [
+        spec.duration_s or n * step_s for n, (_, step_s) in zip(num_prompts, steps, strict=True)
+    ]
+    return PlannedLoad(
+        name=spec.name,
+        levels=tuple(label for label, _ in steps),
+        requests=sum(num_prompts) + spec.warmup_prompts * len(steps),
+        estimate_s=sum(seconds),
+    )
+
+
+def _num_prompts(spec: LoadSpec, step_s: float) -> int:
+    if spec.num_prompts is not None:
+        return spec.num_prompts
+    return int((spec.duration_s or 0) / step_s) if step_s else 0
+
+
+def _is_path(model: str | None) -> bool:
+    return model is not None and not model.startswith(("builtin:", "hf:", "modelscope:"))
+
+
+def _hardware(target: Target) -> str:
+    engine = target.engine
+    if engine.kind == "remote":
+        return "nothing here: somebody else runs it"
+    gpus = engine.num_gpus
+    if engine.kind == "vllm" and engine.environment == "auto":
+        return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
+    return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

@@ -1,0 +1,247 @@
+"""Reading suite.yaml: YAML in, `Suite` out, errors that name the file, the key and what fits."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from nightbench import suite as models
+from nightbench.errors import BadInput, SuiteError
+from nightbench.resources import suites_dir
+from nightbench.suite import Suite, Target
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteFile:
+    """A suite as it was read: paths in it are relative to `base_dir`, `digest` names its text."""
+
+    path: Path
+    digest: str
+    suite: Suite
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder the suite's relative paths start from."""
+        return self.path.parent
+
+    def target(self, name: str) -> Target:
+        """The target of that name, or a SuiteError that lists the names there are."""
+        for target in self.suite.targets:
+            if target.name == name:
+                return target
+        names = ", ".join(target.name for target in self.suite.targets)
+        raise SuiteError(
+            str(self.path), [f"targets: no target is named {name!r}; there are {names}"]
+        )
+
+
+def find_suite(suite: str) -> Path:
+    """The file that a path, or the name of a suite that ships with nightbench, means.
+
+    Raises BadInput with the names that ship.
+    """
+    path = Path(suite)
+    if path.is_file():
+        return path.absolute()
+    shipped = suites_dir() / f"{suite}.yaml"
+    if "/" not in suite and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(file.stem for file in suites_dir().glob("*.yaml")))
+    raise BadInput(f"there is no suite file {suite}", hint=f"Suites that ship: {names}.")
+
+
+def read_suite(path: Path) -> SuiteFile:
+    """Read and check a suite file. Raises SuiteError with every problem found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SuiteError(str(path), [f"cannot be read: {reason}"]) from error
+    raw = _parse_yaml(path, text)
+    lines = _line_numbers(text)
+    try:
+        suite = Suite.model_validate(expand_matrix(raw))
+    except ValidationError as error:
+        details = _telling(error.errors(include_url=False))
+        problems = list(dict.fromkeys(_describe(detail, lines) for detail in details))
+        raise SuiteError(str(path), problems) from None
+    except ValueError as error:
+        raise SuiteError(str(path), [str(error)]) from None
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return SuiteFile(path=path, digest=digest, suite=suite)
+
+
+def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
+    """One target per combination of `matrix`, named after the values that differ.
+
+    Keys are dotted paths inside a target (`engine.environment.requirement`).
+    """
+    matrix = raw.get("matrix")
+    targets = raw.get("targets")
+    if not isinstance(matrix, dict) or not matrix or not isinstance(targets, list):
+        return raw
+    axes = [
+        (str(key), values if isinstance(values, list) else [values])
+        for key, values in matrix.items()
+    ]
+    combinations = list(itertools.product(*(values for _, values in axes)))
+    keys = [key for key, _ in axes]
+    expanded = [
+        _with_values(target, dict(zip(keys, values, strict=True)))
+        for target in targets
+        if isinstance(target, dict)
+        for values in combinations
+    ]
+    return raw | {"targets": expanded}
+
+
+def _with_values(target: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    result = target
+    for dotted, value in values.items():
+        result = _set(result, dotted.split("."), value, dotted)
+    suffix = "-".join(_slug(value) for value in values.values())
+    return result | {"name": f"{target.get('name')}-{suffix}"}
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: object, dotted: str) -> dict[str, Any]:
+    head, *rest = keys
+    if not rest:
+        return tree | {head: value}
+    inner = tree.get(head, {})
+    if not isinstance(inner, dict):
+        raise ValueError(f"matrix.{dotted}: {head} is {inner!r} in a target, expected a mapping")
+    return tree | {head: _set(inner, rest, value, dotted)}
+
+
+def _slug(value: object) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", str(value)).strip("-") or "x"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key that is there twice is an error, not a silent overwrite."""
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
+
+
+def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise SuiteError(str(path), [f"{where}{error.problem or 'not valid YAML'}"]) from None
+    except yaml.YAMLError as error:
+        raise SuiteError(str(path), [f"not valid YAML: {error}"]) from None
+    if not isinstance(raw, dict):
+        raise SuiteError(str(path), ["expected a mapping with name and targets at the top"])
+    return raw
+
+
+def _line_numbers(text: str) -> dict[KeyPath, int]:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return dict(_walk(root, ())) if root is not None else {}
+
+
+def _walk(node: yaml.Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from _walk(value, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _walk(value, (*path, index))
+
+
+def _telling(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out what only follows from another error of the list."""
+
+    def follows(detail: ErrorDetails) -> bool:
+        beneath = any(
+            other["loc"][: len(detail["loc"])] == detail["loc"] and other["loc"] != detail["loc"]
+            for other in details
+        )
+        return (detail["type"] == "too_short" and beneath) or (
+            detail["type"] == "literal_error" and isinstance(detail["input"], dict)
+        )
+
+    return [detail for detail in details if not follows(detail)]
+
+
+def _describe(detail: ErrorDetails, lines: dict[KeyPath, int]) -> str:
+    path = _key_path(detail["loc"])
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    where = f"line {line}: " if line else ""
+    return f"{where}{_dotted(path)}{_expectation(detail)}"
+
+
+# pydantic puts the tag or type of the union's member that it tried into an error's place.
+_UNION_MEMBERS = {"vllm", "command", "remote", "Environment"}
+
+
+def _key_path(loc: tuple[str | int, ...]) -> KeyPath:
+    path: list[str | int] = []
+    for part in loc:
+        is_member = part in _UNION_MEMBERS and path and path[-1] in ("engine", "environment")
+        is_type = isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool"))
+        if not is_member and not is_type:
+            path.append(part)
+    return tuple(path)
+
+
+def _dotted(path: KeyPath) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"{text.removeprefix('.')}: " if path else ""
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key{_did_you_mean(str(detail['loc'][-1]))}"
+    if detail["type"] == "missing":
+        return "this key is required"
+    if detail["type"].startswith("union_tag"):
+        return "kind: expected one of vllm, command, remote"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = detail["input"]
+    shown = "" if isinstance(given, dict | list) else f" (it is {given!r})"
+    return f"{message.replace('input should be', 'expected')}{shown}"
+
+
+def _did_you_mean(key: str) -> str:
+    known = {name for model in _models() for name in model.model_fields}
+    if key in known:
+        return " here: it belongs elsewhere in a suite"
+    close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _models() -> Iterator[type[BaseModel]]:
+    for value in vars(models).values():
+        if isinstance(value, type) and issubclass(value, models.Strict):
+            yield value

@@ -1,0 +1,39 @@
+"""The first task of a run: what is to be benchmarked, and under which id."""
+
+from __future__ import annotations
+
+import os
+
+from nightbench import night as nights
+from nightbench.history.spool import recover
+from nightbench.home import Home
+from nightbench.night import Night
+from nightbench.planning import refuse_missing_files
+from nightbench.suite_file import find_suite, read_suite
+from prefect import runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+
+@task(name="begin", cache_policy=NO_CACHE)
+def begin_night(suite: str, targets: list[str] | None, run_id: str | None = None) -> Night:
+    """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
+    suite_file = read_suite(find_suite(suite))
+    now = nights.utc_now()
+    night = Night(
+        run_id=run_id or nights.new_run_id(suite_file.suite.name, now, os.urandom(3)),
+        started_at=now,
+        suite_file=suite_file,
+        targets=nights.choose_targets(suite_file, targets),
+        trigger="cli" if not runtime.deployment.id else _trigger(),
+    )
+    for target in night.targets:
+        refuse_missing_files(night.suite, target, night.base_dir)
+    for folder in recover(Home.from_env().spool):
+        get_run_logger().warning("recovered what a dead run had spooled: %s", folder.name)
+    get_run_logger().info("run %s: %s", night.run_id, ", ".join(t.name for t in night.targets))
+    return night
+
+
+def _trigger() -> str:
+    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or []) else "ui"

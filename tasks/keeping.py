@@ -1,0 +1,147 @@
+"""Nothing measured is lost: rows are spooled as they are made, sealed in the end, then landed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nightbench import night as nights
+from nightbench.history import landing
+from nightbench.history.landing import LandingReport
+from nightbench.history.spool import Row, Spool, SpoolIdentity
+from nightbench.home import Home
+from nightbench.night import Night
+from nightbench.serving.server import Server
+from nightbench.suite import Target
+from prefect import runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.states import State
+
+RUN_FOLDER = "_run"
+
+
+class TargetKeeper:
+    """The spool of one target, and what it has taken so far."""
+
+    def __init__(self, night: Night, target: Target, spool: Spool, home: Home) -> None:
+        self.target = target
+        self.log_dir: Path = home.logs / night.run_id
+        self.work_dir: Path = spool.path
+        self._spool = spool
+        self._started_at = nights.utc_now()
+        self._server: Server | None = None
+        self._row("running")
+
+    def keep(self, row: Row) -> None:
+        """Spool one row, at once."""
+        self._spool.append(row)
+
+    def keep_file(self, table: str, path: Path) -> None:
+        """Spool a Parquet file of many rows."""
+        self._spool.add_parquet(table, path)
+
+    def serving(self, server: Server) -> None:
+        """A server is up: note what the measurements are made on."""
+        self._server = server
+        self._spool.set_hardware_class(server.hardware_class)
+        for row in (server.row(), *server.provenance()):
+            self._spool.append(row)
+        self._row("running")
+
+    def close(self, status: str, error: BaseException | None) -> None:
+        """Seal the folder with how the target went."""
+        self._row(status, ended_at=nights.utc_now(), error=None if error is None else str(error))
+        self._spool.seal(status)
+
+    def _row(
+        self, status: str, *, ended_at: datetime | None = None, error: str | None = None
+    ) -> None:
+        server = self._server
+        self._spool.append(
+            nights.target_row(
+                self.target,
+                status=status,
+                started_at=self._started_at,
+                ended_at=ended_at,
+                served_model_name=server.endpoint.model if server else "",
+                engine_version=server.row().engine_version if server else None,
+                error=error,
+            )
+        )
+
+
+@contextmanager
+def kept_target(night: Night, target: Target) -> Iterator[TargetKeeper]:
+    """A spool folder for one target, sealed however the context is left."""
+    home = Home.from_env()
+    identity = SpoolIdentity(run_id=night.run_id, target=target.name, night=night.date)
+    keeper = TargetKeeper(night, target, Spool.open(home.spool, identity), home)
+    try:
+        yield keeper
+    except Exception as error:
+        keeper.close("failed", error)
+        raise
+    except BaseException as error:  # interrupted or cancelled: sealed, and raised again
+        keeper.close("cancelled", error)
+        raise
+    keeper.close("completed", None)
+
+
+class RunKeeper:
+    """The spool folder of the run itself, and which of its targets failed."""
+
+    def __init__(self, night: Night, spool: Spool) -> None:
+        self._night = night
+        self._spool = spool
+        self._flow_run_id = str(runtime.flow_run.id or "") or None
+        self.failed: list[str] = []
+        self._spool.append(nights.run_row(night, status="running", flow_run_id=self._flow_run_id))
+
+    def note(self, target: Target, state: State[Any]) -> None:
+        """Remember how a target went."""
+        if not state.is_completed():
+            self.failed.append(target.name)
+
+    def close(self, status: str, error: str | None = None) -> None:
+        """Seal the folder with how the run went."""
+        self._spool.append(
+            nights.run_row(
+                self._night,
+                status=status,
+                ended_at=nights.utc_now(),
+                error=error,
+                flow_run_id=self._flow_run_id,
+            )
+        )
+        self._spool.seal(status)
+
+
+@contextmanager
+def kept_run(night: Night) -> Iterator[RunKeeper]:
+    """The row of the run itself: there from the start, complete when the context is left."""
+    identity = SpoolIdentity(run_id=night.run_id, target=RUN_FOLDER, night=night.date)
+    keeper = RunKeeper(night, Spool.open(Home.from_env().spool, identity))
+    try:
+        yield keeper
+    except Exception as error:
+        keeper.close("failed", str(error))
+        raise
+    except BaseException as error:
+        keeper.close("cancelled", repr(error))
+        raise
+    if keeper.failed:
+        keeper.close("failed", f"these targets failed: {', '.join(keeper.failed)}")
+    else:
+        keeper.close("completed")
+
+
+@task(name="land", cache_policy=NO_CACHE)
+def land_spool() -> LandingReport:
+    """Take every sealed folder into the history and publish the read copy."""
+    report = landing.land(Home.from_env())
+    get_run_logger().info(str(report))
+    return report

@@ -1,0 +1,54 @@
+"""The measurements: one task run per benchmark and per load level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nightbench.accuracy.evaluate import evaluate
+from nightbench.load.levels import Level, plan_levels
+from nightbench.load.measure import measure_level
+from nightbench.load.workloads import Prompts, read_prompts
+from nightbench.records import AccuracyResult, LoadLevel
+from nightbench.serving.server import Server
+from nightbench.suite import AccuracySpec, LoadSpec
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from tasks.keeping import TargetKeeper
+from tasks.reporting import Reporter
+
+
+@task(name="accuracy", task_run_name="accuracy {spec.benchmark}", cache_policy=NO_CACHE)
+def measure_accuracy(
+    spec: AccuracySpec, server: Server, keeper: TargetKeeper, base_dir: Path
+) -> tuple[AccuracyResult, ...]:
+    """Ask one benchmark; every reply is kept as it comes. Raises ServerError if the server went."""
+    results = evaluate(
+        spec,
+        server.endpoint,
+        base_dir=base_dir,
+        on_sample=keeper.keep,
+        on_progress=Reporter(),
+        stop=server.trouble,
+    )
+    for row in results:
+        keeper.keep(row)
+    server.check()
+    return results
+
+
+@task(name="load level", task_run_name="load {level.workload} {level.label}", cache_policy=NO_CACHE)
+def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetKeeper) -> LoadLevel:
+    """Measure one level and keep it, valid or not. Raises ServerError if the server went."""
+    measured = measure_level(
+        level,
+        prompts,
+        server.endpoint,
+        work_dir=keeper.work_dir,
+        on_progress=Reporter(),
+        stop=server.trouble,
+    )
+    for row in (measured.level, *measured.intervals):
+        keeper.keep(row)
+    keeper.keep_file("load_requests", measured.requests_path)
+    server.check()
+    return measured.level

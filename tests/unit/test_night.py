@@ -1,0 +1,44 @@
+"""A run's id, its targets and its rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from nightbench.errors import SuiteError
+from nightbench.night import choose_targets, config_digest, new_run_id
+from nightbench.suite import Target
+from nightbench.suite_file import find_suite, read_suite
+from nightbench.verdicts.gates import failed_gates
+from nightbench.suite import Gates
+
+
+def test_run_ids_sort_by_time_and_say_which_suite() -> None:
+    early = new_run_id("starter", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), b"\xff\xff\xff")
+    late = new_run_id("starter", datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC), b"\x00\x00\x00")
+    assert early == "20260102T030405Z-starter-ffffff"
+    assert early < late
+
+
+def test_an_unknown_target_is_refused_with_the_names_there_are() -> None:
+    file = read_suite(find_suite("starter"))
+    with pytest.raises(SuiteError, match="no target is named 'x'; there are smollm2-135m"):
+        choose_targets(file, ["x"])
+
+
+def test_the_config_digest_follows_the_engine_and_not_what_is_asked() -> None:
+    target = read_suite(find_suite("starter")).suite.targets[0]
+    asked_more = target.model_copy(update={"priority": 3, "load": ()})
+    other_model = Target.model_validate(target.model_dump() | {"model": "/other"})
+    assert config_digest(asked_more) == config_digest(target)
+    assert config_digest(other_model) != config_digest(target)
+
+
+def test_a_gate_holds_for_what_reaches_it_and_fails_for_what_was_not_measured() -> None:
+    gates = Gates(min_accuracy={"iquiz": 0.75, "mmlu": 0.5})
+    lines = failed_gates(gates, [("a", "iquiz", 0.75), ("b", "iquiz", 0.74)])
+    assert lines == [
+        "gate min_accuracy.iquiz: b reached 74.0%, 75.0% is asked",
+        "gate min_accuracy.mmlu: it was not measured",
+    ]

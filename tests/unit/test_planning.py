@@ -1,0 +1,70 @@
+"""Planning: the exact command, the requests, and what is missing, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nightbench.errors import DataError
+from nightbench.planning import missing_files, plan_load, plan_suite, refuse_missing_files
+from nightbench.suite import LoadSpec, Suite, Workload
+from nightbench.suite_file import find_suite, read_suite
+
+
+def test_the_glm_suite_plans_the_tutorials_command() -> None:
+    file = read_suite(find_suite("glm-4.5-air"))
+    (target,) = plan_suite(file.suite, file.base_dir)
+    words = target.command.split()
+    assert words[:3] == ["vllm", "serve", "/models/ZhipuAI/GLM-4.5-Air"]
+    for option, value in (
+        ("--tensor-parallel-size", "4"),
+        ("--tool-call-parser", "glm4_moe"),
+        ("--reasoning-parser", "glm4_moe"),
+        ("--served-model-name", "glm-4.5-air"),
+    ):
+        assert words[words.index(option) + 1] == value
+    assert "--enable-auto-tool-choice" in words
+    assert target.hardware == "4 GPUs"
+
+
+def test_the_glm_suite_sends_a_hundred_prompts_and_ten_of_warm_up_per_level() -> None:
+    file = read_suite(find_suite("glm-4.5-air"))
+    (target,) = plan_suite(file.suite, file.base_dir)
+    (load,) = target.loads
+    assert load.levels == tuple(f"max_concurrency {n}" for n in (5, 10, 15, 20))
+    assert load.requests == 4 * (100 + 10)
+
+
+def test_what_is_not_there_is_a_warning_of_plan_and_an_error_of_run(tmp_path: Path) -> None:
+    file = read_suite(find_suite("glm-4.5-air"))
+    (target,) = file.suite.targets
+    missing = missing_files(file.suite, target, tmp_path)
+    assert [line.split(":")[0] for line in missing] == ["model", "workload openqa"]
+    with pytest.raises(DataError, match="target glm-4.5-air-tp4 cannot run"):
+        refuse_missing_files(file.suite, target, tmp_path)
+
+
+def test_a_model_of_a_hub_or_of_ours_is_not_looked_for_on_disk(tmp_path: Path) -> None:
+    suite = Suite.model_validate(
+        {
+            "name": "x",
+            "targets": [
+                {"name": "a", "model": "hf:org/name@main", "engine": {"kind": "vllm"}},
+                {"name": "b", "model": "builtin:smollm2-135m-instruct", "engine": {"kind": "vllm"}},
+            ],
+        }
+    )
+    assert [missing_files(suite, target, tmp_path) for target in suite.targets] == [[], []]
+
+
+def test_more_streams_take_less_time_and_a_duration_is_its_own_estimate() -> None:
+    def seconds(**how: object) -> float:
+        spec = {"name": "l", "workload": Workload(kind="prompt", prompt="hi"), **how}
+        return plan_load(LoadSpec.model_validate(spec)).estimate_s
+
+    assert seconds(max_concurrency=1, num_prompts=10) == pytest.approx(
+        4 * seconds(max_concurrency=4, num_prompts=10)
+    )
+    assert seconds(request_rate=2, duration_s="30s") == 30
+    assert seconds(request_rate=float("inf"), num_prompts=10) == 0

@@ -1,0 +1,113 @@
+"""Reading suites: what is refused, and with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nightbench.errors import BadInput, SuiteError
+from nightbench.resources import suites_dir
+from nightbench.suite_file import find_suite, read_suite
+
+TARGET = "{name: a, model: /m, engine: {kind: vllm}}"
+
+
+def problems(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "suite.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SuiteError) as caught:
+        read_suite(file)
+    assert str(file) in str(caught.value)
+    return "\n".join(caught.value.problems)
+
+
+def test_every_suite_that_ships_is_valid() -> None:
+    files = sorted(suites_dir().glob("*.yaml"))
+    assert {"starter", "glm-4.5-air"} <= {read_suite(file).suite.name for file in files}
+
+
+def test_a_misspelt_key_is_named_with_its_line_and_what_was_meant(tmp_path: Path) -> None:
+    text = (
+        "name: x\n"
+        "targets:\n"
+        "  - name: a\n"
+        "    model: /m\n"
+        "    engine: {kind: vllm, tensor_paralel_size: 2}\n"
+    )
+    assert problems(tmp_path, text) == (
+        "line 5: targets[0].engine.tensor_paralel_size: unknown key; "
+        "did you mean tensor_parallel_size?"
+    )
+
+
+def test_a_remote_target_has_no_tensor_parallel_size(tmp_path: Path) -> None:
+    engine = '{kind: remote, base_url: "http://h/v1", tensor_parallel_size: 2}'
+    found = problems(tmp_path, f"name: x\ntargets: [{{name: a, engine: {engine}}}]\n")
+    assert "targets[0].engine.tensor_parallel_size: unknown key here" in found
+
+
+def test_an_unknown_engine_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
+    found = problems(tmp_path, "name: x\ntargets: [{name: a, engine: {kind: vlm}}]\n")
+    assert "expected one of vllm, command, remote" in found
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ("max_concurrency: 1, request_rate: 2", "exactly one of max_concurrency and request_rate"),
+        ("num_prompts: 1", "exactly one of max_concurrency and request_rate"),
+        ("max_concurrency: 1, duration_s: 5", "exactly one of num_prompts and duration_s"),
+        ("max_concurrency: [1, 0]", "max_concurrency[1]: expected greater than 0 (it is 0)"),
+    ],
+)
+def test_a_load_is_driven_in_exactly_one_way(tmp_path: Path, levels: str, expected: str) -> None:
+    load = f"{{name: l, workload: {{kind: prompt, prompt: hi}}, num_prompts: 4, {levels}}}"
+    load = load.replace("num_prompts: 4, num_prompts", "num_prompts")
+    assert expected in problems(tmp_path, f"name: x\ntargets: [{TARGET}]\nload: [{load}]\n")
+
+
+def test_two_targets_of_one_name_are_refused(tmp_path: Path) -> None:
+    found = problems(tmp_path, f"name: x\ntargets: [{TARGET}, {TARGET}]\n")
+    assert "targets: expected distinct names, a is there twice" in found
+
+
+def test_a_key_that_is_there_twice_is_refused_with_its_place(tmp_path: Path) -> None:
+    assert problems(tmp_path, "name: x\nname: y\n") == (
+        "line 2, column 1: the key 'name' is there twice"
+    )
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    found = problems(tmp_path, f"name: x\ntime_budget: 5 hours\nslow: {{}}\ntargets: [{TARGET}]\n")
+    assert "time_budget: expected a duration such as 90s, 15m or 5h" in found
+    assert "slow: unknown key; did you mean slo?" in found
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "name: [\n", "name: x\n"])
+def test_what_is_no_suite_at_all_is_refused_without_a_traceback(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, text)
+
+
+def test_a_matrix_makes_one_target_per_combination(tmp_path: Path) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(
+        'name: x\nmatrix: {engine.environment.requirement: ["vllm==1", "vllm==2"]}\n'
+        f"targets: [{TARGET}]\n",
+        encoding="utf-8",
+    )
+    targets = read_suite(file).suite.targets
+    assert [target.name for target in targets] == ["a-vllm-1", "a-vllm-2"]
+    assert "vllm==2" in targets[1].model_dump_json()
+
+
+def test_durations_are_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(f"name: x\ntime_budget: 5h\ntargets: [{TARGET}]\n", encoding="utf-8")
+    assert read_suite(file).suite.time_budget == 5 * 3600
+
+
+def test_a_suite_that_ships_is_found_by_its_name_and_others_are_listed() -> None:
+    assert find_suite("starter") == suites_dir() / "starter.yaml"
+    with pytest.raises(BadInput, match=r"glm-4\.5-air, .*starter"):
+        find_suite("startre")
