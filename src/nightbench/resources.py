@@ -22,6 +22,11 @@ def suites_dir() -> Path:
     return _resource("deployments") / "suites"
 
 
+def deployments_dir() -> Path:
+    """The Prefect deployments that `nightbench up` registers."""
+    return _resource("deployments")
+
+
 def engine_recipes_dir() -> Path:
     """The recipes that build an engine's environment."""
     return _resource("infra/engines")

@@ -1,0 +1,16 @@
+"""What keeps a node healthy between nights."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks.keeping import land_spool, recover_spool
+from tasks.serving import reap_leftovers
+
+
+@flow(name="maintenance", validate_parameters=True)
+def maintenance() -> None:
+    """End what dead runs left behind, then land what they had measured."""
+    reap_leftovers()
+    recover_spool()
+    land_spool()
