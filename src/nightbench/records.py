@@ -262,7 +262,7 @@ class LoadRequest:
 class TelemetryRow:
     """One reading of one counter while a server was up."""
 
-    at: datetime
+    read_at: datetime
     source: str  # gpu0 …, host, server
     name: str  # with its unit: utilization_percent, memory_bytes, requests_running …
     value: float

@@ -1,0 +1,1 @@
+SELECT schema_version, path FROM fact_files WHERE table_name = $table_name ORDER BY night, path;

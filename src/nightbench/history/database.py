@@ -1,0 +1,182 @@
+"""The only door to DuckDB: one writer on the landing file, any number of readers on the copy."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from nightbench.errors import BadInput, HistoryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_RETRY_S = 0.1
+_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+# What a reader may say. Everything else writes, attaches or configures.
+_READING = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.RELATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement returned."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+class Database:
+    """A connection whose errors are HistoryErrors."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    def run(self, sql: str, params: Mapping[str, object] | None = None) -> Result:
+        """Execute statements; the result of the last one. Parameters are bound, never pasted."""
+        try:
+            cursor = self._connection.execute(sql, dict(params) if params else None)
+            columns = tuple(column[0] for column in cursor.description or ())
+            return Result(columns, tuple(cursor.fetchall()) if columns else ())
+        except duckdb.Error as error:
+            raise _history_error(self.path, error) from error
+
+    def script(self, sql: str) -> None:
+        """Execute a script of several statements without parameters."""
+        self.run(sql)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        self.run("BEGIN")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except duckdb.Error:
+            # Nothing to undo: DuckDB gave the transaction up itself (disk full, failed COMMIT).
+            return
+
+    def read(self, sql: str, params: Mapping[str, object] | None = None) -> Result:
+        """One reading statement of a person.
+
+        Raises:
+            BadInput: it does not parse, or it would write.
+            HistoryError: it failed.
+        """
+        return self.run(only_reads(self._connection, sql), params)
+
+    def frame(self, sql: str, params: Mapping[str, object] | None = None) -> pd.DataFrame:
+        """One reading statement, as a DataFrame."""
+        reading = only_reads(self._connection, sql)
+        try:
+            return self._connection.execute(reading, dict(params) if params else None).df()
+        except duckdb.Error as error:
+            raise _history_error(self.path, error) from error
+
+    def close(self) -> None:
+        """Let go of the file; a writer's log is folded in first."""
+        try:
+            self._connection.close()
+        except duckdb.Error as error:
+            raise _history_error(self.path, error) from error
+
+
+def only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The one statement of `sql`, provided that it reads.
+
+    Raises:
+        BadInput: no statement, several, one that does not parse, or one that writes.
+    """
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise BadInput(_first_lines(error), hint="Tables and columns: sql/README.md.") from error
+    if len(statements) != 1:
+        raise BadInput(f"expected one statement, there are {len(statements)}")
+    if statements[0].type not in _READING:
+        kind = statements[0].type.name
+        raise BadInput(
+            f"{kind} is refused: the history is read-only here",
+            hint="Ask with SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.",
+        )
+    return statements[0].query
+
+
+def open_writer(path: Path, *, deadline_s: float) -> Database:
+    """The landing file, for its one writer. Waits for the lock until the deadline.
+
+    Raises:
+        HistoryError: somebody holds it longer (named with pid), or it cannot be opened.
+    """
+    give_up = time.monotonic() + deadline_s
+    while True:
+        try:
+            connection = duckdb.connect(str(path), config=dict(_OFFLINE))
+        except duckdb.Error as error:
+            holder = _HOLDER.search(str(error))
+            if holder is None:
+                raise _history_error(path, error) from error
+            if time.monotonic() >= give_up:
+                raise HistoryError(
+                    f"{path} is held by {holder['program']} (pid {holder['pid']})"
+                    f" for more than {deadline_s:g} s",
+                    hint="Close that program, or open the published history.duckdb beside it.",
+                ) from error
+            time.sleep(min(_RETRY_S, max(0.0, give_up - time.monotonic())))
+        else:
+            path.chmod(0o600)
+            return Database(connection, path)
+
+
+def open_reader(path: Path, *, facts: Path) -> Database:
+    """The published copy, read-only, with no way to other files than the facts.
+
+    Raises:
+        HistoryError: it cannot be opened.
+    """
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=dict(_OFFLINE))
+        connection.execute("SET allowed_directories = $facts", {"facts": [f"{facts}{os.sep}"]})
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error as error:
+        raise _history_error(path, error) from error
+    return Database(connection, path)
+
+
+def quoted_list(texts: Sequence[str]) -> str:
+    """SQL text of a list of strings: views cannot take bound parameters."""
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
+
+
+def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
+    if isinstance(error, duckdb.InvalidInputException | duckdb.BinderException):
+        return HistoryError(_first_lines(error))
+    if isinstance(error, duckdb.CatalogException | duckdb.ParserException):
+        return HistoryError(
+            _first_lines(error), hint="Tables and columns are explained in sql/README.md."
+        )
+    return HistoryError(f"{path}: {_first_lines(error)}")
+
+
+def _first_lines(error: duckdb.Error) -> str:
+    return str(error).strip()

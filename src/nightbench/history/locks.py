@@ -1,0 +1,59 @@
+"""One lander at a time: a file lock that says who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nightbench.errors import HistoryError
+
+_RETRY_S = 0.05
+
+
+@contextmanager
+def held(path: Path, *, deadline_s: float) -> Iterator[None]:
+    """Hold the lock of a file; its holder's pid is written into it. Ends with the process.
+
+    Raises:
+        HistoryError: another process holds it past the deadline; names it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _wait(fd, path, time.monotonic() + deadline_s, deadline_s)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait(fd: int, path: Path, give_up: float, deadline_s: float) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                raise HistoryError(
+                    f"the history is held by {_describe(path)} for more than {deadline_s:g} s",
+                    hint="Wait for it, or end that process; then type `nightbench land`.",
+                ) from None
+            time.sleep(_RETRY_S)
+        else:
+            return
+
+
+def _describe(path: Path) -> str:
+    """The holder as the lock file and /proc tell it."""
+    pid = path.read_text(encoding="ascii", errors="replace").strip()
+    if not pid.isdigit():
+        return "another process"
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return f"pid {pid}"
+    command = raw.replace(b"\0", b" ").decode(errors="replace").strip()
+    return f"pid {pid} ({command[:120]})" if command else f"pid {pid}"

@@ -1,0 +1,67 @@
+"""The schema, step by step: each migration in one transaction with its ledger row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from nightbench.errors import HistoryError
+from nightbench.history.database import Database
+from nightbench.history.sql_files import Migration, migrations, statement
+
+
+def migrate(
+    database: Database,
+    *,
+    now: Callable[[], datetime],
+    steps: Sequence[Migration] | None = None,
+) -> list[Migration]:
+    """Bring the schema to the newest version; returns what was applied now.
+
+    Raises:
+        HistoryError: the file was written by a newer nightbench, or an applied migration was edited.
+    """
+    wanted = migrations() if steps is None else steps
+    database.run(statement("create_migration_ledger"))
+    applied = {
+        int(str(version)): str(digest)
+        for version, _, digest in database.run(statement("applied_migrations")).rows
+    }
+    _refuse_a_strange_past(database, applied, wanted)
+    todo = [step for step in wanted if step.version not in applied]
+    for step in todo:
+        with database.transaction():
+            database.script(step.text)
+            database.run(
+                statement("record_migration"),
+                {
+                    "version": step.version,
+                    "name": step.name,
+                    "digest": digest_of(step),
+                    "applied_at": now(),
+                },
+            )
+    return todo
+
+
+def digest_of(step: Migration) -> str:
+    """What tells that an applied migration was not edited afterwards."""
+    return hashlib.sha256(step.text.encode()).hexdigest()
+
+
+def _refuse_a_strange_past(
+    database: Database, applied: dict[int, str], wanted: Sequence[Migration]
+) -> None:
+    newest = max((step.version for step in migrations()), default=0)
+    if applied and max(applied) > newest:
+        raise HistoryError(
+            f"{database.path} has schema version {max(applied)}, this nightbench knows {newest}",
+            hint="Upgrade nightbench: it never writes to a history from its future.",
+        )
+    for step in wanted:
+        if step.version in applied and applied[step.version] != digest_of(step):
+            raise HistoryError(
+                f"migration {step.version:04d}_{step.name} was edited after it was applied",
+                hint="Undo the edit and write a new migration.",
+            )

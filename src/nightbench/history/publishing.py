@@ -1,0 +1,100 @@
+"""Views over what has landed, and the read copy that everybody else opens."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from nightbench.errors import HistoryError
+from nightbench.history import sql_files
+from nightbench.history.database import Database, quoted_list
+from nightbench.history.places import PRIVATE_FILE, HistoryPlaces
+from nightbench.history.tables import TABLES, Table
+
+_FICLONE = 0x40049409  # ioctl of Linux: share the blocks where the file system can
+
+
+def make_views(database: Database, places: HistoryPlaces) -> None:
+    """Every view anew, in one transaction: those over Parquet list exactly the landed files."""
+    with database.transaction():
+        for table in TABLES:
+            if table.bulky:
+                files = database.run(sql_files.statement("fact_files"), {"table_name": table.name})
+                database.script(facts_view(table, places.root, files.rows))
+        for view in sql_files.views():
+            database.script(view.text)
+
+
+def facts_view(table: Table, root: Path, files: Sequence[tuple[object, ...]]) -> str:
+    """The CREATE VIEW of a bulky table over (schema_version, path below root) pairs.
+
+    Files of one schema version share a branch: within it all have the same columns.
+    """
+    by_version: dict[int, list[str]] = {}
+    for version, path in files:
+        by_version.setdefault(int(str(version)), []).append(str(root / str(path)))
+    template = sql_files.statement("facts_view_branch").rstrip()
+    branches = [
+        template.replace("{files}", quoted_list(paths)) for _, paths in sorted(by_version.items())
+    ]
+    return (
+        sql_files.statement("facts_view")
+        .replace("{table}", table.name)
+        .replace("{columns}", ", ".join(table.columns))
+        .replace("{branches}", "\n".join(branches))
+    )
+
+
+def is_published(places: HistoryPlaces) -> bool:
+    """Whether the read copy has everything the landing file has."""
+    if not places.published.exists() or _log_of(places.landing).exists():
+        return False
+    return places.published.stat().st_mtime_ns >= places.landing.stat().st_mtime_ns
+
+
+def publish(places: HistoryPlaces) -> None:
+    """Put a copy of the (closed) landing file in the place of the last one, in one step.
+
+    Readers that hold the last copy keep it, whole, until they let go.
+
+    Raises:
+        HistoryError: the copy could not be made; the last one is still there.
+    """
+    if _log_of(places.landing).exists():
+        raise HistoryError(
+            f"{places.landing} has a log that was not folded in", hint="Type `nightbench land`."
+        )
+    aside = places.root / f".history.{os.getpid()}.new"
+    try:
+        _copy(places.landing, aside)
+        aside.rename(places.published)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise HistoryError(
+            f"{places.published} could not be renewed: {error}",
+            hint="What landed is kept; make room and type `nightbench land`.",
+        ) from error
+
+
+def remove_leftovers(places: HistoryPlaces) -> None:
+    """Copies that a killed lander did not finish. The landing lock must be held."""
+    for path in places.root.glob(".history.*.new"):
+        path.unlink()
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}.wal")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("wb") as written:
+        os.fchmod(written.fileno(), PRIVATE_FILE)
+        try:
+            fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
+        except OSError:  # the file system cannot share blocks
+            shutil.copyfileobj(read, written, 1 << 22)
+        written.flush()
+        os.fsync(written.fileno())
