@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from nightbench.load.levels import plan_levels
 from prefect import flow
+
 from tasks.beginning import begin_night
 from tasks.keeping import kept_target, land_spool
 from tasks.measuring import measure_accuracy, measure_load, read_workload
-from tasks.preparing import prepare_environment, prepare_model
+from tasks.preparing import prepare_engine_and_model
 from tasks.serving import served
 
 
@@ -26,14 +26,13 @@ def benchmark_target(
     chosen = night.targets[0]
     try:
         with kept_target(night, chosen) as keeper:
-            environment = prepare_environment(chosen)
-            model = prepare_model(chosen, environment, night.base_dir)
-            with served(chosen, environment, model, keeper) as server:
+            loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
+            prepare_engine_and_model(chosen, night.base_dir)
+            with served(chosen, night.base_dir, keeper) as server:
                 for spec in night.suite.accuracy_of(chosen):
                     measure_accuracy(spec, server, keeper, night.base_dir)
-                for load in night.suite.load_of(chosen):
-                    prompts = read_workload(load, night.base_dir)
-                    for level in plan_levels(load):
+                for levels, prompts in loads:
+                    for level in levels:
                         measure_load(level, prompts, server, keeper)
     finally:
         land_spool()

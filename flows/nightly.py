@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flows.benchmark_target import benchmark_target
-from nightbench.results import RunResults
 from prefect import flow
 from prefect.states import State
+
+from flows.benchmark_target import benchmark_target
+from nightbench.history.run_results import RunResults
 from tasks.beginning import begin_night
 from tasks.concluding import conclude
 from tasks.keeping import kept_run, land_spool

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 
-from nightbench import night as nights
-from nightbench.history.spool import recover
-from nightbench.home import Home
-from nightbench.night import Night
-from nightbench.planning import refuse_missing_files
-from nightbench.suite_file import find_suite, read_suite
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+
+from nightbench import night as nights
+from nightbench.night import Night
+from nightbench.planning import refuse_what_cannot_run
+from nightbench.suite_file import find_suite, read_suite
 
 
 @task(name="begin", cache_policy=NO_CACHE)
@@ -28,9 +27,7 @@ def begin_night(suite: str, targets: list[str] | None, run_id: str | None = None
         trigger="cli" if not runtime.deployment.id else _trigger(),
     )
     for target in night.targets:
-        refuse_missing_files(night.suite, target, night.base_dir)
-    for folder in recover(Home.from_env().spool):
-        get_run_logger().warning("recovered what a dead run had spooled: %s", folder.name)
+        refuse_what_cannot_run(night.suite, target, night.base_dir)
     get_run_logger().info("run %s: %s", night.run_id, ", ".join(t.name for t in night.targets))
     return night
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nightbench.results import RunResults
 from prefect.states import Completed, Failed, State
+
+from nightbench.history.run_results import RunResults
 from tasks.keeping import RunKeeper
 
 

@@ -8,20 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nightbench import night as nights
-from nightbench.history import landing
-from nightbench.history.landing import LandingReport
-from nightbench.history.spool import Row, Spool, SpoolIdentity
-from nightbench.home import Home
-from nightbench.night import Night
-from nightbench.serving.server import Server
-from nightbench.suite import Target
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.states import State
 
-RUN_FOLDER = "_run"
+from nightbench import night as nights
+from nightbench.history import landing
+from nightbench.history.landing import LandingReport
+from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity, recover
+from nightbench.history.tables import Row
+from nightbench.home import Home
+from nightbench.night import Night
+from nightbench.serving.server import Server
+from nightbench.suite import Target
 
 
 class TargetKeeper:
@@ -29,8 +29,8 @@ class TargetKeeper:
 
     def __init__(self, night: Night, target: Target, spool: Spool, home: Home) -> None:
         self.target = target
-        self.log_dir: Path = home.logs / night.run_id
-        self.work_dir: Path = spool.path
+        self.log_dir: Path = home.logs / night.run_id / target.name
+        self.work_dir: Path = spool.folder
         self._spool = spool
         self._started_at = nights.utc_now()
         self._server: Server | None = None
@@ -48,9 +48,14 @@ class TargetKeeper:
         """A server is up: note what the measurements are made on."""
         self._server = server
         self._spool.set_hardware_class(server.hardware_class)
-        for row in (server.row(), *server.provenance()):
-            self._spool.append(row)
+        for fact in server.provenance():
+            self._spool.append(fact)
         self._row("running")
+
+    def take_telemetry(self, server: Server) -> None:
+        """Spool what the server's hardware and counters said since the last time."""
+        for reading in server.drain_telemetry():
+            self._spool.append(reading)
 
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""
@@ -61,6 +66,7 @@ class TargetKeeper:
         self, status: str, *, ended_at: datetime | None = None, error: str | None = None
     ) -> None:
         server = self._server
+        launched = server.row() if server else None
         self._spool.append(
             nights.target_row(
                 self.target,
@@ -68,7 +74,7 @@ class TargetKeeper:
                 started_at=self._started_at,
                 ended_at=ended_at,
                 served_model_name=server.endpoint.model if server else "",
-                engine_version=server.row().engine_version if server else None,
+                engine_version=launched.engine_version if launched else None,
                 error=error,
             )
         )
@@ -143,5 +149,23 @@ def kept_run(night: Night) -> Iterator[RunKeeper]:
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
     report = landing.land(Home.from_env())
-    get_run_logger().info(str(report))
+    get_run_logger().info(
+        "landed %s folders, %s rows; %s were there already",
+        len(report.landed),
+        report.row_count,
+        len(report.already),
+    )
+    for damaged in report.damaged:
+        get_run_logger().warning("%s was not landed: %s", damaged.folder, damaged.reason)
+    for finding in report.findings:
+        get_run_logger().warning("check %s: %s", finding.check, finding.detail)
     return report
+
+
+@task(name="recover spool", cache_policy=NO_CACHE)
+def recover_spool() -> list[Path]:
+    """Seal what dead runs left open, so that it can land."""
+    folders = recover(Home.from_env().spool)
+    for folder in folders:
+        get_run_logger().warning("recovered what a dead run had spooled: %s", folder)
+    return folders

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nightbench.accuracy.evaluate import evaluate
-from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import measure_level
-from nightbench.load.workloads import Prompts, read_prompts
-from nightbench.records import AccuracyResult, LoadLevel
-from nightbench.serving.server import Server
-from nightbench.suite import AccuracySpec, LoadSpec
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+
+from nightbench.accuracy.evaluate import evaluate
+from nightbench.load.levels import Level, plan_levels
+from nightbench.load.workloads import Prompts, read_prompts
+from nightbench.serving.server import Server
+from nightbench.suite import AccuracySpec, LoadSpec
 from tasks.keeping import TargetKeeper
 from tasks.reporting import Reporter
 
@@ -20,7 +20,7 @@ from tasks.reporting import Reporter
 @task(name="accuracy", task_run_name="accuracy {spec.benchmark}", cache_policy=NO_CACHE)
 def measure_accuracy(
     spec: AccuracySpec, server: Server, keeper: TargetKeeper, base_dir: Path
-) -> tuple[AccuracyResult, ...]:
+) -> None:
     """Ask one benchmark; every reply is kept as it comes. Raises ServerError if the server went."""
     results = evaluate(
         spec,
@@ -32,12 +32,19 @@ def measure_accuracy(
     )
     for row in results:
         keeper.keep(row)
+    keeper.take_telemetry(server)
     server.check()
-    return results
+
+
+@task(name="read prompts", task_run_name="prompts of {spec.name}", cache_policy=NO_CACHE)
+def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[tuple[Level, ...], Prompts]:
+    """The levels of a load and prompts for all of them, none used twice."""
+    levels = plan_levels(spec)
+    return levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
 
 
 @task(name="load level", task_run_name="load {level.workload} {level.label}", cache_policy=NO_CACHE)
-def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetKeeper) -> LoadLevel:
+def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetKeeper) -> None:
     """Measure one level and keep it, valid or not. Raises ServerError if the server went."""
     measured = measure_level(
         level,
@@ -50,5 +57,5 @@ def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetK
     for row in (measured.level, *measured.intervals):
         keeper.keep(row)
     keeper.keep_file("load_requests", measured.requests_path)
+    keeper.take_telemetry(server)
     server.check()
-    return measured.level

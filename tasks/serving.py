@@ -6,26 +6,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from nightbench.home import Home
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.server import Server, serve
-from nightbench.suite import Target
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from nightbench.home import Home
+from nightbench.serving import leases, reaper
+from nightbench.serving.server import Server, serve
+from nightbench.suite import Target
 from tasks.keeping import TargetKeeper
 from tasks.reporting import Reporter
 
 
 @contextmanager
-def served(
-    target: Target,
-    environment: EngineEnvironment | None,
-    model: Path | None,
-    keeper: TargetKeeper,
-) -> Iterator[Server]:
+def served(target: Target, base_dir: Path, keeper: TargetKeeper) -> Iterator[Server]:
     """A server that really answers, gone when the context is left, however it is left."""
     with ExitStack() as stack:
-        server = boot_server(target, environment, model, keeper, stack)
+        server = boot_server(target, base_dir, keeper, stack)
         try:
             yield server
         finally:
@@ -33,21 +30,14 @@ def served(
 
 
 @task(name="boot server", cache_policy=NO_CACHE)
-def boot_server(
-    target: Target,
-    environment: EngineEnvironment | None,
-    model: Path | None,
-    keeper: TargetKeeper,
-    stack: ExitStack,
-) -> Server:
-    """Lease, launch and wait for a real completion; provenance is kept at once."""
+def boot_server(target: Target, base_dir: Path, keeper: TargetKeeper, stack: ExitStack) -> Server:
+    """Lease, launch and wait for a real completion; note at once what it runs on."""
     server = stack.enter_context(
         serve(
             target,
-            environment,
-            model,
             Home.from_env(),
-            log_dir=keeper.log_dir,
+            base_dir=base_dir,
+            run_dir=keeper.log_dir,
             on_progress=Reporter(),
             on_row=keeper.keep,
         )
@@ -58,7 +48,15 @@ def boot_server(
 
 @task(name="stop server", cache_policy=NO_CACHE)
 def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
-    """Tear the server down and prove it; the proof is kept."""
-    Reporter()  # teardown is quick; the run's log says when it is done
+    """Tear the server down and prove it; the proof is kept with its last readings."""
+    keeper.take_telemetry(server)
     stack.close()
-    keeper.keep(server.row())
+
+
+@task(name="reap leftovers", cache_policy=NO_CACHE)
+def reap_leftovers() -> int:
+    """End what dead runs left behind, as their lease files prove it ours."""
+    reaped = reaper.reap(leases.directory())
+    for lease in reaped:
+        get_run_logger().warning("reaped: %s", lease)
+    return len(reaped)

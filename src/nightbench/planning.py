@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightbench.accuracy import benchmarks
 from nightbench.engines import dispatch
 from nightbench.errors import DataError
 from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
@@ -42,7 +43,9 @@ class PlannedTarget:
     warnings: tuple[str, ...]
 
 
-def plan_suite(suite: Suite, base_dir: Path, *, exists: Exists = Path.exists) -> list[PlannedTarget]:
+def plan_suite(
+    suite: Suite, base_dir: Path, *, exists: Exists = Path.exists
+) -> list[PlannedTarget]:
     """What each target of the suite would do. Pure, but for `exists`."""
     return [plan_target(suite, target, base_dir, exists=exists) for target in suite.targets]
 
@@ -70,16 +73,16 @@ def missing_files(
 ) -> list[str]:
     """What a target needs on disk and does not find there: its model, its prompts, its records."""
     needed = [("model", target.model if _is_path(target.model) else None)]
-    needed += [
-        (f"workload {spec.name}", spec.workload.path) for spec in suite.load_of(target)
-    ]
+    needed += [(f"workload {spec.name}", spec.workload.path) for spec in suite.load_of(target)]
     needed += [(f"benchmark {spec.benchmark}", spec.data) for spec in suite.accuracy_of(target)]
     found = ((what, base_dir / path) for what, path in needed if path is not None)
     return [f"{what}: {path} is not there" for what, path in found if not exists(path)]
 
 
-def refuse_missing_files(suite: Suite, target: Target, base_dir: Path) -> None:
-    """Raise DataError where a run of the target could not find what it needs."""
+def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None:
+    """Raise BadInput for an unknown benchmark, DataError where the target's files are not there."""
+    for spec in suite.accuracy_of(target):
+        benchmarks.find(spec.benchmark)
     missing = missing_files(suite, target, base_dir)
     if missing:
         raise DataError(

@@ -12,7 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "src" / "nightbench"
-OURS = [*sorted(LIBRARY.rglob("*.py")), *(ROOT / "tasks").glob("*.py"), *(ROOT / "flows").glob("*.py")]
+OURS = [
+    *sorted(LIBRARY.rglob("*.py")),
+    *(ROOT / "tasks").glob("*.py"),
+    *(ROOT / "flows").glob("*.py"),
+]
 LIBRARY_FILES = [path for path in OURS if path.is_relative_to(LIBRARY)]
 SIBLINGS = ("engines", "load", "accuracy")
 ONLY_IMPORTER = {
@@ -85,7 +89,9 @@ def test_history_knows_records_and_sql_and_no_measuring() -> None:
     measuring = [f"nightbench.{part}" for part in (*SIBLINGS, "serving", "dashboards")]
     for path in LIBRARY_FILES:
         if in_part(path, "history"):
-            assert not [n for n in imports(path) if any(reaches(n, m) for m in measuring)], name(path)
+            assert not [n for n in imports(path) if any(reaches(n, m) for m in measuring)], name(
+                path
+            )
 
 
 @pytest.mark.parametrize(("package", "importer"), ONLY_IMPORTER.items())

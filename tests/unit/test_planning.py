@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import DataError
-from nightbench.planning import missing_files, plan_load, plan_suite, refuse_missing_files
+from nightbench.planning import missing_files, plan_load, plan_suite, refuse_what_cannot_run
 from nightbench.suite import LoadSpec, Suite, Workload
 from nightbench.suite_file import find_suite, read_suite
 
@@ -42,7 +42,7 @@ def test_what_is_not_there_is_a_warning_of_plan_and_an_error_of_run(tmp_path: Pa
     missing = missing_files(file.suite, target, tmp_path)
     assert [line.split(":")[0] for line in missing] == ["model", "workload openqa"]
     with pytest.raises(DataError, match="target glm-4.5-air-tp4 cannot run"):
-        refuse_missing_files(file.suite, target, tmp_path)
+        refuse_what_cannot_run(file.suite, target, tmp_path)
 
 
 def test_a_model_of_a_hub_or_of_ours_is_not_looked_for_on_disk(tmp_path: Path) -> None:

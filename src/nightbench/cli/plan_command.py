@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan of every target."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False)
     suite_file = suite_from(args.suite)
@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
         _print_target(console, target)
     total_s = sum(target.estimate_s for target in planned)
     console.print(
-        f"\nAbout {_minutes(total_s)} of load and boots, if a server boots in 2 minutes and streams "
-        "33 tokens/s;\naccuracy takes as long as the answers are.",
+        f"\nAbout {_minutes(total_s)} of load and boots, if a server boots in 2 minutes and "
+        "streams 33 tokens/s;\naccuracy takes as long as the answers are.",
         style="dim",
     )
     if suite.time_budget is not None:

@@ -14,13 +14,13 @@ from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError
 from nightbench.home import Home
-from nightbench.planning import refuse_missing_files
+from nightbench.planning import refuse_what_cannot_run
 from nightbench.suite_file import SuiteFile
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nightbench.results import RunResults
+    from nightbench.history.run_results import RunResults
 
 
 def add_parser(subparsers: Any) -> None:
@@ -28,7 +28,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("run", help="run a suite now", description=__doc__)
     add_suite_argument(parser)
     parser.add_argument("--target", action="append", metavar="NAME", help="only this target")
-    parser.add_argument("--gate", action="store_true", help="exit with 3 where a gate is not passed")
+    parser.add_argument(
+        "--gate", action="store_true", help="exit with 3 where a gate is not passed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     suite_file = suite_from(args.suite)
     for target in night.choose_targets(suite_file, args.target):
-        refuse_missing_files(suite_file.suite, target, suite_file.base_dir)
+        refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
     home = Home.from_env()
     os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
     console = Console()
@@ -50,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(asdict(results), default=str, indent=2), encoding="utf-8")
     if failure:
-        raise NightbenchError(failure, hint=f"What was measured is kept: nightbench show {results.run_id}")
+        raise NightbenchError(
+            failure, hint=f"What was measured is kept: nightbench show {results.run_id}"
+        )
     if args.gate:
         _judge_gates(suite_file, results)
     return 0
@@ -74,9 +78,9 @@ def _run_flow(
 
 
 def _show(results: RunResults, console: Console) -> None:
-    from nightbench.results import results_table
+    from nightbench.cli.results_view import print_results
 
-    console.print(results_table(results))
+    print_results(results, console)
     console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. What to type next:\n")
     for line, why in (
         (f"nightbench show {results.run_id}", "this run again, in full"),
@@ -91,6 +95,6 @@ def _show(results: RunResults, console: Console) -> None:
 def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
     from nightbench.verdicts.gates import failed_gates
 
-    failed = failed_gates(suite_file.suite.gates, results.accuracy)
+    failed = failed_gates(suite_file.suite.gates, results.overall_accuracy())
     if failed:
         raise GateNotPassed("\n".join(failed), hint="The results above are landed all the same.")

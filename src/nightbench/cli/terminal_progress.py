@@ -105,7 +105,9 @@ class TerminalProgress:
     @staticmethod
     def _line(progress: Progress) -> str:
         counted = "" if progress.total is None else f" {progress.done}/{progress.total}"
-        return f"{progress.phase:<11} {progress.subject}{counted}  {_short(progress.detail)}".rstrip()
+        return (
+            f"{progress.phase:<11} {progress.subject}{counted}  {_short(progress.detail)}".rstrip()
+        )
 
 
 def _short(detail: str) -> str:

@@ -34,8 +34,12 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "up", help="Prefect server, worker and deployments", description=__doc__
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where the UI binds (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=4200, help="the UI's port (default: %(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where the UI binds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=4200, help="the UI's port (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

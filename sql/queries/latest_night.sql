@@ -1,0 +1,2 @@
+-- What the newest night measured: accuracies and load levels of every target.
+SELECT * FROM latest;

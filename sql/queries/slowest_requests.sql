@@ -1,0 +1,22 @@
+-- The slowest requests of one level of a run, with what may explain them.
+-- param run: a run id
+-- param target: the target's name
+-- param level: a level such as c10
+-- param by = ttft_ms: ttft_ms, tpot_ms or e2el_ms
+-- param limit = 20: how many
+SELECT
+    workload, level, request_index, ttft_ms, tpot_ms, e2el_ms, queue_ms, client_lag_max_ms,
+    prompt_tokens, cached_tokens, completion_tokens, finish_reason, error_kind,
+    sent_us / 1e6 AS sent_s, prompt_hash
+FROM load_requests
+WHERE
+    run_id = $run AND target = $target AND level = $level
+    AND night = (SELECT max(night) FROM landings WHERE run_id = $run)
+ORDER BY
+    CASE $by
+        WHEN 'ttft_ms' THEN ttft_ms
+        WHEN 'tpot_ms' THEN tpot_ms
+        WHEN 'e2el_ms' THEN e2el_ms
+        ELSE error('by is one of ttft_ms, tpot_ms, e2el_ms')
+    END DESC NULLS LAST
+LIMIT $limit::BIGINT;

@@ -1,0 +1,41 @@
+"""A run's results as a person reads them: one block per target."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from nightbench.accuracy.table import accuracy_table
+from nightbench.history.run_results import RunResults, TargetResults
+from nightbench.load.table import levels_table
+from nightbench.terminal_text import safe_line, safe_text
+
+
+def print_results(results: RunResults, console: Console) -> None:
+    """Print every target: how it booted, how smart it is, how it holds up."""
+    for target in results.targets:
+        console.print()
+        console.print(_headline(target))
+        if target.accuracy:
+            console.print()
+            console.print(accuracy_table(target.accuracy))
+        if target.levels:
+            console.print(levels_table(target.levels))
+
+
+def _headline(target: TargetResults) -> Text:
+    done = target.row.status == "completed"
+    text = Text("✓ " if done else "✗ ", style="bold green" if done else "bold red")
+    text.append(target.target, style="bold")
+    text.append(f"  {safe_line(target.row.served_model_name)}", style="dim")
+    for server in target.servers:
+        text.append(f"  {server.engine_kind} {server.engine_version or ''}", style="dim")
+        if server.boot_s is not None:
+            text.append(f", booted in {server.boot_s:.0f} s", style="dim")
+        if server.teardown_clean:
+            text.append(f", gone in {server.teardown_s or 0:.1f} s", style="dim")
+    if target.hardware_class:
+        text.append(f"\n  on {target.hardware_class}", style="dim")
+    if not done:
+        text.append(f"\n  {target.row.status}: {safe_text(target.row.error or '')}", style="red")
+    return text
