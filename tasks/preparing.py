@@ -15,5 +15,5 @@ from tasks.reporting import Reporter
 
 @task(name="prepare engine and model", cache_policy=NO_CACHE)
 def prepare_engine_and_model(target: Target, base_dir: Path) -> None:
-    """Build or reuse the engine's environment, fetch or convert the model. Slow once, then quick."""
+    """Build or reuse the engine's environment, fetch or convert the model. Slow only once."""
     prepare(target, Home.from_env(), base_dir=base_dir, on_progress=Reporter())

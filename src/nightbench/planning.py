@@ -1,4 +1,4 @@
-"""What a suite would do, before anything starts: pure decisions over a suite and what is on disk."""
+"""What a suite would do, before anything starts: decisions over a suite and what is on disk."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None
     if missing:
         raise DataError(
             f"target {target.name} cannot run:\n" + "\n".join(f"  {line}" for line in missing),
-            hint="Put the files there, or change the paths in the suite (they start from its folder).",
+            hint="Put the files there, or change the suite: paths start from its folder.",
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +18,13 @@ import httpx
 
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
-from nightbench.serving.processes import free_port, supervised
+from nightbench.serving.probing import free_port
+from nightbench.serving.supervision import Order, Supervised, tail_of
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.1
+STOP_S = 10.0
 
 
 def prefect_settings(home: Home) -> dict[str, str]:
@@ -52,13 +54,24 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
         yield running
         return
     port = free_port()
-    argv = server_argv(port)
-    env = dict(environ) | prefect_settings(home) | {"PREFECT_UI_ENABLED": "0"}
-    home.prefect.mkdir(parents=True, exist_ok=True)
-    with supervised(argv, env=env, log_path=home.prefect / "server.log", name="prefect") as server:
-        url = f"http://{HOST}:{port}/api"
-        wait_until_healthy(url, server.is_alive, home.prefect / "server.log")
+    url = f"http://{HOST}:{port}/api"
+    server = Supervised(
+        Order(
+            argv=server_argv(port),
+            env=dict(environ) | prefect_settings(home) | {"PREFECT_UI_ENABLED": "0"},
+            secrets=(),
+            run_dir=home.prefect / "run-server",
+            lock_fds=(),
+            record={},
+            grace_s=STOP_S,
+        )
+    )
+    try:
+        wait_until_healthy(url, server.running, server.order.log_path)
         yield url
+    finally:
+        server.request_stop()
+        server.wait(2 * STOP_S)
 
 
 def server_argv(port: int, host: str = HOST) -> tuple[str, ...]:
@@ -89,13 +102,12 @@ def is_healthy(url: str) -> bool:
         return False
 
 
-def wait_until_healthy(url: str, is_alive: object, log_path: Path) -> None:
-    """Poll until the API answers. Raises NightbenchError with the end of its log if it never does."""
+def wait_until_healthy(url: str, is_alive: Callable[[], bool], log_path: Path) -> None:
+    """Poll until the API answers. Raises NightbenchError with its log's end if it never does."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not is_healthy(url):
-        if (callable(is_alive) and not is_alive()) or time.monotonic() > deadline:
-            lines = log_path.read_text(errors="replace").splitlines() if log_path.exists() else []
-            tail = "\n".join(f"  | {line}" for line in lines[-15:])
+        if not is_alive() or time.monotonic() > deadline:
+            tail = "\n".join(f"  | {line}" for line in tail_of(log_path, 15).splitlines())
             raise NightbenchError(
                 f"the Prefect server did not start at {url}:\n{tail}",
                 hint=f"Its whole log is {log_path}.",

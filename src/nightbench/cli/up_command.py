@@ -23,7 +23,7 @@ from nightbench.cli.prefect_api import (
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home import Home
 from nightbench.resources import deployments_dir
-from nightbench.serving.ports import is_port_free
+from nightbench.serving.probing import is_listening
 
 POOL = "nightbench"
 STOP_S = 40.0  # Prefect gives a cancelled flow run 30 s
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if already:
         print(f"nightbench is up already: {already.removesuffix('/api')}")
         return 0
-    if not is_port_free(args.host, args.port):
+    if is_listening(args.host, args.port):
         raise BadInput(
             f"port {args.port} on {args.host} is taken",
             hint="Choose another with --port, or stop what listens there.",
