@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from nightbench.accuracy.summary import Circumstances, accuracy_interval, summarise
+from nightbench.accuracy.table import accuracy_table
+from nightbench.records import AccuracySample
+from nightbench.stats import wilson_interval
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def sample(
+    question: int, *, correct: bool, subset: str = "IQ", repeat: int = 0, reply: str | None = "B"
+) -> AccuracySample:
+    return AccuracySample(
+        benchmark="b",
+        subset=subset,
+        sample_id=f"{subset}/{question}",
+        repeat=repeat,
+        prompt_hash="0",
+        question="?",
+        reply=reply,
+        reasoning=None,
+        extracted="B",
+        extracted_strict=None,
+        gold="B",
+        correct=correct,
+        correct_strict=False,
+        extraction_failed=reply is None,
+        truncated=False,
+        finish_reason="stop",
+        error_kind=None if reply else "timeout",
+        error=None,
+        prompt_tokens=10,
+        completion_tokens=None,
+        reasoning_tokens=None,
+        latency_ms=1.0,
+        retries=0,
+        asked_at=NOON,
+    )
+
+
+def around(ended_early: str | None = None, repeats: int = 1) -> Circumstances:
+    return Circumstances(
+        benchmark="b",
+        measurement_key="k",
+        started_at=NOON,
+        duration_s=2.0,
+        repeats=repeats,
+        max_concurrency=4,
+        data_digest="d",
+        ended_early=ended_early,
+    )
+
+
+def test_there_is_a_row_over_all_and_one_per_subset() -> None:
+    samples = [sample(n, correct=n < 3) for n in range(4)]
+    samples += [sample(n, correct=False, subset="EQ") for n in range(4)]
+
+    rows = summarise(samples, around())
+
+    assert [(row.subset, row.num_samples, row.accuracy) for row in rows] == [
+        ("all", 8, 3 / 8),
+        ("IQ", 4, 3 / 4),
+        ("EQ", 4, 0.0),
+    ]
+    assert (rows[0].ci_low, rows[0].ci_high) == wilson_interval(3, 8)
+    assert rows[0].disagreements == 3
+    assert rows[0].prompt_tokens == 80
+    assert all(row.valid for row in rows)
+
+
+def test_failures_count_as_wrong_and_more_than_one_percent_make_it_invalid() -> None:
+    samples = [sample(n, correct=True) for n in range(98)]
+    one = [*samples, *(sample(n, correct=n > 98, reply=None) for n in (98,))]
+    two = [*one, sample(99, correct=False, reply=None)]
+
+    fine, bad = (
+        summarise([*one, sample(99, correct=True)], around())[0],
+        summarise(two, around())[0],
+    )
+
+    assert (fine.num_failed, fine.accuracy, fine.valid) == (1, 0.99, True)
+    assert (bad.num_failed, bad.invalid_reasons) == (2, ["failures"])
+
+
+def test_an_early_end_is_the_reason_it_is_invalid() -> None:
+    rows = summarise([sample(0, correct=True)], around("server_died"))
+
+    assert all(row.invalid_reasons == ["server_died"] for row in rows)
+    assert summarise([], around())[0].invalid_reasons == ["no_samples"]
+
+
+def test_repeats_of_a_question_that_always_agree_add_no_precision() -> None:
+    once = [sample(n, correct=n % 2 == 0) for n in range(100)]
+    thrice = [sample(n, correct=n % 2 == 0, repeat=k) for n in range(100) for k in range(3)]
+
+    assert accuracy_interval(thrice) == pytest.approx(accuracy_interval(once), abs=0.002)
+
+
+def test_repeats_that_are_independent_add_all_of_theirs() -> None:
+    # every question is right in exactly one of two repeats: as informative as it gets
+    mixed = [sample(n, correct=k == n % 2, repeat=k) for n in range(50) for k in range(2)]
+
+    assert accuracy_interval(mixed) == pytest.approx(wilson_interval(50, 100))
+
+
+def test_the_table_fits_an_ordinary_terminal_and_shows_what_spoils_a_score() -> None:
+    samples = [sample(n, correct=True, subset="middle_school_math") for n in range(9)]
+    samples.append(sample(9, correct=False, reply=None, subset="evil\x1b[2J"))
+    console = Console(width=80, file=io.StringIO())
+    console.print(accuracy_table(summarise(samples, around("server_died"))))
+
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "90.0%" in text
+    assert "60–98" in text
+    assert "1 failed, invalid: server_died" in text
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
