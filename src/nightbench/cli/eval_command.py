@@ -1,0 +1,197 @@
+"""`nightbench eval`: ask any OpenAI-compatible endpoint a benchmark, and score it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nightbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from nightbench.endpoint import Endpoint
+    from nightbench.records import AccuracyResult, AccuracySample
+    from nightbench.suite import AccuracySpec
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench eval`."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="ask any OpenAI-compatible endpoint a benchmark and score it",
+        description=__doc__,
+    )
+    parser.add_argument("--base-url", required=True, metavar="URL", help="ends in /v1")
+    parser.add_argument("--model", required=True, metavar="M", help="the model to ask for")
+    parser.add_argument("--benchmark", required=True, metavar="NAME", help="iquiz, starter, …")
+    parser.add_argument("--data", metavar="PATH", help="a local folder or file, not the hub")
+    parser.add_argument("--subsets", metavar="A,B", help="only these subsets")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N questions in all")
+    parser.add_argument("--limit-per-subset", type=int, metavar="N")
+    parser.add_argument("--max-concurrency", type=int, default=16, metavar="N")
+    parser.add_argument("--requests-per-second", type=float, metavar="R")
+    parser.add_argument("--repeats", type=int, default=1, metavar="N")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="per request")
+    _add_generation_arguments(parser)
+    parser.add_argument("--api-key-env", metavar="NAME", help="variable that holds the API key")
+    parser.add_argument("--header", action="append", default=[], metavar="K=V")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="write every answer (JSONL)")
+
+
+def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("generation (what is not given is not sent)")
+    group.add_argument("--temperature", type=float)
+    group.add_argument("--top-p", type=float)
+    group.add_argument("--top-k", type=int)
+    group.add_argument("--max-tokens", type=int)
+    group.add_argument("--seed", type=int)
+    group.add_argument("--system-prompt", metavar="TEXT")
+    group.add_argument("--chat-template-kwargs", type=_json_object, metavar="JSON")
+    group.add_argument("--extra-body", type=_json_object, metavar="JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, score, print the table, write the files."""
+    from rich.console import Console
+
+    from nightbench.accuracy.evaluate import evaluate
+    from nightbench.cli.terminal_progress import TerminalProgress
+
+    spec = _spec(args)
+    endpoint = _endpoint(args)
+    with ExitStack() as stack:
+        samples_file = stack.enter_context(_opened(args.samples)) if args.samples else None
+        on_progress = stack.enter_context(TerminalProgress(Console(stderr=True)))
+
+        def on_sample(sample: AccuracySample) -> None:
+            if samples_file is not None:
+                samples_file.write(sample_json(sample) + "\n")
+                samples_file.flush()
+
+        results = evaluate(
+            spec,
+            endpoint,
+            base_dir=Path.cwd(),
+            on_sample=on_sample,
+            on_progress=on_progress,
+            requests_per_second=args.requests_per_second,
+            system_prompt=args.system_prompt,
+        )
+    _print_table(results)
+    if args.json is not None:
+        write_json(args.json, results_json(results))
+    return 0
+
+
+def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
+    """What `--json` holds: the whole benchmark's row, and its subsets' rows under `subsets`."""
+    whole, *parts = (_plain(asdict(result)) for result in results)
+    return whole | {"subsets": parts}
+
+
+def sample_json(sample: AccuracySample) -> str:
+    """One line of `--samples`."""
+    return json.dumps(_plain(asdict(sample)), ensure_ascii=False)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON. Raises BadInput when the file cannot be written."""
+    with _opened(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: v.isoformat() if hasattr(v, "isoformat") else v for key, v in row.items()}
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _spec(args: argparse.Namespace) -> AccuracySpec:
+    from pydantic import ValidationError
+
+    from nightbench.suite import AccuracySpec, Generation
+
+    generation = {
+        name: value
+        for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
+        if (value := getattr(args, name)) is not None
+    }
+    generation |= {
+        name: value
+        for name in ("chat_template_kwargs", "extra_body")
+        if (value := getattr(args, name)) is not None
+    }
+    try:
+        return AccuracySpec(
+            benchmark=args.benchmark,
+            subsets=tuple(args.subsets.split(",")) if args.subsets else None,
+            data=args.data,
+            limit=args.limit,
+            limit_per_subset=args.limit_per_subset,
+            max_concurrency=args.max_concurrency,
+            repeats=args.repeats,
+            timeout_s=args.timeout,
+            generation=Generation.model_validate(generation),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = str(first["loc"][-1]).replace("_", "-").removesuffix("-s")
+        raise BadInput(f"--{option} {first['input']}: {first['msg']}") from None
+
+
+def _endpoint(args: argparse.Namespace) -> Endpoint:
+    from nightbench.endpoint import Endpoint
+
+    if not args.base_url.startswith(("http://", "https://")):
+        raise BadInput(
+            f"--base-url {args.base_url} is not a URL",
+            hint="It starts with http:// or https:// and ends in /v1.",
+        )
+    key = ""
+    if args.api_key_env is not None:
+        key = os.environ.get(args.api_key_env, "")
+        if not key:
+            raise BadInput(f"the variable {args.api_key_env} is not set", hint="export it first.")
+    return Endpoint(
+        base_url=args.base_url.rstrip("/"),
+        model=args.model,
+        api_key=key,
+        headers=tuple(_header(text) for text in args.header),
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise BadInput(f"--header {text} is not of the form NAME=VALUE")
+    return name.strip(), value
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("expected a JSON object")
+    return value
+
+
+def _print_table(results: Iterable[AccuracyResult]) -> None:
+    from rich.console import Console
+
+    from nightbench.accuracy.table import accuracy_table
+
+    Console().print(accuracy_table(results))
