@@ -1,0 +1,1 @@
+"""How each engine is started: pure functions from config to argv, environment and probes."""
