@@ -1,0 +1,1 @@
+"""Everything around a served model: its environment, hardware, life and proven end."""

@@ -1,0 +1,187 @@
+"""Ready means: the process lives, /health is 200, the model is listed, and a completion came back.
+
+/health alone lies: a server has been seen to answer 200 and to die on its first request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import httpx
+
+from nightbench.endpoint import Endpoint
+from nightbench.engines import dispatch
+from nightbench.errors import BootFailed, BootTimeout
+from nightbench.progress import OnProgress, Progress
+from nightbench.serving import probing
+from nightbench.serving.file_locks import Sleep
+from nightbench.serving.supervision import LogFollower, Supervised, wait_until
+from nightbench.suite import Target
+
+POLL_S = 0.1
+LAST_WORDS_S = 3.0
+
+
+class PortTaken(Exception):
+    """Somebody else listens on the port that was free when it was chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootPhases:
+    """Seconds: the whole boot, until weights are read, reading them, compiling, first answer."""
+
+    boot_s: float | None = None
+    process_s: float | None = None
+    weights_s: float | None = None
+    compile_s: float | None = None
+    first_answer_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """A boot to be waited for."""
+
+    target: Target
+    supervised: Supervised
+    endpoint: Endpoint  # its model "" is asked of the server
+    port: int
+    ready_path: str
+    on_progress: OnProgress
+    clock: Callable[[], float] = time.monotonic
+    sleep: Sleep = time.sleep
+
+
+def wait_ready(boot: Boot) -> tuple[Endpoint, BootPhases]:
+    """Wait until the server really answers.
+
+    Raises BootFailed or BootTimeout with the log's last lines, PortTaken where it is not ours.
+    """
+    watcher = _BootWatcher(boot)
+    # No proxies: what we ask is on this machine.
+    with httpx.Client(timeout=5.0, trust_env=False) as client:
+        healthy = f"{boot.endpoint.root_url}{boot.ready_path}"
+        while not probing.is_healthy(client, healthy):
+            watcher.tick("starting")
+            boot.sleep(POLL_S)
+        if not probing.listens_below(boot.supervised.pid, boot.port):
+            raise PortTaken
+        watcher.is_healthy()
+        endpoint = _with_model(client, boot, watcher)
+        _answers(client, boot, endpoint, watcher)
+    return endpoint, watcher.phases()
+
+
+def _with_model(client: httpx.Client, boot: Boot, watcher: _BootWatcher) -> Endpoint:
+    try:
+        listed = probing.list_models(client, boot.endpoint)
+    except (httpx.HTTPError, ValueError) as error:
+        raise watcher.failed(f"does not list its models: {error}") from error
+    wanted = boot.endpoint.model
+    if wanted and wanted not in listed:
+        raise watcher.failed(f"serves {', '.join(listed) or 'nothing'}, and not {wanted}")
+    if not listed:
+        raise watcher.failed("lists no model")
+    return replace(boot.endpoint, model=wanted or listed[0])
+
+
+def _answers(client: httpx.Client, boot: Boot, endpoint: Endpoint, watcher: _BootWatcher) -> None:
+    """Ask for a completion until the boot's time is over; the question races the process's exit."""
+    watcher.tick("asking for a first answer")
+    answer = probing.ask(client, endpoint, timeout_s=max(1.0, watcher.left_s()))
+    watcher.tick("asking for a first answer")
+    if not answer.ok:
+        raise watcher.failed(f"was healthy, but its first answer failed: {answer.detail}")
+
+
+class _BootWatcher:
+    """What the log says meanwhile, when each phase began, and when to give up."""
+
+    def __init__(self, boot: Boot) -> None:
+        self._boot = boot
+        self._log = LogFollower(boot.supervised.order.log_path)
+        self._began = boot.clock()
+        self._weights_began: float | None = None
+        self._healthy_at: float | None = None
+        self._label, self._step = "", -1
+        self._said: tuple[str, int] = ("", -1)
+        self._seconds: dict[str, float] = {}
+
+    def elapsed_s(self) -> float:
+        return self._boot.clock() - self._began
+
+    def left_s(self) -> float:
+        return self._boot.target.boot_timeout_s - self.elapsed_s()
+
+    def tick(self, label: str) -> None:
+        """Read the log, say how far it is, raise if the process is gone or time is over."""
+        for line in self._log.lines():
+            self._read(line)
+        if not self._boot.supervised.running():
+            raise self.failed("exited before it was ready")
+        if self.left_s() <= 0:
+            raise BootTimeout(
+                f"{self._boot.target.name} was not ready within "
+                f"{self._boot.target.boot_timeout_s:.0f} s ({self._label or label})",
+                hint="Raise boot_timeout_s, or see the log for what it waits for: "
+                f"{self._boot.supervised.order.log_path}",
+                log_tail=self._boot.supervised.log_tail(),
+            )
+        if label != "starting":
+            self._label = label
+        said = (self._label or label, int(self.elapsed_s()))
+        if said != self._said:
+            self._said = said
+            detail = f"{said[0]} ({said[1]} s)"
+            self._boot.on_progress(Progress("boot", self._boot.target.name, detail))
+
+    def _read(self, line: str) -> None:
+        sign = dispatch.boot_sign(self._boot.target, line)
+        if sign is None:
+            return
+        if sign.step > self._step:
+            self._step, self._label = sign.step, sign.label
+        if sign.phase == "weights" and self._weights_began is None:
+            self._weights_began = self.elapsed_s()
+        if sign.seconds is not None:
+            self._seconds[sign.phase] = sign.seconds
+
+    def is_healthy(self) -> None:
+        """Remember when it was."""
+        self._healthy_at = self.elapsed_s()
+
+    def failed(self, what: str) -> BootFailed:
+        """The error, with the log's last lines once the process has had time to write them."""
+        supervised = self._boot.supervised
+        wait_until(
+            lambda: not supervised.running(),
+            LAST_WORDS_S,
+            sleep=self._boot.sleep,
+            clock=self._boot.clock,
+        )
+        wait_until(
+            lambda: supervised.report().state == "gone" or supervised.running(),
+            LAST_WORDS_S,
+            sleep=self._boot.sleep,
+            clock=self._boot.clock,
+        )
+        code = supervised.report().exit_code
+        exited = f" (exit code {code})" if code is not None else ""
+        return BootFailed(
+            f"{self._boot.target.name} {what}{exited}",
+            hint=f"The whole log is in {supervised.order.log_path}",
+            log_tail=supervised.log_tail(),
+        )
+
+    def phases(self) -> BootPhases:
+        """The phases of a boot that is over."""
+        boot_s = self.elapsed_s()
+        healthy_s = boot_s if self._healthy_at is None else self._healthy_at
+        return BootPhases(
+            boot_s=boot_s,
+            process_s=self._weights_began if self._weights_began is not None else healthy_s,
+            weights_s=self._seconds.get("weights"),
+            compile_s=self._seconds.get("compile"),
+            first_answer_s=boot_s - healthy_s,
+        )

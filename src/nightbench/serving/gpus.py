@@ -1,0 +1,184 @@
+"""The GPUs of this machine through NVML, and which of them belong together.
+
+NVML is passed in (the pynvml module), so that recorded answers of other machines can stand in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Nvml = Any  # the pynvml module, which carries no types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU. `index` is NVML's (PCI order), which CUDA's own need not be: name them by uuid."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_total_bytes: int
+    power_limit_w: float | None = None
+    numa_node: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What NVML says. `problem` is why it says nothing: no driver, or one that does not match.
+
+    `links[a, b]` (a < b, NVML indices) is how near two GPUs are: higher is nearer.
+    """
+
+    gpus: tuple[Gpu, ...] = ()
+    links: Mapping[tuple[int, int], int] | None = None
+    driver_version: str | None = None
+    cuda_version: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """What lies in a GPU's memory now, and the processes that NVML lets us see."""
+
+    memory_used_bytes: int
+    pids: tuple[int, ...]
+
+
+def load_nvml() -> Nvml:
+    """The pynvml module: imported late, few commands need it."""
+    import pynvml
+
+    return pynvml
+
+
+def read_inventory(nvml: Nvml | None = None, environ: Mapping[str, str] = os.environ) -> Inventory:
+    """The GPUs this process may use: NVML's, narrowed by CUDA_VISIBLE_DEVICES where it is set."""
+    nvml = nvml or load_nvml()
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return Inventory(problem=str(error))
+    try:
+        return _read(nvml, environ.get("CUDA_VISIBLE_DEVICES"))
+    except nvml.NVMLError as error:
+        return Inventory(problem=str(error))
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _read(nvml: Nvml, visible: str | None) -> Inventory:
+    count = nvml.nvmlDeviceGetCount()
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    gpus = tuple(_gpu(nvml, index, handle) for index, handle in enumerate(handles))
+    links = {
+        (a, b): _nearness(nvml, handles[a], handles[b])
+        for a, b in itertools.combinations(range(count), 2)
+    }
+    cuda = _optional(nvml, nvml.nvmlSystemGetCudaDriverVersion)
+    return Inventory(
+        gpus=only_visible(gpus, visible),
+        links=links,
+        driver_version=_text(nvml.nvmlSystemGetDriverVersion()),
+        cuda_version=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,
+    )
+
+
+def _gpu(nvml: Nvml, index: int, handle: Any) -> Gpu:
+    limit_mw = _optional(nvml, nvml.nvmlDeviceGetPowerManagementLimit, handle)
+    return Gpu(
+        index=index,
+        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
+        name=_text(nvml.nvmlDeviceGetName(handle)),
+        memory_total_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).total,
+        power_limit_w=limit_mw / 1000 if limit_mw else None,
+        numa_node=_optional(nvml, nvml.nvmlDeviceGetNumaNodeId, handle),
+    )
+
+
+def _optional(nvml: Nvml, function: Any, *arguments: Any) -> Any:
+    """What a card or driver may not support: None then."""
+    try:
+        return function(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _nearness(nvml: Nvml, one: Any, other: Any) -> int:
+    """100 over NVLink; else 50 (same board) down to 0 (other socket), as NVML's topology says."""
+    linked = _optional(
+        nvml, nvml.nvmlDeviceGetP2PStatus, one, other, nvml.NVML_P2P_CAPS_INDEX_NVLINK
+    )
+    if linked == nvml.NVML_P2P_STATUS_OK:
+        return 100
+    level = _optional(nvml, nvml.nvmlDeviceGetTopologyCommonAncestor, one, other)
+    return 0 if level is None else max(0, 50 - int(level))
+
+
+def only_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
+    """The GPUs that CUDA_VISIBLE_DEVICES names, by index or by (a unique start of) UUID.
+
+    As CUDA reads it: the first entry that names nothing ends the list.
+    """
+    if visible is None:
+        return tuple(gpus)
+    chosen: list[Gpu] = []
+    for entry in (part.strip() for part in visible.split(",")):
+        match = [
+            gpu
+            for gpu in gpus
+            if (entry.isdigit() and gpu.index == int(entry))
+            or (entry.startswith("GPU-") and gpu.uuid.startswith(entry))
+        ]
+        if len(match) != 1:
+            break
+        chosen += match
+    return tuple(chosen)
+
+
+def choose_nearest(
+    free: Sequence[Gpu], count: int, links: Mapping[tuple[int, int], int] | None
+) -> tuple[Gpu, ...] | None:
+    """The `count` free GPUs that are connected best, None where there are not so many.
+
+    Every pair counts, for collectives are as fast as their slowest link: first the worst link, then
+    the sum, then the same NUMA node, then the lowest indices.
+    """
+    if len(free) < count:
+        return None
+    near = links or {}
+
+    def merit(group: tuple[Gpu, ...]) -> tuple[int, int, int, list[int]]:
+        pairs = [
+            near.get((min(a.index, b.index), max(a.index, b.index)), 0)
+            for a, b in itertools.combinations(group, 2)
+        ]
+        nodes = len({gpu.numa_node for gpu in group})
+        return min(pairs, default=0), sum(pairs), -nodes, [-gpu.index for gpu in group]
+
+    return max(itertools.combinations(sorted(free, key=lambda gpu: gpu.index), count), key=merit)
+
+
+def read_use(uuids: Sequence[str], nvml: Nvml | None = None) -> dict[str, GpuUse]:
+    """What lies in the memory of each GPU now."""
+    nvml = nvml or load_nvml()
+    nvml.nvmlInit()
+    try:
+        return {uuid: _use(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in uuids}
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _use(nvml: Nvml, handle: Any) -> GpuUse:
+    processes = _optional(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    return GpuUse(
+        memory_used_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).used,
+        pids=tuple(sorted(process.pid for process in processes)),
+    )

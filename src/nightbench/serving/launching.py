@@ -1,0 +1,195 @@
+"""The start of a launch: hardware leased, port chosen, key made, supervisor running."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nightbench.endpoint import Endpoint
+from nightbench.engines import dispatch
+from nightbench.engines.dispatch import Launch
+from nightbench.errors import BadInput
+from nightbench.progress import OnProgress
+from nightbench.serving import leases, probing, redaction
+from nightbench.serving.environments import EngineEnvironment
+from nightbench.serving.heartbeat import Patience
+from nightbench.serving.leases import Lease
+from nightbench.serving.machine import Machine
+from nightbench.serving.supervision import Isolation, Order, Supervised
+from nightbench.suite import Target
+
+DEFAULT_PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to serve, where it is not the suite's business.
+
+    `port` None takes a free one. `grace_s` is from SIGTERM to SIGKILL; with the proof after it,
+    teardown fits in 20 s.
+    """
+
+    wait_for_lease: bool = True
+    port: int | None = None
+    grace_s: float = 8.0
+    isolation: Isolation = "auto"
+    patience: Patience = DEFAULT_PATIENCE
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be launched: everything that is known before hardware is held."""
+
+    target: Target
+    machine: Machine
+    environment: EngineEnvironment | None  # None where the target brings its own command
+    model: str | None
+    run_dir: Path
+    launch: int
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A server that is starting: on what, by which command, under which supervisor."""
+
+    job: Job
+    lease: Lease
+    port: int
+    endpoint: Endpoint
+    launch: Launch
+    public_env: dict[str, str] = field(repr=False)
+    memory_before: dict[str, int]  # GPU uuid to bytes used
+    started_at: datetime
+    launch_id: str  # what the lease's record calls it
+    supervised: Supervised
+
+
+def start(job: Job, on_progress: OnProgress) -> Started:
+    """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
+    request = leases.Request(
+        subject=job.target.name,
+        num_gpus=dispatch.num_gpus(job.target),
+        cores=job.machine.cores,
+        wait=job.options.wait_for_lease,
+    )
+    lease = leases.acquire(
+        request,
+        job.machine.leases,
+        job.machine.inventory,
+        read_use=job.machine.gpu_use,
+        on_progress=on_progress,
+    )
+    try:
+        return _start(job, lease)
+    finally:
+        lease.hand_over()
+
+
+def _start(job: Job, lease: Lease) -> Started:
+    port = choose_port(job.options.port)
+    endpoint = Endpoint(
+        base_url=f"http://{probing.HOST}:{port}/v1",
+        model=job.target.served_model_name or "",
+        api_key=secrets.token_urlsafe(24),
+    )
+    launch = _plan(job, lease, endpoint, port)
+    chosen = _hardware_env(lease, job.environment) | launch.env
+    env = redaction.inherited_env(os.environ) | chosen
+    launch_id = secrets.token_hex(16)
+    return Started(
+        job=job,
+        lease=lease,
+        port=port,
+        endpoint=endpoint,
+        launch=launch,
+        public_env=redaction.public_env(env, chosen),
+        memory_before=gpu_memory(job.machine, lease),
+        started_at=datetime.now(UTC),
+        launch_id=launch_id,
+        supervised=Supervised(_order(job, lease, launch, env, _record(job, launch_id, port))),
+    )
+
+
+def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
+    launch = dispatch.plan_launch(
+        job.target,
+        model_path=job.model,
+        host=probing.HOST,
+        port=port,
+        api_key=endpoint.api_key,
+        flavour=job.environment.flavour if job.environment else "cuda",
+        cores=lease.cores,
+    )
+    if job.environment is None:
+        return launch
+    return replace(launch, argv=(str(job.environment.vllm), *launch.argv[1:]))
+
+
+def _record(job: Job, launch_id: str, port: int) -> dict[str, object]:
+    """What the lease says about us; the supervisor adds the processes."""
+    return {
+        "launch_id": launch_id,
+        "subject": job.target.name,
+        "user": getpass.getuser(),
+        "run_dir": str(job.run_dir),
+        "port": port,
+    }
+
+
+def _order(
+    job: Job, lease: Lease, launch: Launch, env: dict[str, str], record: dict[str, object]
+) -> Order:
+    return Order(
+        argv=launch.argv,
+        env=env,
+        secrets=tuple(redaction.secrets_of(env)),
+        run_dir=job.run_dir / f"server-{job.launch}",
+        lock_fds=lease.fds,
+        record=record,
+        grace_s=job.options.grace_s,
+        isolation=job.options.isolation,
+    )
+
+
+def gpu_memory(machine: Machine, lease: Lease) -> dict[str, int]:
+    """Bytes used now on each leased GPU, by uuid."""
+    use = machine.gpu_use([gpu.uuid for gpu in lease.gpus])
+    return {uuid: gpu.memory_used_bytes for uuid, gpu in use.items()}
+
+
+def choose_port(wanted: int | None) -> int:
+    """The port to use; raises BadInput where the wanted one is taken."""
+    if wanted is None:
+        return probing.free_port()
+    if probing.is_listening(probing.HOST, wanted):
+        pids = probing.listener_pids(wanted)
+        who = f" by pid {', '.join(map(str, pids))}" if pids else ""
+        raise BadInput(
+            f"port {wanted} is taken{who}",
+            hint="Choose another, or leave the choice to nightbench.",
+        )
+    return wanted
+
+
+def _hardware_env(lease: Lease, environment: EngineEnvironment | None) -> dict[str, str]:
+    """Which GPUs, and where compiled code is kept: per environment, warm on the next night."""
+    env: dict[str, str] = {}
+    if lease.gpus:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in lease.gpus)
+    if environment is None:
+        return env
+    # Tools of the environment (ninja) are looked for by name.
+    env["PATH"] = f"{environment.vllm.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    if environment.cache is not None:
+        env["VLLM_CACHE_ROOT"] = str(environment.cache / "vllm")
+        env["TORCHINDUCTOR_CACHE_DIR"] = str(environment.cache / "inductor")
+        env["TRITON_CACHE_DIR"] = str(environment.cache / "triton")
+    return env

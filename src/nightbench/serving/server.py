@@ -1,0 +1,156 @@
+"""A target's server: leased, booted, watched, and let go with proof.
+
+    with serve(target, home, base_dir=…, run_dir=…) as server:
+        measure(server.endpoint, stop_if=server.trouble)
+
+However the block is left (return, exception, Ctrl-C, a cancelled flow), the server's whole process
+tree is gone afterwards, and `server.row()` says how that went.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nightbench.endpoint import Endpoint
+from nightbench.errors import BootFailed
+from nightbench.home import Home
+from nightbench.progress import OnProgress, ignore
+from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
+from nightbench.serving import environments, models, provenance, remote
+from nightbench.serving.booting import PortTaken
+from nightbench.serving.environments import EngineEnvironment
+from nightbench.serving.launched import Launched, launched
+from nightbench.serving.launching import Job, Options
+from nightbench.serving.machine import Machine, this_machine
+from nightbench.serving.watching import Trouble
+from nightbench.suite import Target
+
+PORT_ATTEMPTS = 3
+DEFAULT_OPTIONS = Options()
+
+
+class Server:
+    """A server that answers. Made by `serve`."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        hardware_class: str,
+        facts: list[ProvenanceRow],
+        launched: Launched | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.hardware_class = hardware_class
+        self._facts = facts
+        self._launched = launched
+
+    def row(self) -> ServerRow | None:
+        """How it stands now or, once it is gone, how it went; None for one we did not start."""
+        return self._launched.row() if self._launched else None
+
+    def provenance(self) -> list[ProvenanceRow]:
+        """What it runs on and from."""
+        return self._facts
+
+    def trouble(self) -> Trouble | None:
+        """Why it is no longer to be measured. Cheap, for any thread, as often as wanted."""
+        return self._launched.trouble() if self._launched else None
+
+    def check(self) -> None:
+        """Raise ServerDied or ServerHung, with the log's last lines, if it is in trouble."""
+        if self._launched:
+            self._launched.check()
+
+    def drain_telemetry(self) -> list[TelemetryRow]:
+        """Readings since the last call: hardware and the engine's own counters, once a second."""
+        return self._launched.drain() if self._launched else []
+
+    def read_counters(self) -> dict[str, float]:
+        """The engine's own counters right now, for a level's boundaries; {} where it has none."""
+        return self._launched.read_counters() if self._launched else {}
+
+
+@contextmanager
+def serve(
+    target: Target,
+    home: Home,
+    *,
+    base_dir: Path,
+    run_dir: Path,
+    launch: int = 1,
+    machine: Machine | None = None,
+    on_progress: OnProgress = ignore,
+    on_row: Callable[[ServerRow], None] = lambda _: None,
+    options: Options = DEFAULT_OPTIONS,
+) -> Iterator[Server]:
+    """Serve a target until the block is left.
+
+    `base_dir` is what the suite's paths start from, `run_dir` takes log and reports, `launch`
+    counts the launches of a run. `on_row` gets a row for every launch when it is over, failed boots
+    included. Raises BadInput, EngineEnvironmentError, LeaseError, BootFailed, BootTimeout, and
+    TeardownFailed where nothing worse is already on its way.
+    """
+    if target.engine.kind == "remote":
+        endpoint = remote.connect(target.engine, target.served_model_name, os.environ)
+        yield Server(endpoint=endpoint, hardware_class="remote", facts=[])
+        return
+    machine = machine or this_machine()
+    environment, model = prepare(target, home, base_dir, machine, on_progress)
+    job = Job(
+        target=target,
+        machine=machine,
+        environment=environment,
+        model=model,
+        run_dir=run_dir,
+        launch=launch,
+        options=options,
+    )
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        try:
+            with launched(job, on_progress, on_row) as live:
+                yield _server(live)
+                return
+        except PortTaken:
+            if options.port is not None or attempt == PORT_ATTEMPTS:
+                raise BootFailed(
+                    f"the port was taken by somebody else before {target.name} had it",
+                    hint="Choose another port, or leave the choice to nightbench.",
+                ) from None
+
+
+def _server(live: Launched) -> Server:
+    job, lease = live.started.job, live.started.lease
+    model_path = Path(job.model) if job.model and Path(job.model).exists() else None
+    return Server(
+        endpoint=live.endpoint,
+        hardware_class=provenance.hardware_class(lease.gpus, lease.cores, provenance.cpu_model()),
+        facts=provenance.gather(
+            environment=job.environment,
+            inventory=job.machine.inventory,
+            gpus=lease.gpus,
+            cores=lease.cores,
+            model_path=model_path,
+        ),
+        launched=live,
+    )
+
+
+def prepare(
+    target: Target, home: Home, base_dir: Path, machine: Machine, on_progress: OnProgress
+) -> tuple[EngineEnvironment | None, str | None]:
+    """Engine and model, before any hardware is held and before the boot clock starts. Slow once."""
+    if target.engine.kind == "vllm":
+        environment = environments.ensure(
+            target.engine.environment, home, on_progress=on_progress, has_gpu=machine.has_gpu
+        )
+        path = models.resolve(
+            target.model or "", home, environment, base_dir, on_progress=on_progress
+        )
+        return environment, str(path)
+    # Another engine may know models by names of its own; what is a path here is one.
+    here = base_dir / target.model if target.model else None
+    return None, str(here.resolve()) if here and here.exists() else target.model

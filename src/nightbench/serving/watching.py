@@ -1,0 +1,114 @@
+"""Watches a server while it is measured, once a second in one thread: alive, and how is it?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import httpx
+
+from nightbench.endpoint import Endpoint
+from nightbench.engines import dispatch
+from nightbench.engines.vllm import Counters
+from nightbench.records import TelemetryRow
+from nightbench.serving import probing, telemetry
+from nightbench.serving.heartbeat import Decision, Heartbeat, Patience
+from nightbench.serving.telemetry import Sampler
+from nightbench.suite import Target
+
+LOOK_EVERY_S = 0.25
+ASK_EVERY_S = 1.0
+
+Trouble = Literal["server_died", "server_hung"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched, and how to look at it."""
+
+    target: Target
+    endpoint: Endpoint
+    counters_path: str | None
+    running: Callable[[], bool]
+    samplers: Sequence[Sampler] = ()
+    patience: Patience = field(default_factory=Patience)
+    clock: Callable[[], float] = time.monotonic
+
+
+class Watch:
+    """`trouble` is safe to ask from any thread, and free. Use as a context manager."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._trouble: Trouble | None = None
+        self._rows: list[TelemetryRow] = []
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._heartbeat = Heartbeat(watched.clock(), watched.patience)
+        self._thread = threading.Thread(target=self._run, name="server-watch", daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=ASK_EVERY_S)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the server is no longer to be measured, None while it is."""
+        return self._trouble
+
+    def drain(self) -> list[TelemetryRow]:
+        """The readings since the last call."""
+        with self._lock:
+            taken, self._rows = self._rows, []
+        return taken
+
+    def _run(self) -> None:
+        asked_at = float("-inf")
+        with httpx.Client(timeout=5.0, trust_env=False) as client:
+            while self._trouble is None and not self._stopped.wait(LOOK_EVERY_S):
+                if not self._watched.running():
+                    self._trouble = "server_died"
+                elif self._watched.clock() - asked_at >= ASK_EVERY_S:
+                    asked_at = self._watched.clock()
+                    self._sample()
+                    if self._decide(client) == "hung":
+                        # Dying and hanging look alike from here until the process is gone.
+                        self._trouble = "server_hung" if self._watched.running() else "server_died"
+
+    def _sample(self) -> None:
+        rows = [row for sampler in self._watched.samplers for row in sampler()]
+        with self._lock:
+            self._rows += rows
+
+    def _decide(self, client: httpx.Client) -> Decision:
+        if self._watched.counters_path is None:
+            return "alive"  # its process is all that can be watched
+        counters = read_counters(client, self._watched)
+        if counters is not None:
+            with self._lock:
+                self._rows += telemetry.rows("server", counters.readings())
+        decision = self._heartbeat.saw(self._watched.clock(), counters)
+        if decision != "ask":
+            return decision
+        wait_s = self._watched.patience.answer_within_s
+        answer = probing.ask(client, self._watched.endpoint, timeout_s=wait_s)
+        return self._heartbeat.answered(self._watched.clock(), answer.ok)
+
+
+def read_counters(client: httpx.Client, watched: Watched) -> Counters | None:
+    """What the engine says of itself now, None where it says nothing."""
+    try:
+        reply = client.get(
+            f"{watched.endpoint.root_url}{watched.counters_path}",
+            headers=watched.endpoint.request_headers(),
+        )
+    except httpx.HTTPError:
+        return None
+    return dispatch.parse_counters(watched.target, reply.text) if reply.status_code == 200 else None
