@@ -1,0 +1,98 @@
+"""`nightbench doctor`: what this machine can run, and what is in the way. Changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightbench.home import Home
+
+if TYPE_CHECKING:
+    from nightbench.serving.machine import Machine
+    from nightbench.serving.reaper import LeaseState
+
+ENOUGH_DISK_BYTES = 15 << 30  # an engine environment with a CUDA torch, and a small model
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench doctor`."""
+    subparsers.add_parser("doctor", help="what this machine can run", description=__doc__)
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Print what there is; 1 if something must be done before a night can run."""
+    from nightbench.serving import reaper
+    from nightbench.serving.machine import this_machine
+
+    home, machine = Home.from_env(), this_machine()
+    states = reaper.states(machine.leases)
+    lines = [
+        *_hardware(machine),
+        *_disk(home),
+        *_engines(home, machine),
+        *_leases(machine.leases, states),
+    ]
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        print(f"{name:<{width}}  {text}")
+    leftovers = [state for state in states if state.is_leftover and state.living]
+    if leftovers:
+        print("\nSomething of a dead run is still alive: `nightbench reap` ends it.")
+    return 1 if leftovers else 0
+
+
+def _hardware(machine: Machine) -> list[tuple[str, str]]:
+    from nightbench.serving.provenance import cpu_model
+    from nightbench.serving.supervisor import isolation_prefix
+
+    inventory = machine.inventory
+    isolated = bool(isolation_prefix("auto"))
+    lines = [("cores", f"{len(machine.cores)} ({cpu_model()})")]
+    if inventory.problem:
+        lines.append(("gpus", f"none: {inventory.problem}"))
+    else:
+        driver = f"driver {inventory.driver_version}, CUDA {inventory.cuda_version}"
+        lines.append(("gpus", f"{len(inventory.gpus)} ({driver})"))
+    use = machine.gpu_use([gpu.uuid for gpu in inventory.gpus])
+    for gpu in inventory.gpus:
+        used, total = use[gpu.uuid].memory_used_bytes / 2**30, gpu.memory_total_bytes / 2**30
+        who = ", ".join(map(str, use[gpu.uuid].pids)) or "nobody we may see"
+        lines.append(
+            (f"gpu {gpu.index}", f"{gpu.name}, {used:.1f} of {total:.0f} GiB used ({who})")
+        )
+    kept = "PID namespace" if isolated else "watchdog (the kernel allows no PID namespace)"
+    return [*lines, ("servers are kept by", kept)]
+
+
+def _disk(home: Home) -> list[tuple[str, str]]:
+    there = next(path for path in (home.root, *home.root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    short = "" if free >= ENOUGH_DISK_BYTES else "  (an engine environment may not fit)"
+    return [("home", str(home.root)), ("disk free", f"{free / 2**30:.0f} GiB{short}")]
+
+
+def _engines(home: Home, machine: Machine) -> list[tuple[str, str]]:
+    from nightbench.serving import environments, recipes
+
+    lines = []
+    for name in recipes.names():
+        ready = environments.read_ready(home.engines / recipes.load(name).key)
+        text = f"vLLM {ready.version}, torch {ready.torch_version}" if ready else "not built"
+        wanted = name == ("vllm-cuda" if machine.has_gpu else "vllm-cpu")
+        lines.append((f"engine {name}", text + ("  (what auto means here)" if wanted else "")))
+    return lines
+
+
+def _leases(where: Path, states: list[LeaseState]) -> list[tuple[str, str]]:
+    lines = [("leases", str(where))]
+    for state in states:
+        if state.held:
+            record = state.record
+            who = f"{record.subject} by {record.user}, port {record.port}" if record else "starting"
+            lines.append((state.path.stem, f"held: {who}"))
+        elif state.is_leftover:
+            pids = ", ".join(map(str, state.living)) or "nothing alive"
+            lines.append((state.path.stem, f"left behind: {pids}"))
+    return lines

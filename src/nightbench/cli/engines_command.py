@@ -1,0 +1,82 @@
+"""`nightbench engines [list | build NAME | remove KEY]`: the engine environments of this home."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nightbench.errors import BadInput
+from nightbench.home import Home
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench engines`."""
+    parser = subparsers.add_parser(
+        "engines", help="the engine environments: list, build, remove", description=__doc__
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="recipes, and what is built (the default)")
+    build = actions.add_parser("build", help="build a recipe's environment now")
+    build.add_argument("name", metavar="NAME", help="a recipe, such as vllm-cpu; or auto")
+    remove = actions.add_parser("remove", help="delete a built environment")
+    remove.add_argument("name", metavar="KEY", help="a folder name that `list` shows")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; `list` when nothing was."""
+    home = Home.from_env()
+    if args.action == "build":
+        return _build(home, args.name)
+    if args.action == "remove":
+        return _remove(home, args.name)
+    return _list(home)
+
+
+def _list(home: Home) -> int:
+    from nightbench.serving import environments, recipes
+
+    current = {recipes.load(name).key: name for name in recipes.names()}
+    folders = sorted(path for path in home.engines.glob("*") if path.is_dir())
+    for path in folders:
+        ready = environments.read_ready(path)
+        state = f"vLLM {ready.version}, torch {ready.torch_version}" if ready else "not whole"
+        use = "" if path.name in current else "  (no recipe makes this one any more)"
+        print(f"{path.name}  {state}{use}")
+    built = {path.name for path in folders}
+    for key, name in sorted(current.items()):
+        if key not in built:
+            print(f"{name}  not built: nightbench engines build {name}")
+    return 0
+
+
+def _build(home: Home, name: str) -> int:
+    from rich.console import Console
+
+    from nightbench.cli.terminal_progress import TerminalProgress
+    from nightbench.serving import environments, recipes
+    from nightbench.serving.machine import this_machine
+
+    if name == "auto":
+        name = "vllm-cuda" if this_machine().has_gpu else "vllm-cpu"
+    recipe = recipes.load(name)
+    with TerminalProgress(Console(stderr=True)) as progress:
+        built = environments.build(recipe, home, on_progress=progress)
+    print(f"{built.key}: vLLM {built.version}, torch {built.torch_version}")
+    return 0
+
+
+def _remove(home: Home, key: str) -> int:
+    from nightbench.serving.file_locks import locked
+
+    root = home.engines / key
+    if Path(key).name != key or not root.is_dir():
+        raise BadInput(
+            f"no engine environment is called {key}", hint="`nightbench engines` lists them."
+        )
+    with locked(home.engines / f"{key}.lock", on_wait=lambda: print("it is being built: waiting")):
+        (root / "ready.json").unlink(missing_ok=True)  # half a removal must not count as built
+        shutil.rmtree(root)
+    print(f"removed {key}")
+    return 0
