@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightbench.home import Home
+from nightbench.serving.machine import this_machine
 from nightbench.serving.server import prepare
 from nightbench.suite import Target
 from tasks.reporting import Reporter
@@ -16,4 +17,4 @@ from tasks.reporting import Reporter
 @task(name="prepare engine and model", cache_policy=NO_CACHE)
 def prepare_engine_and_model(target: Target, base_dir: Path) -> None:
     """Build or reuse the engine's environment, fetch or convert the model. Slow only once."""
-    prepare(target, Home.from_env(), base_dir=base_dir, on_progress=Reporter())
+    prepare(target, Home.from_env(), base_dir, this_machine(), Reporter())

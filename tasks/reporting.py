@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import APILogHandler
 
 from nightbench.progress import OnProgress, Progress, ignore
 
@@ -22,6 +23,11 @@ def shown_by(listener: OnProgress) -> Iterator[None]:
         yield
     finally:
         _terminal.reset(token)
+
+
+def flush_logs() -> None:
+    """Hand what is still buffered to Prefect's API, before that goes away."""
+    APILogHandler.flush()
 
 
 class Reporter:

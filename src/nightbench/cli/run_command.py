@@ -67,10 +67,13 @@ def _run_flow(
     settings are in the environment."""
     from flows.nightly import nightly
     from nightbench.cli.terminal_progress import TerminalProgress
-    from tasks.reporting import shown_by
+    from tasks.reporting import flush_logs, shown_by
 
     with TerminalProgress(console) as progress, shown_by(progress):
-        state = nightly(str(suite_file.path), targets, return_state=True)
+        try:
+            state = nightly(str(suite_file.path), targets, return_state=True)
+        finally:
+            flush_logs()
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome

@@ -60,8 +60,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nPrefect UI   http://{args.host}:{args.port}")
         print("Deployments  nightly, smoke, benchmark-target, maintenance")
         print(f"Logs         {home.prefect}\n\nCtrl-C stops all.", flush=True)
-        while server.poll() is None and worker.poll() is None:
-            time.sleep(0.5)
+        try:
+            _wait_for_an_end(server, worker)
+        except KeyboardInterrupt:
+            print("\nstopping …", flush=True)
+            return 0
         gone = "server" if server.poll() is not None else "worker"
         raise NightbenchError(
             f"the Prefect {gone} ended by itself", hint=f"Its log is {home.prefect / gone}.log."
@@ -69,6 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 Process = subprocess.Popen[bytes]
+
+
+def _wait_for_an_end(*processes: Process) -> None:
+    while all(process.poll() is None for process in processes):
+        time.sleep(0.5)
 
 
 def _start(home: Home, host: str, port: int, stack: ExitStack) -> tuple[Process, Process]:
