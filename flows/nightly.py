@@ -10,10 +10,11 @@ from nightbench.history.run_results import RunResults
 from tasks.beginning import begin_night
 from tasks.concluding import conclude
 from tasks.keeping import kept_run, land_spool
+from tasks.naming import by_suite
 from tasks.publishing import mirror_to_swanlab, publish_results
 
 
-@flow(name="nightly", flow_run_name="{suite}", validate_parameters=True)
+@flow(name="nightly", flow_run_name=by_suite, validate_parameters=True)
 def nightly(suite: str = "starter", targets: list[str] | None = None) -> State[RunResults]:
     """Run a suite: serve, ask, load and keep each target, one after the other.
 

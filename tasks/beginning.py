@@ -14,7 +14,7 @@ from nightbench.planning import refuse_what_cannot_run
 from nightbench.suite_file import find_suite, read_suite
 
 
-@task(name="begin", cache_policy=NO_CACHE)
+@task(name="begin", task_run_name="begin", cache_policy=NO_CACHE)
 def begin_night(suite: str, targets: list[str] | None, run_id: str | None = None) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     suite_file = read_suite(find_suite(suite))

@@ -145,7 +145,7 @@ def kept_run(night: Night) -> Iterator[RunKeeper]:
         keeper.close("completed")
 
 
-@task(name="land", cache_policy=NO_CACHE)
+@task(name="land", task_run_name="land", cache_policy=NO_CACHE)
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
     report = landing.land(Home.from_env())
@@ -162,7 +162,7 @@ def land_spool() -> LandingReport:
     return report
 
 
-@task(name="recover spool", cache_policy=NO_CACHE)
+@task(name="recover spool", task_run_name="recover spool", cache_policy=NO_CACHE)
 def recover_spool() -> list[Path]:
     """Seal what dead runs left open, so that it can land."""
     folders = recover(Home.from_env().spool)

@@ -14,7 +14,9 @@ from nightbench.suite import Target
 from tasks.reporting import Reporter
 
 
-@task(name="prepare engine and model", cache_policy=NO_CACHE)
+@task(
+    name="prepare engine and model", task_run_name="prepare engine and model", cache_policy=NO_CACHE
+)
 def prepare_engine_and_model(target: Target, base_dir: Path) -> None:
     """Build or reuse the engine's environment, fetch or convert the model. Slow only once."""
     prepare(target, Home.from_env(), base_dir, this_machine(), Reporter())

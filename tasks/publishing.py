@@ -15,7 +15,7 @@ from nightbench.home import Home
 from nightbench.night import Night
 
 
-@task(name="publish results", cache_policy=NO_CACHE)
+@task(name="publish results", task_run_name="publish results", cache_policy=NO_CACHE)
 def publish_results(night: Night) -> RunResults:
     """Read the run back from the history and put its table into the Prefect UI."""
     with open_history(Home.from_env()) as history:
@@ -60,7 +60,7 @@ def _rows(target: TargetResults) -> list[dict[str, str]]:
     return [*accuracies, *levels, *(failed if target.row.status != "completed" else [])]
 
 
-@task(name="mirror to SwanLab", cache_policy=NO_CACHE)
+@task(name="mirror to SwanLab", task_run_name="mirror to SwanLab", cache_policy=NO_CACHE)
 def mirror_to_swanlab(night: Night) -> None:
     """Feed the dashboards. Their trouble is a warning: it never fails a run."""
     try:

@@ -29,7 +29,7 @@ def served(target: Target, base_dir: Path, keeper: TargetKeeper) -> Iterator[Ser
             stop_server(server, keeper, stack)
 
 
-@task(name="boot server", cache_policy=NO_CACHE)
+@task(name="boot server", task_run_name="boot server", cache_policy=NO_CACHE)
 def boot_server(target: Target, base_dir: Path, keeper: TargetKeeper, stack: ExitStack) -> Server:
     """Lease, launch and wait for a real completion; note at once what it runs on."""
     server = stack.enter_context(
@@ -46,14 +46,14 @@ def boot_server(target: Target, base_dir: Path, keeper: TargetKeeper, stack: Exi
     return server
 
 
-@task(name="stop server", cache_policy=NO_CACHE)
+@task(name="stop server", task_run_name="stop server", cache_policy=NO_CACHE)
 def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
     """Tear the server down and prove it; the proof is kept with its last readings."""
     keeper.take_telemetry(server)
     stack.close()
 
 
-@task(name="reap leftovers", cache_policy=NO_CACHE)
+@task(name="reap leftovers", task_run_name="reap leftovers", cache_policy=NO_CACHE)
 def reap_leftovers() -> int:
     """End what dead runs left behind, as their lease files prove it ours."""
     reaped = reaper.reap(leases.directory())
