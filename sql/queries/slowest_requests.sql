@@ -1,5 +1,5 @@
 -- The slowest requests of one level of a run, with what may explain them.
--- param run: a run id
+-- param run_id: the run
 -- param target: the target's name
 -- param level: a level such as c10
 -- param by = ttft_ms: ttft_ms, tpot_ms or e2el_ms
@@ -10,8 +10,8 @@ SELECT
     sent_us / 1e6 AS sent_s, prompt_hash
 FROM load_requests
 WHERE
-    run_id = $run AND target = $target AND level = $level
-    AND night = (SELECT max(night) FROM landings WHERE run_id = $run)
+    run_id = $run_id AND target = $target AND level = $level
+    AND night = (SELECT max(night) FROM landings WHERE run_id = $run_id)
 ORDER BY
     CASE $by
         WHEN 'ttft_ms' THEN ttft_ms

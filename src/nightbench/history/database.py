@@ -24,9 +24,9 @@ _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions"
 # What a reader may say. Everything else writes, attaches or configures.
 _READING = {
     duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
     duckdb.StatementType.RELATION,
 }
+_EXPLAIN = re.compile(r"^\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,23 @@ def only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
         raise BadInput(_first_lines(error), hint="Tables and columns: sql/README.md.") from error
     if len(statements) != 1:
         raise BadInput(f"expected one statement, there are {len(statements)}")
-    if statements[0].type not in _READING:
-        kind = statements[0].type.name
+    kind = statements[0].type
+    if kind == duckdb.StatementType.EXPLAIN:  # EXPLAIN ANALYZE runs what it explains
+        explained = _EXPLAIN.sub("", statements[0].query, count=1)
+        kind = _kind(connection, explained) or kind
+    if kind not in _READING:
         raise BadInput(
-            f"{kind} is refused: the history is read-only here",
+            f"{kind.name} is refused: the history is read-only here",
             hint="Ask with SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.",
         )
     return statements[0].query
+
+
+def _kind(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.StatementType | None:
+    try:
+        return connection.extract_statements(sql)[0].type
+    except (duckdb.Error, IndexError):
+        return None
 
 
 def open_writer(path: Path, *, deadline_s: float) -> Database:

@@ -21,7 +21,7 @@ from nightbench.history.database import Database, open_writer
 from nightbench.history.locks import held
 from nightbench.history.manifest import FileEntry, Manifest
 from nightbench.history.migrations import migrate
-from nightbench.history.places import PRIVATE_DIR, HistoryPlaces
+from nightbench.history.places import HistoryPlaces, make_private
 from nightbench.history.spool import sealed_folders
 from nightbench.history.sql_files import checks, statement
 from nightbench.home import Home
@@ -108,7 +108,8 @@ def _land_all(
             name = f"{folder.parent.name}/{folder.name.removesuffix('.sealed')}"
             on_progress(Progress("land", name, done=number, total=len(folders)))
             try:
-                _land_one(database, places, folder, name, tables.naive_utc(now()), report)
+                moment = tables.naive_utc(now())
+                _land_one(database, places, folder, name=name, moment=moment, report=report)
             except HistoryError as error:
                 report.damaged.append(Damaged(folder, str(error)))
         publishing.make_views(database, places)
@@ -121,6 +122,7 @@ def _land_one(
     database: Database,
     places: HistoryPlaces,
     folder: Path,
+    *,
     name: str,
     moment: datetime,
     report: LandingReport,
@@ -201,7 +203,7 @@ def _keep(folder: Path, kept: Path) -> None:
     if kept.exists():
         shutil.rmtree(folder)
     else:
-        kept.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+        make_private(kept.parent)
         _move(folder, kept)
     _remove_if_empty(folder.parent)
 

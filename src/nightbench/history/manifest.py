@@ -109,6 +109,7 @@ def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest whole or not at all."""
     aside = folder / f"{FILE_NAME}.new"
     with aside.open("w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
         file.write(manifest.to_json())
         file.flush()
         os.fsync(file.fileno())

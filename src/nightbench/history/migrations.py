@@ -20,7 +20,7 @@ def migrate(
     """Bring the schema to the newest version; returns what was applied now.
 
     Raises:
-        HistoryError: the file was written by a newer nightbench, or an applied migration was edited.
+        HistoryError: a newer nightbench wrote the file, or an applied migration was edited.
     """
     wanted = migrations() if steps is None else steps
     database.run(statement("create_migration_ledger"))

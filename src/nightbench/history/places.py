@@ -12,6 +12,13 @@ PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 
 
+def make_private(folder: Path) -> None:
+    """A folder and those above it that are missing, for their owner only."""
+    if not folder.exists():
+        make_private(folder.parent)
+        folder.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryPlaces:
     """`history.duckdb` is the published copy everybody reads; `landing.duckdb` is written by the
@@ -54,5 +61,5 @@ class HistoryPlaces:
 
     def make(self) -> None:
         """The folders, readable for their owner only."""
-        for folder in (self.root, self.nights):
-            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+        make_private(self.root)
+        make_private(self.nights)

@@ -3,8 +3,8 @@
     <spool>/<run_id>/<target>.open/      being written: JSON lines per table, flushed row by row
     <spool>/<run_id>/<target>.sealed/    Parquet per table and a manifest, ready to land
 
-A `.open` folder holds a lock file that is flock'ed while its writer lives. `recover` seals what dead
-writers left. The run itself has the folder `_run`.
+A `.open` folder holds a lock file that is flock'ed while its writer lives. `recover` seals what
+dead writers left. The run itself has the folder `_run`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import tables
 from nightbench.history.manifest import SpoolIdentity
+from nightbench.history.places import PRIVATE_DIR, make_private
 from nightbench.history.tables import RUN_FOLDER, Row
 
 __all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "recover", "sealed_folders"]
 
 LOCK_NAME = "lock"
 IDENTITY_NAME = "identity.json"
-_PRIVATE = 0o700
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 
 Now = Callable[[], datetime]
@@ -65,7 +65,7 @@ class Spool:
             if not _NAME.match(name):
                 raise HistoryError(f"{name!r} cannot name a spool folder")
         run_folder = spool / identity.run_id
-        run_folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+        make_private(run_folder)
         folder = run_folder / f"{identity.target}.open"
         for taken in (folder, _sealed_path(folder)):
             if taken.exists():
@@ -73,7 +73,7 @@ class Spool:
                     f"{taken} is already there", hint="A run spools each target once."
                 )
         aside = run_folder / f".{identity.target}.{os.getpid()}.new"
-        aside.mkdir(mode=_PRIVATE, exist_ok=True)
+        aside.mkdir(mode=PRIVATE_DIR, exist_ok=True)
         lock_fd = _lock(aside)
         if lock_fd is None:
             raise HistoryError(f"{aside} is being opened by somebody else")

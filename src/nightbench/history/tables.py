@@ -11,7 +11,6 @@ import types
 import typing
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nightbench.records import (
@@ -101,6 +100,7 @@ TABLES: tuple[Table, ...] = (
     Table("telemetry", TelemetryRow, bulky=True),
 )
 BY_NAME = {table.name: table for table in TABLES}
+_KINDS: dict[type[Row], dict[str, tuple[Any, bool]]] = {}
 _SPOOLED = {table.row_type: table for table in TABLES if table.name != "load_chunks"}
 
 
@@ -114,9 +114,14 @@ def spooled_fields(table: Table) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(table.row_type))
 
 
-@cache
 def _kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
     """Field name → (type without None, may be None)."""
+    if row_type not in _KINDS:
+        _KINDS[row_type] = _read_kinds(row_type)
+    return _KINDS[row_type]
+
+
+def _read_kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
     kinds = {}
     for name, hint in typing.get_type_hints(row_type).items():
         if isinstance(hint, types.UnionType):

@@ -1,0 +1,1 @@
+SELECT * FROM accuracy_results WHERE run_id = $run_id ORDER BY target, benchmark, subset;

@@ -1,0 +1,2 @@
+SELECT * FROM load_levels WHERE run_id = $run_id
+ORDER BY target, workload, max_concurrency, request_rate, started_at;

@@ -1,0 +1,47 @@
+"""`nightbench land`: take what runs have spooled into the history."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nightbench.home import Home
+
+if TYPE_CHECKING:
+    from nightbench.history.landing import LandingReport
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench land`."""
+    parser = subparsers.add_parser(
+        "land", help="take what runs have spooled into the history", description=__doc__
+    )
+    parser.add_argument(
+        "--wait", type=float, default=60.0, metavar="SECONDS", help="for another lander (60)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recover what dead runs left, land everything, say what happened."""
+    from nightbench.history.landing import land
+    from nightbench.history.spool import recover
+
+    home = Home.from_env()
+    for folder in recover(home.spool):
+        print(f"recovered {folder.parent.name}/{folder.stem}, whose run had died")
+    report = land(home, deadline_s=args.wait)
+    print(summary(report))
+    for damaged in report.damaged:
+        print(f"not taken: {damaged.reason}", file=sys.stderr)
+    for finding in report.findings:
+        print(f"looks wrong ({finding.check}): {finding.detail}", file=sys.stderr)
+    return 1 if report.damaged else 0
+
+
+def summary(report: LandingReport) -> str:
+    """One line on what landed."""
+    if not report.landed and not report.already:
+        return "the read copy was renewed" if report.published else "nothing to land"
+    again = f", {len(report.already)} were in already" if report.already else ""
+    return f"landed {len(report.landed)} folders, {report.row_count} rows{again}"

@@ -1,0 +1,162 @@
+"""`nightbench sql "SELECT …"`: read-only SQL and named queries over the history."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nightbench.errors import BadInput
+from nightbench.home import Home
+from nightbench.terminal_text import safe_line
+
+if TYPE_CHECKING:
+    from nightbench.history.database import Result
+
+_WIDEST = 60
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench sql`."""
+    parser = subparsers.add_parser(
+        "sql", help="read-only SQL over the history", description=__doc__
+    )
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("statement", nargs="?", help='e.g. "SELECT * FROM latest"')
+    asked.add_argument("--query", metavar="NAME", help="a named query; see --list")
+    asked.add_argument("--list", action="store_true", help="the named queries, views and tables")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="of a named query"
+    )
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask and print."""
+    from nightbench.history.reading import open_history
+
+    if args.list:
+        _print_list()
+        return 0
+    params = _params(args.param)
+    if args.statement is not None and params:
+        raise BadInput("--param goes with --query", hint="Put the value into the statement.")
+    with open_history(Home.from_env()) as history:
+        result = (
+            history.sql(args.statement)
+            if args.query is None
+            else history.rows(args.query, **params)
+        )
+    write_result(result, args.format, sys.stdout)
+    return 0
+
+
+def write_result(result: Result, form: str, out: TextIO) -> None:
+    """Rows as a table for people, or as CSV or JSON for programs (numbers in full)."""
+    if form == "json":
+        rows = [
+            dict(zip(result.columns, map(_json_value, row), strict=True)) for row in result.rows
+        ]
+        json.dump(rows, out, indent=1, ensure_ascii=False)
+        out.write("\n")
+    elif form == "csv":
+        writer = csv.writer(out)
+        writer.writerow(result.columns)
+        writer.writerows([_csv_value(value) for value in row] for row in result.rows)
+    else:
+        _write_table(result, out)
+
+
+def _write_table(result: Result, out: TextIO) -> None:
+    """Plain columns: any width, quick to print, safe to pipe."""
+    shown = [[cell(value) for value in row] for row in result.rows]
+    numeric = [
+        all(value is None or isinstance(value, int | float) for value in column)
+        for column in zip(*result.rows, strict=True)
+    ] or [False] * len(result.columns)
+    widths = [
+        max(display_width(text) for text in (name, *column))
+        for name, *column in zip(result.columns, *shown, strict=True)
+    ]
+    lines = [result.columns, ["─" * width for width in widths], *shown]
+    for line in lines:
+        padded = [_pad(t, w, right=r) for t, w, r in zip(line, widths, numeric, strict=True)]
+        out.write("  ".join(padded).rstrip() + "\n")
+    out.write(f"({len(result.rows)} row{'' if len(result.rows) == 1 else 's'})\n")
+
+
+def cell(value: object, widest: int = _WIDEST) -> str:
+    """One value as a person reads it. Text is stripped of control characters and cut."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, list):
+        text = ", ".join(cell(part, widest) for part in value)
+    else:
+        text = safe_line(str(value), max_chars=widest)
+    return text if len(text) <= widest else text[: widest - 1] + "…"
+
+
+def display_width(text: str) -> int:
+    """Columns of a terminal: Chinese characters take two."""
+    from unicodedata import east_asian_width
+
+    return len(text) + sum(east_asian_width(character) in "WF" for character in text)
+
+
+def _pad(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - display_width(text))
+    return space + text if right else text + space
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no infinity; the level's name says it
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_json_value(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): _json_value(part) for key, part in value.items()}
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _csv_value(value: object) -> object:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(_json_value(value), ensure_ascii=False)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _params(given: Sequence[str]) -> dict[str, object]:
+    params: dict[str, object] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadInput(f"--param {pair}: expected NAME=VALUE")
+        params[name] = value
+    return params
+
+
+def _print_list() -> None:
+    from nightbench.history import sql_files, tables
+
+    print("Named queries (nightbench sql --query NAME --param k=v):")
+    for query in sql_files.queries():
+        print(f"\n  {query.name}\n    {query.about}")
+        for parameter in query.parameters:
+            default = "" if parameter.default in (None, "NULL") else f" (= {parameter.default})"
+            needed = " (needed)" if parameter.default is None else default
+            print(f"      {parameter.name}{needed}: {parameter.what}")
+    print(f"\nViews:  {', '.join(view.name for view in sql_files.views())}")
+    print(f"Tables: {', '.join(table.name for table in tables.TABLES)}, verdicts, annotations")
+    print("Every column is explained in sql/README.md.")

@@ -1,0 +1,103 @@
+"""`nightbench watch`: serve the SwanLab dashboard on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from nightbench.errors import BadInput, DashboardError
+from nightbench.home import Home
+
+_UP_S = 30.0
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench watch`."""
+    parser = subparsers.add_parser("watch", help="serve the SwanLab dashboard", description=__doc__)
+    parser.add_argument("--project", help="which, where there are several")
+    parser.add_argument(
+        "--port", type=int, default=5092, help="of 127.0.0.1 (5092, else a free one)"
+    )
+    parser.add_argument(
+        "--resync", action="store_true", help="make the dashboard again from the history first"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from nightbench.dashboards import swanlab_mirror
+
+    home = Home.from_env()
+    if args.resync:
+        shown = swanlab_mirror.resync(home, mode="local")
+        print(f"made again from the history: {shown} runs")
+    store = choose_store(home, args.project)
+    swanlab_mirror.settle(home, store.name)
+    port = free_port(args.port)
+    server = subprocess.Popen(
+        swanlab_mirror.serve_argv(store, port),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")},
+    )
+    try:
+        _wait_until_up(server, port)
+        print(f"SwanLab dashboard: http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+        return server.wait()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def choose_store(home: Home, project: str | None) -> Path:
+    """The local store to serve.
+
+    Raises:
+        BadInput: there is none yet, several, or not the one named.
+    """
+    stores = sorted(p.parent for p in (home.dashboards / "swanlab").glob("*/runs.swanlab"))
+    names = ", ".join(store.name for store in stores)
+    if not stores:
+        raise BadInput(
+            f"there is no SwanLab dashboard in {home.dashboards} yet",
+            hint="Run a night, or make it from the history: `nightbench watch --resync`.",
+        )
+    chosen = [store for store in stores if project in (None, store.name)]
+    if not chosen:
+        raise BadInput(f"there is no SwanLab project {project!r}", hint=f"There are: {names}.")
+    if len(chosen) > 1:
+        raise BadInput(f"there are several SwanLab projects: {names}", hint="Say --project NAME.")
+    return chosen[0]
+
+
+def free_port(wanted: int) -> int:
+    """The port that was asked for, or a free one where somebody has it."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DashboardError("no port of 127.0.0.1 is free")
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
+    give_up = time.monotonic() + _UP_S
+    while server.poll() is None and time.monotonic() < give_up:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise DashboardError(
+        "SwanLab's dashboard did not start",
+        hint=f"See why: {sys.executable} -m swanlab watch --help",
+    )

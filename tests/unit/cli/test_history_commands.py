@@ -1,0 +1,177 @@
+"""What people type to look at the history."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from nightbench.cli.main import main
+from nightbench.cli.sql_command import cell, display_width
+from nightbench.history.landing import land
+from nightbench.home import Home
+from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Home(tmp_path_factory.mktemp("home"))
+    for night in range(2):
+        spool_night(home.spool, night, Shape())
+    land(home)
+    return home.root
+
+
+@pytest.fixture
+def at_home(landed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(landed))
+    monkeypatch.setenv("COLUMNS", "80")
+    return landed
+
+
+@pytest.mark.usefixtures("at_home")
+def test_sql_as_json_has_the_accuracy_and_each_level(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "SELECT * FROM latest", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["kind"], row["subset_or_level"]) for row in rows] == [
+        ("accuracy", "all"), ("load", "c1"), ("load", "c4"), ("load", "c8"),
+    ]  # fmt: skip
+    assert isinstance(rows[0]["accuracy"], float)
+    assert isinstance(rows[1]["output_throughput"], float)
+
+
+@pytest.mark.usefixtures("at_home")
+def test_sql_as_csv_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "SELECT run_id, invalid_reasons FROM latest", "--format", "csv"]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[:2] == [["run_id", "invalid_reasons"], [run_id_of(1), "[]"]]
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM runs",
+        "DROP TABLE runs",
+        "CREATE TEMP TABLE x (i INT)",
+        "COPY (SELECT 1) TO 'x.csv'",
+        "ATTACH 'x.db'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+        "SELECT 1; DROP TABLE runs",
+        "SET threads = 1",
+        "INSTALL httpfs",
+    ],
+)
+def test_writing_is_refused_with_exit_code_2(
+    statement: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sql", statement]) == 2
+    assert capsys.readouterr().err.startswith("nightbench: ")
+
+
+@pytest.mark.usefixtures("at_home")
+def test_other_files_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "SELECT * FROM read_csv('/etc/passwd')"]) == 1
+    assert "/etc/passwd" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_typing_error_names_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "SELECT * FROM lattest"]) == 1
+    told = capsys.readouterr().err
+    assert "lattest" in told
+    assert "sql/README.md" in told
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_named_query_takes_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["sql", "--query", "trend", "--param", "target=starter", "--param", "metric=accuracy"]
+    assert main(asked) == 0
+    assert "(2 rows)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_missing_parameter_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "--query", "trend"]) == 2
+    assert "needs target" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_home")
+def test_an_unknown_query_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "--query", "trends"]) == 2
+    assert "leaderboard" in capsys.readouterr().err
+
+
+def test_the_list_needs_no_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    assert main(["sql", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert "leaderboard" in told
+    assert "load_requests" in told
+
+
+@pytest.mark.parametrize("command", [["sql", "FROM latest"], ["history"], ["show", "latest"]])
+def test_without_a_history_the_next_step_is_named(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    assert main(command) == 1
+    assert "nightbench run" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_home")
+def test_history_lists_the_newest_run_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history"]) == 0
+    told = capsys.readouterr().out
+    assert 0 < told.index(run_id_of(1)) < told.index(run_id_of(0))
+    assert "completed" in told
+
+
+@pytest.mark.usefixtures("at_home")
+def test_show_takes_the_beginning_of_a_run_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", run_id_of(0)[:12]]) == 0
+    told = capsys.readouterr().out
+    assert run_id_of(0) in told
+    assert "openqa" in told
+    assert "boot 35.0 s" in told
+
+
+@pytest.mark.usefixtures("at_home")
+def test_show_of_an_ambiguous_beginning_names_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "2026"]) == 2
+    assert run_id_of(0) in capsys.readouterr().err
+
+
+def test_land_says_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    assert main(["land"]) == 0
+    assert capsys.readouterr().out == "nothing to land\n"
+    spool_night(Home(tmp_path).spool, 0, Shape())
+    assert main(["land"]) == 0
+    assert capsys.readouterr().out.startswith("landed 2 folders, ")
+
+
+def test_text_a_model_wrote_drives_no_terminal() -> None:
+    assert "\x1b" not in cell("\x1b[31mred\x1b[0m")
+
+
+def test_chinese_text_takes_two_columns_a_character() -> None:
+    assert display_width("一加一 = 2") == 10
+
+
+def test_watch_without_a_dashboard_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    assert main(["watch"]) == 2
+    assert "--resync" in capsys.readouterr().err

@@ -1,0 +1,268 @@
+"""Landing: no row lost, none twice, a clear message for each trouble."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import nightbench.history
+from nightbench.errors import HistoryError
+from nightbench.history.landing import land
+from nightbench.history.places import HistoryPlaces
+from nightbench.history.reading import open_history
+from nightbench.history.spool import Spool, recover
+from nightbench.home import Home
+from tests.benchmarks.synthetic_nights import Shape, rows_of, run_id_of, spool_night
+
+SHAPE = Shape(targets=("starter", "other"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def count(home: Home, table: str) -> int:
+    with open_history(home) as history:
+        return int(str(history.sql(f"SELECT count(*) FROM {table}").rows[0][0]))  # noqa: S608
+
+
+def counts(home: Home) -> dict[str, int]:
+    names = ("runs", "targets", "load_levels", "load_requests", "load_chunks", "accuracy_samples")
+    return {name: count(home, name) for name in names}
+
+
+def expected(nights: int, shape: Shape = SHAPE) -> dict[str, int]:
+    targets = nights * len(shape.targets)
+    requests = targets * len(shape.levels) * shape.requests
+    return {
+        "runs": nights,
+        "targets": targets,
+        "load_levels": targets * len(shape.levels),
+        "load_requests": requests,
+        "load_chunks": requests,
+        "accuracy_samples": targets * shape.samples,
+    }
+
+
+def test_what_was_spooled_can_be_asked_for(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    report = land(home)
+    assert (len(report.landed), report.damaged, report.findings) == (3, [], [])
+    assert counts(home) == expected(1)
+    assert list(home.spool.iterdir()) == []
+
+
+def test_a_second_run_adds_and_overwrites_nothing(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    spool_night(home.spool, 1, SHAPE)
+    land(home)
+    assert counts(home) == expected(2)
+
+
+def test_nights_land_in_any_order(home: Home) -> None:
+    spool_night(home.spool, 1, SHAPE)
+    land(home)
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    assert counts(home) == expected(2)
+    with open_history(home) as history:
+        newest = history.sql("SELECT DISTINCT run_id FROM latest").rows
+    assert newest == ((run_id_of(1),),)
+
+
+def test_the_same_folder_landed_twice_is_there_once(home: Home, tmp_path: Path) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    shutil.copytree(folders[0], tmp_path / "again")
+    land(home)
+    (home.spool / run_id_of(0)).mkdir(parents=True)
+    shutil.copytree(tmp_path / "again", folders[0])
+    report = land(home)
+    assert report.already == [f"{run_id_of(0)}/starter"]
+    assert counts(home) == expected(1)
+    assert list(home.spool.iterdir()) == []
+
+
+def test_other_content_under_a_landed_name_is_refused(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    spool_night(home.spool, 0, Shape(targets=("starter",), samples=1))
+    report = land(home)
+    assert any("landed before, with other content" in d.reason for d in report.damaged)
+    assert count(home, "accuracy_samples") == expected(1)["accuracy_samples"]
+
+
+def test_a_truncated_parquet_is_named_and_the_rest_lands(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    cut = folders[0] / "load_levels.parquet"
+    cut.write_bytes(cut.read_bytes()[:-10])
+    report = land(home)
+    assert [d.folder for d in report.damaged] == [folders[0]]
+    assert "load_levels.parquet has" in report.damaged[0].reason
+    assert len(report.landed) == 2
+    assert folders[0].exists()
+
+
+def test_a_changed_byte_is_noticed(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    path = folders[0] / "load_levels.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "digest" in land(home).damaged[0].reason
+
+
+def test_a_damaged_manifest_is_named(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    (folders[0] / "manifest.json").write_text("{")
+    assert "manifest.json cannot be read" in land(home).damaged[0].reason
+
+
+def test_a_folder_that_could_not_be_taken_leaves_no_row(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    (folders[0] / "load_requests.parquet").unlink()
+    land(home)
+    with open_history(home) as history:
+        targets = history.sql("SELECT DISTINCT target FROM load_levels").rows
+    assert targets == (("other",),)
+
+
+def test_a_repaired_folder_lands_the_next_time(home: Home, tmp_path: Path) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    path = folders[0] / "load_levels.parquet"
+    shutil.copy(path, tmp_path / "whole")
+    path.write_bytes(b"")
+    land(home)
+    shutil.copy(tmp_path / "whole", path)
+    assert len(land(home).landed) == 1
+    assert counts(home) == expected(1)
+
+
+def test_landing_with_nothing_to_land_changes_nothing(home: Home) -> None:
+    assert land(home).published is False
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    before = HistoryPlaces.of(home).published.stat()
+    report = land(home)
+    assert (report.published, report.landed) == (False, [])
+    assert HistoryPlaces.of(home).published.stat().st_ino == before.st_ino
+
+
+def test_a_reader_neither_blocks_landing_nor_is_broken_by_it(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    with open_history(home) as reader:
+        spool_night(home.spool, 1, SHAPE)
+        land(home)
+        assert reader.sql("SELECT count(*) FROM load_requests").rows == (
+            (expected(1)["load_requests"],),
+        )
+    assert counts(home) == expected(2)
+
+
+def test_a_lander_waits_no_longer_than_asked_and_names_the_holder(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    spool_night(home.spool, 1, SHAPE)
+    places = HistoryPlaces.of(home)
+    script = (
+        "import sys, duckdb; c = duckdb.connect(sys.argv[1]); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(places.landing)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with pytest.raises(HistoryError, match=rf"\(pid {holder.pid}\)"):
+            land(home, deadline_s=0.3)
+    finally:
+        holder.communicate()
+    land(home)
+    assert counts(home) == expected(2)
+
+
+def test_two_landers_are_told_apart_by_the_lock(home: Home) -> None:
+    from nightbench.history.locks import held
+
+    spool_night(home.spool, 0, SHAPE)
+    places = HistoryPlaces.of(home)
+    places.make()
+    with (
+        held(places.lock, deadline_s=1),
+        pytest.raises(HistoryError, match=r"held by pid \d+ \("),
+    ):
+        land(home, deadline_s=0.2)
+
+
+def test_a_copy_that_was_not_published_is_published_next_time(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    HistoryPlaces.of(home).published.unlink()
+    assert land(home).published
+    assert counts(home) == expected(1)
+
+
+def test_crashed_folders_land_as_crashed(home: Home) -> None:
+    from datetime import date
+
+    from nightbench.history.manifest import SpoolIdentity
+
+    identity = SpoolIdentity(run_id="r9", target="t", night=date(2026, 1, 1))
+    spool = Spool.open(home.spool, identity)
+    for row in list(rows_of(0, "t", SHAPE))[:-1]:
+        spool.append(row)  # type: ignore[arg-type]
+    spool.abandon()
+    recover(home.spool)
+    land(home)
+    with open_history(home) as history:
+        assert history.sql("SELECT status FROM targets").rows == (("crashed",),)
+        assert history.sql("SELECT status FROM landings").rows == (("crashed",),)
+
+
+def test_rows_without_their_target_are_found(home: Home) -> None:
+    from datetime import date
+
+    from nightbench.history.manifest import SpoolIdentity
+
+    identity = SpoolIdentity(run_id="r9", target="t", night=date(2026, 1, 1))
+    spool = Spool.open(home.spool, identity)
+    for row in list(rows_of(0, "t", SHAPE))[1:-1]:
+        spool.append(row)  # type: ignore[arg-type]
+    spool.seal("completed")
+    findings = land(home).findings
+    assert {f.check for f in findings} == {"orphan_rows"}
+    assert any("table_name load_levels" in f.detail for f in findings)
+
+
+def test_the_history_is_its_owners_alone(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    for path in home.history.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_duckdb_alone_opens_the_published_file(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    with duckdb.connect(str(home.history / "history.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM load_requests").fetchall()
+    assert found == [(expected(1)["load_requests"],)]
+
+
+def test_a_notebook_opens_it_in_one_line(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    history = nightbench.history.open(home.root)
+    frame = history.query("trend", target="starter", metric="output_throughput")
+    history.close()
+    assert list(frame["max_concurrency"]) == [1, 4, 8]
