@@ -132,6 +132,7 @@ class Supervised:
             self._guard.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return False
+        self.request_stop()  # it went by itself: let go of the pipe too
         return True
 
     def tree(self) -> list[int]:

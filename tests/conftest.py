@@ -1,0 +1,93 @@
+"""What several folders of tests share: a home with a real engine and a real model, made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nightbench.home import Home
+from nightbench.serving.environments import EngineEnvironment
+from nightbench.serving.machine import Machine, this_machine
+from nightbench.serving.server import Server
+from nightbench.suite import Target
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BUILTIN_MODEL = "builtin:smollm2-135m-instruct"
+SMOLLM2 = Target.model_validate(
+    {
+        "name": "smollm2",
+        "model": BUILTIN_MODEL,
+        "served_model_name": "smollm2",
+        "boot_timeout_s": 300,
+        "engine": {
+            "kind": "vllm",
+            "args": {"dtype": "float32", "enforce-eager": True, "max-model-len": 4096},
+        },
+    }
+)
+
+
+@pytest.fixture(scope="session")
+def engine_home() -> Home:
+    """Where engines and models are kept between sessions: NIGHTBENCH_TEST_HOME, else the
+    checkout's own home, so that `make test` uses what `make nightly` has built."""
+    return Home(Path(os.environ.get("NIGHTBENCH_TEST_HOME") or REPOSITORY / ".nightbench"))
+
+
+@pytest.fixture(scope="session")
+def engine_environment(engine_home: Home) -> EngineEnvironment:
+    """The real engine of this machine, built now if it was not."""
+    from nightbench.serving import environments
+
+    return environments.ensure(
+        "auto", engine_home, on_progress=print, has_gpu=this_machine().has_gpu
+    )
+
+
+@pytest.fixture(scope="session")
+def builtin_model(engine_home: Home, engine_environment: EngineEnvironment) -> Path:
+    """SmolLM2-135M-Instruct, converted."""
+    from nightbench.serving import models
+
+    return models.resolve(
+        BUILTIN_MODEL, engine_home, engine_environment, REPOSITORY, on_progress=print
+    )
+
+
+@pytest.fixture(scope="session")
+def private_machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """This machine with leases of its own: a server kept for a whole session must not make the
+    others of the session wait for ever."""
+    return replace(this_machine(), leases=tmp_path_factory.mktemp("leases"))
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Target:
+    """The real model on the real engine, as a target."""
+    return SMOLLM2
+
+
+@pytest.fixture(scope="session")
+def smollm2_server(
+    engine_home: Home,
+    builtin_model: Path,
+    private_machine: Machine,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """Real vLLM with a real model, booted once for everybody who only asks it things."""
+    from nightbench.serving.server import serve
+
+    with serve(
+        SMOLLM2,
+        engine_home,
+        base_dir=REPOSITORY,
+        run_dir=tmp_path_factory.mktemp("smollm2"),
+        machine=private_machine,
+        on_progress=print,
+    ) as server:
+        yield server
+        server.check()

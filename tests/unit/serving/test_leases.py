@@ -1,0 +1,253 @@
+"""Hardware is had by one at a time, in line, and dead holders hold nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from nightbench.errors import LeaseError
+from nightbench.progress import Progress, ignore
+from nightbench.serving import leases, processes, reaper
+from nightbench.serving.gpus import Gpu, GpuUse, Inventory
+from nightbench.serving.leases import Lease, Request
+
+EMPTY = GpuUse(0, ())
+
+
+def gpu(index: int) -> Gpu:
+    return Gpu(index=index, uuid=f"GPU-{index}", name="H100", memory_total_bytes=80 << 30)
+
+
+FOUR = Inventory(gpus=tuple(gpu(i) for i in range(4)))
+
+
+def nobody(uuids: Sequence[str]) -> Mapping[str, GpuUse]:
+    return dict.fromkeys(uuids, EMPTY)
+
+
+class Waited(Exception):
+    """Raised by the sleep of a test that expects no waiting."""
+
+
+def no_sleep(_: float) -> None:
+    raise Waited
+
+
+def acquire(
+    where: Path,
+    *,
+    num_gpus: int = 0,
+    inventory: Inventory = Inventory(),  # noqa: B008
+    read_use: leases.ReadUse = nobody,
+    wait: bool = True,
+    cores: tuple[int, ...] = (0, 1),
+) -> Lease:
+    request = Request(subject="me", num_gpus=num_gpus, cores=cores, wait=wait)
+    return leases.acquire(
+        request, where, inventory, read_use=read_use, on_progress=ignore, sleep=no_sleep
+    )
+
+
+def test_the_same_cores_are_had_once(tmp_path: Path) -> None:
+    lease = acquire(tmp_path)
+    with pytest.raises(Waited):
+        acquire(tmp_path)
+    lease.hand_over()
+    acquire(tmp_path).hand_over()
+
+
+def test_other_cores_are_free(tmp_path: Path) -> None:
+    first = acquire(tmp_path, cores=(0, 1))
+    second = acquire(tmp_path, cores=(2, 3))
+    for lease in (first, second):
+        lease.hand_over()
+
+
+def test_overlapping_cores_are_not_half_taken(tmp_path: Path) -> None:
+    held = acquire(tmp_path, cores=(1,))
+    with pytest.raises(Waited):
+        acquire(tmp_path, cores=(0, 1))
+    acquire(tmp_path, cores=(0,)).hand_over()
+    held.hand_over()
+
+
+def test_who_does_not_want_to_wait_is_told_who_holds_it(tmp_path: Path) -> None:
+    held = acquire(tmp_path)
+    os.write(held.fds[0], json.dumps(record(subject="nightly-glm")).encode())
+    with pytest.raises(LeaseError, match="leased by nightly-glm by somebody"):
+        acquire(tmp_path, wait=False)
+    held.hand_over()
+
+
+def test_waiting_says_for_whom_once_and_ends_when_it_is_free(tmp_path: Path) -> None:
+    held = acquire(tmp_path)
+    said: list[Progress] = []
+    naps = iter(range(100))
+
+    def sleep(_: float) -> None:
+        if next(naps) == 3:
+            held.hand_over()
+
+    leases.acquire(
+        Request(subject="me", num_gpus=0, cores=(0, 1)),
+        tmp_path,
+        Inventory(),
+        read_use=nobody,
+        on_progress=said.append,
+        sleep=sleep,
+    ).hand_over()
+    assert len(said) == 1
+    assert said[0].phase == "lease"
+
+
+def test_the_first_in_line_is_not_overtaken(tmp_path: Path) -> None:
+    """While one waits for all four GPUs, a request for the one that is free stands behind it."""
+    held = acquire(tmp_path, num_gpus=1, inventory=FOUR)
+
+    def overtake(_: float) -> None:
+        with pytest.raises(LeaseError, match="before this one in line"):
+            acquire(tmp_path, num_gpus=1, inventory=FOUR, wait=False)
+        held.hand_over()
+
+    leases.acquire(
+        Request(subject="big", num_gpus=4, cores=()),
+        tmp_path,
+        FOUR,
+        read_use=nobody,
+        on_progress=ignore,
+        sleep=overtake,
+    ).hand_over()
+
+
+def test_more_gpus_than_there_are_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(LeaseError, match="needs 8 GPUs, this machine has 4"):
+        acquire(tmp_path, num_gpus=8, inventory=FOUR)
+
+
+def test_without_any_gpu_the_cores_are_leased_instead(tmp_path: Path) -> None:
+    lease = acquire(tmp_path, num_gpus=2)
+    assert lease.cores == (0, 1)
+    assert lease.gpus == ()
+    lease.hand_over()
+
+
+def test_gpus_that_are_leased_or_used_by_others_are_not_taken(tmp_path: Path) -> None:
+    held = acquire(tmp_path, num_gpus=1, inventory=FOUR)
+    used = {"GPU-1": GpuUse(20 << 30, (4711,))}
+
+    def read_use(uuids: Sequence[str]) -> Mapping[str, GpuUse]:
+        return {uuid: used.get(uuid, EMPTY) for uuid in uuids}
+
+    pair = acquire(tmp_path, num_gpus=2, inventory=FOUR, read_use=read_use)
+    assert [g.index for g in held.gpus] == [0]
+    assert [g.index for g in pair.gpus] == [2, 3]
+    with pytest.raises(LeaseError, match=r"GPU-1 is used by pid 4711 \(20.0 GiB\)"):
+        acquire(tmp_path, num_gpus=1, inventory=FOUR, read_use=read_use, wait=False)
+    for lease in (held, pair):
+        lease.hand_over()
+
+
+def record(subject: str = "t", **fields: object) -> dict[str, object]:
+    return {
+        "launch_id": "1",
+        "subject": subject,
+        "user": "somebody",
+        "run_dir": "/r",
+        "port": 1,
+        "boot_id": processes.boot_id(),
+        "processes": [],
+    } | fields
+
+
+@pytest.fixture
+def sleeper() -> subprocess.Popen[bytes]:
+    """A process with a child of its own."""
+    code = "import subprocess; subprocess.run(['sleep', '1000'])"
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def start_of(pid: int) -> int:
+    stat = processes.stat_of(pid)
+    assert stat is not None
+    return stat[1]
+
+
+def leave_behind(where: Path, content: dict[str, object]) -> Path:
+    path = where / "core-0.lock"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_leftover_is_ended_with_what_descends_from_it(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    from nightbench.serving.supervision import wait_until
+
+    assert wait_until(lambda: bool(processes.descendants(sleeper.pid)), 10)
+    child = processes.descendants(sleeper.pid)[0]
+    child_start = start_of(child)
+    path = leave_behind(tmp_path, record(processes=[[sleeper.pid, start_of(sleeper.pid)]]))
+    reaped = reaper.reap(tmp_path)
+    assert [state.living for state in reaped] == [tuple(sorted((sleeper.pid, child)))]
+    assert sleeper.wait(10) == -9
+    assert wait_until(lambda: not processes.is_same(child, child_start), 10)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param({"start": 1}, id="another start time: the pid was given again"),
+        pytest.param({"boot_id": "another"}, id="another boot of the machine"),
+    ],
+)
+def test_what_is_not_proven_to_be_ours_is_left_alone(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], lie: dict[str, object]
+) -> None:
+    start = lie.pop("start", start_of(sleeper.pid))
+    path = leave_behind(tmp_path, record(processes=[[sleeper.pid, start]], **lie))
+    assert [state.living for state in reaper.reap(tmp_path)] == [()]
+    assert sleeper.poll() is None
+    assert path.read_bytes() == b""
+    processes.kill_all([*processes.descendants(sleeper.pid), sleeper.pid])
+    sleeper.wait(10)
+
+
+def test_what_a_living_run_holds_is_not_reaped(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    held = acquire(tmp_path)
+    os.write(
+        held.fds[0], json.dumps(record(processes=[[sleeper.pid, start_of(sleeper.pid)]])).encode()
+    )
+    assert reaper.reap(tmp_path) == []
+    assert sleeper.poll() is None
+    processes.kill_all([*processes.descendants(sleeper.pid), sleeper.pid])
+    sleeper.wait(10)
+    held.hand_over()
+
+
+def test_a_lease_ends_the_leftover_it_finds(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    leave_behind(tmp_path, record(processes=[[sleeper.pid, start_of(sleeper.pid)]]))
+    acquire(tmp_path).hand_over()
+    assert sleeper.wait(10) == -9
+
+
+def test_a_record_cut_short_by_a_crash_is_a_leftover_without_processes(tmp_path: Path) -> None:
+    (tmp_path / "core-0.lock").write_text('{"subject": "t", "proc')
+    assert [state.living for state in reaper.states(tmp_path)] == [()]
+    acquire(tmp_path).hand_over()
+
+
+def test_the_directory_is_the_one_named_in_the_environment(tmp_path: Path) -> None:
+    named = tmp_path / "a" / "b"
+    assert leases.directory({"NIGHTBENCH_LEASES": str(named)}) == named
+    assert named.is_dir()
