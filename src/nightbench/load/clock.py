@@ -1,0 +1,78 @@
+"""One clock for everything: CLOCK_MONOTONIC, and how kernel stamps are put on it."""
+
+from __future__ import annotations
+
+import bisect
+import ctypes
+import os
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the clock servers' records use too
+
+# Steps are told from noise: offsets are sampled to a few microseconds, once a second.
+_JUMP_NS = 1_000_000
+_JUMP_SHARE = 0.001
+_SAMPLES = 5
+
+
+def realtime_offset_ns() -> tuple[int, int]:
+    """(now, CLOCK_REALTIME minus CLOCK_MONOTONIC), the tightest of a few readings."""
+    best_width, best = 1 << 62, (0, 0)
+    for _ in range(_SAMPLES):
+        before = time.perf_counter_ns()
+        real = time.time_ns()
+        after = time.perf_counter_ns()
+        if after - before < best_width:
+            middle = (before + after) // 2
+            best_width, best = after - before, (middle, real - middle)
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetTrack:
+    """The offset between the two clocks, sampled while a level ran: (monotonic, offset) pairs."""
+
+    samples: tuple[tuple[int, int], ...]
+
+    def monotonic_ns(self, realtime_ns: int) -> int:
+        """A kernel stamp on the monotonic clock, by the sample nearest before it."""
+        samples = self.samples
+        if len(samples) == 1:
+            return realtime_ns - samples[0][1]
+        guess = realtime_ns - samples[0][1]
+        at = bisect.bisect_right(samples, (guess, 1 << 62)) - 1
+        return realtime_ns - samples[max(at, 0)][1]
+
+    @property
+    def jumped(self) -> bool:
+        """Whether somebody set the clock: then kernel stamps are worth nothing."""
+        return any(
+            abs(offset - before) > _JUMP_NS + _JUMP_SHARE * (at - at_before)
+            for (at_before, before), (at, offset) in pairwise(self.samples)
+        )
+
+
+class Alarm:
+    """A timerfd: wakes an epoll loop at an instant, where epoll itself counts in milliseconds."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        flags = os.O_NONBLOCK | os.O_CLOEXEC
+        self.fd: int = self._libc.timerfd_create(time.CLOCK_MONOTONIC, flags)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._spec = (ctypes.c_long * 4)()
+
+    def set(self, at_ns: int) -> None:
+        """Fire at `at_ns` of CLOCK_MONOTONIC; an instant that has passed fires at once."""
+        self._spec[2], self._spec[3] = divmod(max(at_ns, 1), 1_000_000_000)
+        self._libc.timerfd_settime(self.fd, 1, self._spec, None)
+
+    def clear(self) -> None:
+        """Take note that it fired."""
+        try:
+            os.read(self.fd, 8)
+        except BlockingIOError:
+            return

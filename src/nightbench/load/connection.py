@@ -1,0 +1,287 @@
+"""One keep-alive connection of the generator: sends prebuilt bytes, stamps what arrives.
+
+The hot path is `_on_readable`: receive, stamp, store, let the C parser look for the message's end.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+
+from nightbench.load.clock import now_ns
+from nightbench.load.exchange import Exchange
+from nightbench.load.rawlog import NO_STAMP, Cause
+from nightbench.load.tls import TlsPipe
+
+READ_BYTES = 16384
+_SO_TIMESTAMPNS = 35  # the software receive stamp (SO_TIMESTAMPING's RX_SOFTWARE), in 16 bytes
+_CONTROL_BYTES = socket.CMSG_SPACE(16)
+_READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
+_CAUSE_OF_ERROR: dict[type[OSError], int] = {
+    ConnectionRefusedError: Cause.CONNECT_REFUSED,
+    TimeoutError: Cause.TIMEOUT_CONNECT,
+}
+
+Handler = Callable[[int, int], None]  # (epoll mask, floor in ns)
+Remote = tuple[int, Any]  # (address family, address)
+
+
+class Owner(Protocol):
+    """What a connection needs of the loop it lives in."""
+
+    handlers: dict[int, Handler]
+    epoll: select.epoll
+
+    def sent(self, at_ns: int) -> None:
+        """A request is in flight."""
+
+    def ended(self, connection: Connection, exchange: Exchange) -> None:
+        """The connection's request is over; the connection may be closed."""
+
+    def opened(self, connection: Connection) -> None:
+        """A connection without a request is open."""
+
+    def lost(self, connection: Connection) -> None:
+        """A connection without a request is gone."""
+
+
+class Connection:
+    """A socket, its parser and the request that is on it."""
+
+    __slots__ = (
+        "_complete",
+        "_feed",
+        "_fresh",
+        "_keep",
+        "_parser",
+        "_recvmsg",
+        "_remote",
+        "_sock",
+        "_stamped",
+        "_tls",
+        "_tls_context",
+        "_unsent",
+        "alive",
+        "connect_ns",
+        "connecting_since",
+        "exchange",
+        "fd",
+        "owner",
+    )
+
+    def __init__(
+        self,
+        owner: Owner,
+        remote: Remote,
+        tls: tuple[ssl.SSLContext, str] | None,
+        *,
+        kernel_stamps: bool = True,
+    ) -> None:
+        self.owner = owner
+        self.exchange: Exchange | None = None
+        self.fd = -1
+        self.alive = False  # a request could be sent right now
+        self.connect_ns = self.connecting_since = 0
+        self._remote = remote
+        self._tls_context = tls
+        self._stamped = kernel_stamps
+        self._unsent = b""
+        self._complete = self._keep = self._fresh = False
+        self._tls: TlsPipe | None = None
+
+    @property
+    def opening(self) -> bool:
+        """Whether it is on its way to be open."""
+        return self.fd >= 0 and not self.alive
+
+    def open(self) -> None:
+        """Begin to connect. The owner hears `opened`, `ended` or `lost`."""
+        family, address = self._remote
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._stamped:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._sock, self.fd, self._recvmsg = sock, sock.fileno(), sock.recvmsg
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed = self._parser.feed_data
+        self._tls, self._unsent, self._fresh = None, b"", True
+        self.connecting_since = now_ns()
+        self.owner.handlers[self.fd] = self._on_connecting
+        self.owner.epoll.register(self.fd, _WRITE)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._gone(_CAUSE_OF_ERROR.get(type(error), Cause.CONNECT_FAILED), str(error))
+
+    def assign(self, exchange: Exchange) -> None:
+        """Send a request now, or as soon as the connection is open."""
+        self.exchange = exchange
+        if self.alive:
+            self._send_request(exchange)
+        elif self.fd < 0:
+            self.open()
+
+    def abandon(self, cause: int) -> None:
+        """End the request, or the attempt to connect, from this side."""
+        self._gone(cause, "")
+
+    def on_message_complete(self) -> None:
+        """httptools: the response's last byte has come."""
+        self._complete = True
+        self._keep = self._parser.should_keep_alive()  # the parser knows it only now
+
+    def _close(self) -> None:
+        del self.owner.handlers[self.fd]
+        self.owner.epoll.unregister(self.fd)
+        self._sock.close()
+        self.fd, self.alive = -1, False
+
+    def _gone(self, cause: int, error: str) -> None:
+        self._close()
+        if self.exchange is not None:
+            self._end(self.exchange, cause, error, now_ns())
+        else:
+            self.owner.lost(self)
+
+    def _end(self, exchange: Exchange, cause: int, error: str, at: int) -> None:
+        exchange.cause, exchange.error, exchange.ended_ns = cause, error, at
+        exchange.fresh, exchange.connect_ns = self._fresh, self.connect_ns
+        self._fresh = self._complete = False
+        self.exchange = None
+        self.owner.ended(self, exchange)
+
+    # Connecting.
+
+    def _on_connecting(self, mask: int, floor: int) -> None:
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            cause = _CAUSE_OF_ERROR.get(type(OSError(code, "")), Cause.CONNECT_FAILED)
+            self._gone(cause, os.strerror(code))
+        elif self._tls_context is None:
+            self._is_open()
+        else:
+            self._tls = TlsPipe(*self._tls_context)
+            self.owner.epoll.modify(self.fd, _READ)
+            self.owner.handlers[self.fd] = self._on_handshake
+            self._handshake(self._tls, b"")
+
+    def _is_open(self) -> None:
+        self.connect_ns = now_ns() - self.connecting_since
+        self.alive = True
+        self.owner.epoll.modify(self.fd, _READ | (_WRITE if self._unsent else 0))
+        self.owner.handlers[self.fd] = self._on_readable
+        if self.exchange is not None:
+            self._send_request(self.exchange)
+        else:
+            self.owner.opened(self)
+
+    def _on_handshake(self, mask: int, floor: int) -> None:
+        if mask & _WRITE:
+            self._send_rest()
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._gone(Cause.TLS_FAILED, str(error))
+            return
+        if data and self._tls is not None:
+            self._handshake(self._tls, data)
+        else:
+            self._gone(Cause.TLS_FAILED, "the server closed the connection in the TLS handshake")
+
+    def _handshake(self, tls: TlsPipe, received: bytes) -> None:
+        try:
+            reply, done = tls.handshake(received)
+        except ssl.SSLError as error:
+            self._gone(Cause.TLS_FAILED, str(error))
+            return
+        self._send(reply)
+        if done:
+            self._is_open()
+
+    # Sending.
+
+    def _send_request(self, exchange: Exchange) -> None:
+        message = exchange.message
+        if self._tls is not None:
+            message = self._tls.encrypt(message)
+        exchange.sent_ns = at = now_ns()
+        self._send(message)
+        self.owner.sent(at)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            done = self._sock.send(data)
+        except BlockingIOError:
+            done = 0
+        except OSError:
+            # What the server said before it closed is still to be read; the read says the rest.
+            return
+        if done < len(data):
+            self._unsent = data[done:]
+            self.owner.epoll.modify(self.fd, _READ | _WRITE)
+
+    def _send_rest(self) -> None:
+        data, self._unsent = self._unsent, b""
+        self.owner.epoll.modify(self.fd, _READ)
+        self._send(data)
+
+    # Receiving.
+
+    def _on_readable(self, mask: int, floor: int) -> None:
+        if mask & _WRITE:
+            self._send_rest()
+        try:
+            data, control, _, _ = self._recvmsg(READ_BYTES, _CONTROL_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._gone(Cause.RESET, str(error))
+            return
+        at = now_ns()
+        exchange = self.exchange
+        if data and self._tls is not None:
+            self._take_encrypted(self._tls, data, control, at, floor)
+        elif data and exchange is not None:
+            self._take(exchange, data, control, at, floor)
+        else:
+            self._gone(Cause.EOF, "")
+
+    def _take(
+        self, exchange: Exchange, data: bytes, control: list[Any], at: int, floor: int
+    ) -> None:
+        exchange.reads.append(data)
+        exchange.stamps.append(control[0][2] if control else NO_STAMP)
+        exchange.times.append(at)
+        exchange.floors.append(floor)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            self._gone(Cause.MALFORMED_HTTP, str(error))
+            return
+        if self._complete:
+            if not self._keep or self._unsent:
+                self._close()
+            self._end(exchange, Cause.COMPLETE, "", at)
+
+    def _take_encrypted(
+        self, tls: TlsPipe, data: bytes, control: list[Any], at: int, floor: int
+    ) -> None:
+        try:
+            plain, goodbye = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._gone(Cause.TLS_FAILED, str(error))
+            return
+        if plain and self.exchange is not None:
+            self._take(self.exchange, plain, control, at, floor)
+        if goodbye and self.fd >= 0:
+            self._gone(Cause.EOF, "")

@@ -1,0 +1,93 @@
+"""One request on the wire: what is sent, and every read of the answer as it came."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from nightbench.load.rawlog import NO_STAMP, Cause, pack
+
+# Any text in a delta: the first token is there. Looked for when timeouts are checked, not before.
+_OUTPUT = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
+_ENCODED = re.compile(rb"^content-encoding:", re.IGNORECASE | re.MULTILINE)
+
+
+class Exchange:
+    """A request and its answer so far. Times are CLOCK_MONOTONIC ns; 0: not reached."""
+
+    __slots__ = (
+        "_output_seen",
+        "_scanned",
+        "cause",
+        "connect_ns",
+        "ended_ns",
+        "error",
+        "floors",
+        "fresh",
+        "index",
+        "message",
+        "reads",
+        "scheduled_ns",
+        "sent_ns",
+        "stamps",
+        "times",
+    )
+
+    def __init__(self, index: int, message: bytes, scheduled_ns: int) -> None:
+        self.index = index
+        self.message = message
+        self.scheduled_ns = scheduled_ns
+        self.sent_ns = self.ended_ns = self.connect_ns = 0
+        self.fresh = False
+        self.cause: int = Cause.COMPLETE
+        self.error = ""
+        self.reads: list[bytes] = []
+        self.stamps: list[bytes] = []
+        self.times: list[int] = []
+        self.floors: list[int] = []
+        self._output_seen = False
+        self._scanned = 0
+
+    def saw_output(self) -> bool:
+        """Whether a token has arrived: looks only at reads it has not seen yet."""
+        if self._output_seen or self._scanned == len(self.reads):
+            return self._output_seen
+        # The read before too: the token may be cut across the two.
+        news = b"".join(self.reads[max(0, self._scanned - 1) :])
+        if self._scanned == 0 and _ENCODED.search(news.partition(b"\r\n\r\n")[0]):
+            self._output_seen = True  # compressed: any byte may be a token
+        self._output_seen = self._output_seen or _OUTPUT.search(news) is not None
+        self._scanned = len(self.reads)
+        return self._output_seen
+
+    def last_data_ns(self) -> int:
+        """When the last bytes that were not a keep-alive comment came."""
+        for read, at in zip(reversed(self.reads), reversed(self.times), strict=True):
+            if b"data:" in read or b"\n:" not in read[:16]:
+                return at
+        return self.sent_ns
+
+    def arrived_ns(self, offset_ns: int) -> int:
+        """When the last bytes reached this machine, by the kernel where it said so."""
+        read_ns, stamp = self.times[-1], self.stamps[-1]
+        if stamp is NO_STAMP:
+            return read_ns
+        seconds, nanoseconds = struct.unpack("<qq", stamp)
+        return min(int(seconds * 1_000_000_000 + nanoseconds - offset_ns), read_ns)
+
+    def record(self, index_base: int) -> bytes:
+        """The raw record, numbered from the level's first request."""
+        return pack(
+            index=self.index - index_base,
+            cause=self.cause,
+            fresh_connection=self.fresh,
+            scheduled_ns=self.scheduled_ns,
+            sent_ns=self.sent_ns,
+            connect_ns=self.connect_ns,
+            ended_ns=self.ended_ns,
+            stamps=self.stamps,
+            times=self.times,
+            floors=self.floors,
+            reads=self.reads,
+            error=self.error,
+        )

@@ -1,0 +1,330 @@
+"""The load generator: a process of its own, one epoll loop, started by `nightbench.load.measure`.
+
+    python -m nightbench.load.generator    (a job on stdin, reports on stdout, one JSON a line)
+
+Its parent says when to start, so that all processes of a level start together. When the parent is
+gone, stdin ends, and so does the generator.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import ssl
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nightbench.load.bodies import Bodies
+from nightbench.load.clock import Alarm, now_ns, realtime_offset_ns
+from nightbench.load.connection import Connection, Handler, Remote
+from nightbench.load.drivers import ClosedLoop, Driver, OpenLoop
+from nightbench.load.exchange import Exchange
+from nightbench.load.job import Job, ShardReport
+from nightbench.load.rawlog import Cause
+
+_SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
+_MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
+_SECOND = 1_000_000_000
+_STDIN = 0
+
+
+class Generator:
+    """The loop. It owns the connections, writes a record per request, and keeps the time."""
+
+    def __init__(self, job: Job, raw: BinaryIO) -> None:
+        self.job = job
+        self.epoll = select.epoll()
+        self.handlers: dict[int, Handler] = {_STDIN: self._on_stdin}
+        self.epoll.register(_STDIN, select.EPOLLIN)
+        self._raw = raw
+        self._bodies = Bodies(Path(job.bodies_path), job.head)
+        self._tls = _tls(job)
+        self._remote = _resolve(job)
+        self._connections: set[Connection] = set()
+        self._driver = Driver()
+        self._unwritten: deque[Exchange] = deque()
+        self._recording = self._stopping = False
+        self._start_ns = 0
+        self._busy = self._in_flight = self._in_flight_ns = self._changed_ns = 0
+        self._done = self._failed = self._warmup_failed = 0
+        self._full_from_ns: int | None = None
+        self._offsets = [realtime_offset_ns()]
+        self._house_ns = self._progress_ns = self._offset_ns = self._stall_ns = 0
+        self._every_ns = _housekeeping_every_ns(job)
+
+    # What connections tell their owner.
+
+    def sent(self, at_ns: int) -> None:
+        """A request is in flight."""
+        self._count(1, at_ns)
+
+    def ended(self, connection: Connection, exchange: Exchange) -> None:
+        """A request is over: keep what it recorded, and let the driver use its connection."""
+        at_ns = exchange.ended_ns
+        whole = exchange.cause == Cause.COMPLETE
+        if exchange.sent_ns:
+            self._count(-1, at_ns)
+        self._done += 1
+        self._failed += not whole
+        if self._recording:
+            self._unwritten.append(exchange)
+        free_since = exchange.arrived_ns(self._offsets[-1][1]) if whole else at_ns
+        self._busy -= 1
+        self._driver.free(connection, free_since)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection without a request is open."""
+        self._driver.opened(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection without a request is gone."""
+        self._driver.lost(connection)
+
+    # The phases of a level.
+
+    def prepare(self) -> None:
+        """Open the connections and send the warm-up."""
+        connections = [self._connection() for _ in range(max(1, self.job.concurrency))]
+        for connection in connections:
+            connection.open()
+        self._run(lambda: any(connection.opening for connection in connections))
+        if self.job.warmup and not self._stopping:
+            self._driver = ClosedLoop(connections, self.job.warmup, self._exchange, None)
+            self._driver.start(now_ns())
+            self._run(self._unfinished)
+        self._warmup_failed = self._failed
+        self._done = self._failed = 0
+
+    def measure(self) -> ShardReport:
+        """Wait for the parent's word, drive the level, write what is left to write."""
+        self._driver = Driver()
+        self._run(lambda: not self._start_ns and not self._stopping)
+        start_ns = self._start_ns or now_ns()
+        self._driver = self._drive()
+        self._offsets = [realtime_offset_ns()]
+        while now_ns() < start_ns:
+            time.sleep(0.0005)
+        self._in_flight_ns, self._changed_ns = 0, start_ns
+        self._recording = True
+        if not self._stopping:
+            self._driver.start(start_ns)
+        self._run(self._unfinished)
+        end_ns = now_ns()
+        self._offsets.append(realtime_offset_ns())
+        while self._unwritten:
+            self._write_one()
+        return ShardReport(
+            start_ns=start_ns,
+            end_ns=end_ns,
+            in_flight_ns=self._in_flight_ns,
+            cpu_s=time.process_time(),
+            offsets=tuple(self._offsets),
+            prompts_exhausted=self._driver.exhausted,
+            full_from_ns=self._full_from_ns,
+            full_until_ns=self._driver.full_until_ns,
+            warmup_failed=self._warmup_failed,
+        )
+
+    def _drive(self) -> Driver:
+        job, indices = self.job, range(*self.job.requests)
+        connections = list(self._connections)
+        if job.offsets_path is None:
+            return ClosedLoop(connections, indices, self._exchange, job.duration_ns)
+        offsets = array("q")
+        offsets.frombytes(Path(job.offsets_path).read_bytes())
+        own = offsets[indices.start - job.index_base :: indices.step]
+        alarm = Alarm()
+        driver = OpenLoop(
+            connections,
+            indices,
+            own,
+            exchange_of=self._exchange,
+            connect=self._connection,
+            alarm=alarm,
+        )
+        self.handlers[alarm.fd] = lambda mask, floor: driver.on_time()
+        self.epoll.register(alarm.fd, select.EPOLLIN)
+        return driver
+
+    def _unfinished(self) -> bool:
+        return bool(self._busy or self._driver.unsent or self._driver.waiting)
+
+    def _run(self, wanted: Callable[[], bool]) -> None:
+        """The loop, as long as `wanted()` says so."""
+        poll, handlers, unwritten = self.epoll.poll, self.handlers, self._unwritten
+        previous, wait_s = now_ns(), self._every_ns / 1e9
+        while wanted():
+            before = now_ns()
+            quick = unwritten or self._driver.waiting
+            events = poll(0 if quick else wait_s, len(handlers) + 8)
+            woke = now_ns()
+            floor = previous if quick or woke - before < _SLEPT_NS else 0
+            for fd, mask in events:
+                handler = handlers.get(fd)  # none: closed by an event before it in this batch
+                if handler is not None:
+                    handler(mask, floor)
+            previous = woke
+            if unwritten and (not events or len(unwritten) > _MOST_UNWRITTEN):
+                self._write_one()
+            if self._driver.waiting:
+                self._driver.on_time()
+            if woke >= self._house_ns:
+                self._keep_house(woke)
+
+    def _exchange(self, index: int, scheduled_ns: int) -> Exchange:
+        self._busy += 1
+        return Exchange(index, self._bodies.message(index), scheduled_ns)
+
+    def _write_one(self) -> None:
+        self._raw.write(self._unwritten.popleft().record(self.job.index_base))
+
+    def _count(self, change: int, at_ns: int) -> None:
+        self._in_flight_ns += self._in_flight * (at_ns - self._changed_ns)
+        self._changed_ns = at_ns
+        self._in_flight += change
+        if self._full_from_ns is None and self._in_flight >= self.job.concurrency:
+            self._full_from_ns = at_ns if self._recording else None
+
+    def _connection(self) -> Connection:
+        connection = Connection(self, self._remote, self._tls, kernel_stamps=self.job.kernel_stamps)
+        self._connections.add(connection)
+        return connection
+
+    # What has to be done now and then.
+
+    def _keep_house(self, at_ns: int) -> None:
+        self._house_ns = at_ns + self._every_ns
+        self._check_timeouts(at_ns)
+        if at_ns >= self._offset_ns:
+            self._offset_ns = at_ns + _SECOND
+            self._offsets.append(realtime_offset_ns())
+        if at_ns >= self._progress_ns and self._recording:
+            self._progress_ns = at_ns + _SECOND // 2
+            say({"done": self._done, "failed": self._failed})
+        planted = self.job.planted_stall_ns
+        if planted is not None and self._recording and at_ns >= self._stall_ns:
+            while now_ns() < at_ns + planted[1]:
+                pass
+            self._stall_ns = at_ns + planted[0]
+
+    def _check_timeouts(self, at_ns: int) -> None:
+        for connection in list(self._connections):
+            exchange = connection.exchange
+            if connection.opening:
+                if at_ns - connection.connecting_since > self.job.connect_timeout_ns:
+                    connection.abandon(Cause.TIMEOUT_CONNECT)
+            elif exchange is not None and exchange.sent_ns:
+                cause = _timed_out(self.job, exchange, at_ns)
+                if cause is not None:
+                    connection.abandon(cause)
+            elif not connection.alive and exchange is None and self.job.offsets_path is not None:
+                self._connections.discard(connection)  # the open loop takes a new one
+
+    def _on_stdin(self, mask: int, floor: int) -> None:
+        line = os.read(_STDIN, 4096)
+        if not line:
+            os._exit(1)  # the parent is gone
+        if line.startswith(b"go "):
+            self._start_ns = int(line[3:].split()[0])
+        if b"stop" in line:
+            self._stopping = True
+            self._driver.stop()
+            for connection in list(self._connections):
+                if connection.exchange is not None:
+                    connection.abandon(Cause.STOPPED)
+
+
+def _timed_out(job: Job, exchange: Exchange, at_ns: int) -> int | None:
+    since_sent = at_ns - exchange.sent_ns
+    if since_sent > job.total_timeout_ns:
+        return Cause.TIMEOUT_TOTAL
+    if since_sent > job.first_token_timeout_ns and not exchange.saw_output():
+        return Cause.TIMEOUT_FIRST_TOKEN
+    quiet_ns = job.between_tokens_timeout_ns
+    if (
+        since_sent > quiet_ns
+        and at_ns - exchange.last_data_ns() > quiet_ns
+        and exchange.saw_output()
+    ):
+        return Cause.TIMEOUT_BETWEEN_TOKENS
+    return None
+
+
+def _housekeeping_every_ns(job: Job) -> int:
+    """A twentieth of the shortest timeout, between 5 and 250 ms."""
+    shortest_ns = min(
+        job.connect_timeout_ns,
+        job.first_token_timeout_ns,
+        job.between_tokens_timeout_ns,
+        job.total_timeout_ns,
+    )
+    planted_ns = job.planted_stall_ns[0] if job.planted_stall_ns else _SECOND
+    return min(max(shortest_ns // 20, 5_000_000), _SECOND // 4, planted_ns // 4)
+
+
+def _resolve(job: Job) -> Remote:
+    """The address to connect to: of several, the first that accepts, else the first."""
+    found = socket.getaddrinfo(job.host, job.port, type=socket.SOCK_STREAM)
+    if len(found) > 1:
+        for family, _, _, _, address in found:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.settimeout(min(2.0, job.connect_timeout_ns / 1e9))
+                if probe.connect_ex(address) == 0:
+                    return family, address
+    return found[0][0], found[0][4]
+
+
+def _tls(job: Job) -> tuple[ssl.SSLContext, str] | None:
+    if not job.tls:
+        return None
+    context = ssl.create_default_context()
+    if not job.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context, job.host
+
+
+def say(message: dict[str, Any]) -> None:
+    """One line to the parent."""
+    os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _read_job() -> Job:
+    """The job on stdin, and not a byte more: the words that follow are read in the loop."""
+    size = b""
+    while not size.endswith(b"\n"):
+        size += os.read(_STDIN, 1) or sys.exit("no job on stdin")
+    payload = b""
+    while len(payload) < int(size):
+        payload += os.read(_STDIN, int(size) - len(payload)) or sys.exit("a torn job on stdin")
+    return Job.decode(payload)
+
+
+def main() -> int:
+    """Take a job, prepare it, start when told, report."""
+    job = _read_job()
+    gc.disable()
+    with Path(job.raw_path).open("wb", buffering=1 << 20) as raw:
+        try:
+            generator = Generator(job, raw)
+        except OSError as error:
+            say({"error": f"{job.host}:{job.port}: {error}"})
+            return 1
+        generator.prepare()
+        gc.freeze()
+        say({"ready": True})
+        report = generator.measure()
+    say({"report": report.encode()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

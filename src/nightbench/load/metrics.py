@@ -1,0 +1,185 @@
+"""The metrics of docs/metrics.md, from the rows of a level: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightbench import stats
+from nightbench.load.limits import GoodputLimits
+from nightbench.records import LoadInterval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nightbench.load.requests_file import RequestColumns
+
+    Floats = NDArray[np.float64]
+
+QUANTILES = (("median", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
+REQUEST_METRICS = ("ttft_ms", "ttfat_ms", "tpot_ms", "e2el_ms", "queue_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The statistics of one metric of a level, with their 95 % intervals."""
+
+    metric: str
+    values: dict[str, float | None]  # mean, median, p90, p95, p99
+    intervals: dict[str, stats.Interval | None]
+
+    def rows(self, workload: str, level: str) -> list[LoadInterval]:
+        """One row per statistic."""
+        return [
+            LoadInterval(
+                workload=workload,
+                level=level,
+                metric=self.metric,
+                statistic=statistic,
+                value=value,
+                ci_low=interval[0] if (interval := self.intervals[statistic]) else None,
+                ci_high=interval[1] if interval else None,
+                estimable=interval is not None,
+            )
+            for statistic, value in self.values.items()
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Completed work over the time from the first request sent to the last output."""
+
+    duration_s: float
+    completed: int
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    request_throughput: float
+    output_throughput: float
+    total_token_throughput: float
+    goodput: float | None
+
+
+def request_distribution(columns: RequestColumns, metric: str) -> Distribution:
+    """A metric with one value per completed request; intervals from order statistics."""
+    values = columns[metric][columns.completed]
+    ordered = np.sort(values[~np.isnan(values)])
+    found: dict[str, float | None] = {"mean": float(ordered.mean()) if len(ordered) else None}
+    intervals: dict[str, stats.Interval | None] = {"mean": stats.bootstrap_mean_interval(ordered)}
+    for name, quantile in QUANTILES:
+        found[name] = stats.percentile(ordered, quantile) if len(ordered) else None
+        intervals[name] = stats.quantile_interval(ordered, quantile)
+    return Distribution(metric, found, intervals)
+
+
+def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distribution]:
+    """(itl_ms, icl_ms): gaps pooled over completed requests; intervals by resampling requests.
+
+    icl is the gap between output chunks as they arrived. itl is between tokens: a chunk of k tokens
+    after a gap counts as k gaps of gap / k.
+    """
+    starts = np.concatenate(([0], columns.ends[:-1])) if columns.count else columns.ends
+    owner = np.repeat(np.arange(columns.count, dtype=np.int32), columns.ends - starts)
+    is_gap = np.ones(len(columns.deltas_us), dtype=bool)
+    is_gap[starts[starts < columns.ends]] = False  # a request's first delta is its ttft
+    is_gap &= columns.completed[owner]
+    gaps_ms = columns.deltas_us[is_gap] / 1000.0
+    owner = owner[is_gap]
+    icl = _pooled("icl_ms", gaps_ms, owner)
+    tokens = columns.tokens[is_gap]
+    if np.all(tokens == 1):
+        return Distribution("itl_ms", icl.values, icl.intervals), icl
+    tokens = np.maximum(tokens, 1)
+    itl = _pooled("itl_ms", np.repeat(gaps_ms / tokens, tokens), np.repeat(owner, tokens))
+    return itl, icl
+
+
+def _pooled(metric: str, values: Floats, owner: NDArray[np.int32]) -> Distribution:
+    names = [name for name, _ in QUANTILES]
+    if len(values) == 0:
+        nothing: dict[str, float | None] = dict.fromkeys(["mean", *names])
+        return Distribution(metric, nothing, dict.fromkeys(["mean", *names]))
+    quantiles = [quantile for _, quantile in QUANTILES]
+    found: dict[str, float | None] = {"mean": float(values.mean())}
+    found |= zip(names, np.percentile(values, [100 * q for q in quantiles]).tolist(), strict=True)
+    intervals: dict[str, stats.Interval | None] = {}
+    owners, dense = np.unique(owner, return_inverse=True)
+    sums: Floats = np.bincount(dense, weights=values).astype(np.float64)
+    counts: Floats = np.bincount(dense).astype(np.float64)
+    intervals["mean"] = stats.bootstrap_ratio_interval(sums, counts)
+    by_resampling = stats.bootstrap_pooled_percentiles(values, owner, quantiles)
+    for (name, quantile), interval in zip(QUANTILES, by_resampling, strict=True):
+        enough = stats.order_statistic_ranks(len(owners), quantile) is not None
+        intervals[name] = interval if enough else None
+    return Distribution(metric, found, intervals)
+
+
+def throughput(columns: RequestColumns, limits: GoodputLimits | None) -> Throughput:
+    """What was completed, per second."""
+    done = columns.completed
+    duration_s = _duration_s(columns)
+    per_s = 1 / duration_s if duration_s > 0 else 0.0
+    prompt = int(np.nansum(columns["prompt_tokens"][done]))
+    completion = int(np.nansum(columns["completion_tokens"][done]))
+    cached = columns["cached_tokens"][done]
+    known = bool(len(cached)) and not bool(np.all(np.isnan(cached)))
+    return Throughput(
+        duration_s=duration_s,
+        completed=int(done.sum()),
+        prompt_tokens=prompt,
+        cached_tokens=int(np.nansum(cached)) if known else None,
+        completion_tokens=completion,
+        request_throughput=int(done.sum()) * per_s,
+        output_throughput=completion * per_s,
+        total_token_throughput=(prompt + completion) * per_s,
+        goodput=None if limits is None else _good(columns, limits) * per_s,
+    )
+
+
+def _duration_s(columns: RequestColumns) -> float:
+    sent, last = columns["sent_us"], columns["last_chunk_us"][columns.completed]
+    if np.all(np.isnan(sent)) or np.all(np.isnan(last)):
+        return 0.0
+    return float(np.nanmax(last) - np.nanmin(sent)) / 1e6
+
+
+def _good(columns: RequestColumns, limits: GoodputLimits) -> int:
+    good = columns.completed.copy()
+    for metric, limit in (
+        ("ttft_ms", limits.ttft_ms),
+        ("tpot_ms", limits.tpot_ms),
+        ("e2el_ms", limits.e2el_ms),
+    ):
+        if limit is not None:
+            # A value that is not defined (one token has no tpot) exceeds no limit.
+            good &= ~(columns[metric] > limit)
+    return int(good.sum())
+
+
+def steady_output_throughput(
+    columns: RequestColumns, from_us: float | None, until_us: float | None
+) -> float | None:
+    """Output tokens per second that arrived inside the steady state of a closed loop."""
+    if from_us is None or until_us is None or until_us <= from_us:
+        return None
+    starts = np.concatenate(([0], columns.ends[:-1])) if columns.count else columns.ends
+    sizes = columns.ends - starts
+    running = np.cumsum(columns.deltas_us, dtype=np.int64)
+    before = np.where(starts > 0, running[np.maximum(starts - 1, 0)], 0) if len(running) else starts
+    arrived = running - np.repeat(before, sizes) + np.repeat(columns["sent_us"], sizes)
+    inside = (arrived >= from_us) & (arrived <= until_us)
+    inside &= np.repeat(columns.completed, sizes)
+    return float(columns.tokens[inside].sum()) / (until_us - from_us) * 1e6
+
+
+def peak_concurrency(columns: RequestColumns, ended_us: Sequence[float] | Floats) -> int:
+    """The most requests in flight at once."""
+    sent = columns["sent_us"]
+    known = ~np.isnan(sent)
+    at = np.concatenate((sent[known], np.asarray(ended_us)[known]))
+    change = np.concatenate((np.ones(known.sum()), -np.ones(known.sum())))
+    order = np.lexsort((change, at))  # an end at the same instant comes first
+    return int(np.cumsum(change[order]).max()) if len(at) else 0

@@ -1,0 +1,220 @@
+"""From the raw record of a request to what came of it. Runs after the level has ended."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Protocol
+
+import httptools
+
+from nightbench.load.events import EventReader, StreamContent
+from nightbench.load.rawlog import Cause, RawRequest
+from nightbench.load.sse import SseParser
+
+_KIND_OF_CAUSE = {
+    Cause.RESET: "reset",
+    Cause.MALFORMED_HTTP: "malformed",
+    Cause.TIMEOUT_CONNECT: "timeout_connect",
+    Cause.TIMEOUT_FIRST_TOKEN: "timeout_first_token",
+    Cause.TIMEOUT_BETWEEN_TOKENS: "timeout_between_tokens",
+    Cause.TIMEOUT_TOTAL: "timeout_total",
+    Cause.CONNECT_REFUSED: "connect_refused",
+    Cause.CONNECT_FAILED: "connect_failed",
+    Cause.TLS_FAILED: "tls",
+    Cause.STOPPED: "stopped",
+}
+_LONG_ERROR = 500
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a response was. `chunks[i]` is the read that output chunk i was complete with."""
+
+    http_status: int | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    streamed: bool = False
+    chunks: list[int] = field(default_factory=list)
+    chunk_tokens: list[int] = field(default_factory=list)
+    first_answer: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    token_source: str = "chunks"  # noqa: S105
+    finish_reason: str | None = None
+
+
+class _Decoder(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Response:
+    """Takes what httptools finds in the reads of one response."""
+
+    def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.headers: dict[str, str] = {}
+        self.read_index = 0
+        self.complete = False
+        self.body: list[tuple[int, bytes]] = []
+        self._decoder: _Decoder | None = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        encoding = self.headers.get("content-encoding", "")
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def on_body(self, data: bytes) -> None:
+        if self._decoder is not None:
+            data = self._decoder.decompress(data)
+        self.body.append((self.read_index, data))
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the connection's end says that the body is over."""
+        return "content-length" not in self.headers and "transfer-encoding" not in self.headers
+
+
+def outcome_of(raw: RawRequest) -> Outcome:
+    """Classify one request and find its output chunks. Never raises for what a server sent."""
+    outcome = Outcome()
+    response = _Response()
+    broken = _feed(response, raw)
+    if response.headers:
+        outcome.http_status = response.parser.get_status_code()
+    kind, error = _transport_problem(raw, response, broken)
+    if outcome.http_status is not None and outcome.http_status >= 400:
+        kind, error = _http_problem(outcome.http_status, response)
+    elif response.headers.get("content-type", "").startswith("text/event-stream"):
+        outcome.streamed = True
+        content = _read_stream(response)
+        kind, error = _stream_problem(content, kind, error)
+        _fill(outcome, content)
+    elif response.body and kind is None:
+        kind, error = _read_json(outcome, response)
+    elif kind is None and outcome.http_status is None:
+        kind, error = "cut", "the server closed the connection without an answer"
+    elif kind is None:
+        kind, error = "incomplete", "an empty body"
+    outcome.error_kind = kind
+    outcome.error = error[:_LONG_ERROR] if kind and error else None
+    return outcome
+
+
+def _feed(response: _Response, raw: RawRequest) -> str:
+    """Parse the reads; what is wrong with the HTTP or its compression, or nothing."""
+    try:
+        for index, read in enumerate(raw.reads):
+            response.read_index = index
+            response.parser.feed_data(read)
+    except httptools.HttpParserError as error:
+        return f"{error}{f': {error.__context__}' if error.__context__ else ''}"
+    return ""
+
+
+def _transport_problem(raw: RawRequest, response: _Response, broken: str) -> tuple[str | None, str]:
+    if broken:
+        return "malformed", broken
+    if raw.cause == Cause.COMPLETE:
+        return None, ""
+    if raw.cause == Cause.EOF:
+        if response.headers and response.ends_with_connection:
+            return None, ""
+        return "cut", "the server closed the connection before the response was whole"
+    return _KIND_OF_CAUSE[raw.cause], raw.error
+
+
+def _http_problem(status: int, response: _Response) -> tuple[str, str]:
+    text = b"".join(data for _, data in response.body).decode(errors="replace")
+    if status == 429:
+        wait = response.headers.get("retry-after")
+        return "rate_limited", (f"Retry-After: {wait}; " if wait else "") + text
+    return f"http_{status // 100}xx", text
+
+
+def _read_stream(response: _Response) -> StreamContent:
+    parser, reader = SseParser(), EventReader()
+    feed, read = parser.feed, reader.read
+    for index, piece in response.body:
+        for event in feed(piece):
+            read(event, index)
+    if response.complete or response.ends_with_connection:
+        for event in parser.finish():
+            read(event, response.read_index)
+    return reader.content
+
+
+def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tuple[str | None, str]:
+    """What the stream itself says outweighs how its connection ended."""
+    if content.problem is not None:
+        return content.problem
+    if content.done:
+        return None, ""
+    if kind is None and content.finish_reason is None:
+        return "incomplete", "the stream ended without [DONE] or a finish reason"
+    return kind, error
+
+
+def _read_json(outcome: Outcome, response: _Response) -> tuple[str | None, str]:
+    text = b"".join(data for _, data in response.body)
+    reader = EventReader()
+    reader.read(text, response.body[-1][0])
+    content = reader.content
+    if content.problem is None and not content.chunks and content.finish_reason is None:
+        return "malformed", f"no choices: {text[:200]!r}"
+    _fill(outcome, content)
+    return content.problem or (None, "")
+
+
+def _fill(outcome: Outcome, content: StreamContent) -> None:
+    outcome.chunks = content.chunks
+    outcome.first_answer = content.first_answer
+    outcome.finish_reason = content.finish_reason
+    usage: dict[str, Any] = content.usage or {}
+    outcome.prompt_tokens = _count(usage, "prompt_tokens")
+    outcome.completion_tokens = _count(usage, "completion_tokens")
+    outcome.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
+    outcome.reasoning_tokens = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    if outcome.completion_tokens is None and content.chunks:
+        outcome.completion_tokens = len(content.chunks)
+    elif outcome.completion_tokens is not None:
+        outcome.token_source = "usage"  # noqa: S105
+    exact = tokens_by_counts(content.completion_counts)
+    if exact is not None:
+        outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
+    else:
+        outcome.chunk_tokens = spread_tokens(len(content.chunks), outcome.completion_tokens)
+
+
+def _count(fields: object, name: str) -> int | None:
+    value = fields.get(name) if isinstance(fields, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def tokens_by_counts(counts: list[int | None]) -> list[int] | None:
+    """Tokens per chunk where every chunk said how many there were so far."""
+    if len(counts) < 2 or any(count is None for count in counts):
+        return None
+    totals = [0, *(count for count in counts if count is not None)]
+    tokens = [after - before for before, after in pairwise(totals)]
+    return tokens if min(tokens) >= 0 else None
+
+
+def spread_tokens(chunks: int, tokens: int | None) -> list[int]:
+    """Tokens per chunk where only the total is known: evenly.
+
+    One token more than chunks is the end-of-sequence token, which carries no text: one each.
+    """
+    if tokens is None or tokens in (chunks, chunks + 1) or chunks == 0:
+        return [1] * chunks
+    ends = [(i + 1) * tokens // chunks for i in range(chunks)]
+    return [end - before for before, end in zip([0, *ends], ends, strict=False)]

@@ -1,0 +1,238 @@
+"""From the raw records of a finished level to its row, its intervals and its requests file."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nightbench.load import metrics
+from nightbench.load.clock import OffsetTrack
+from nightbench.load.job import ShardReport
+from nightbench.load.levels import Level
+from nightbench.load.limits import GoodputLimits
+from nightbench.load.metrics import Distribution, Throughput
+from nightbench.load.outcome import outcome_of
+from nightbench.load.rawlog import read_log
+from nightbench.load.requests_file import RequestColumns, RequestWriter, read_columns
+from nightbench.load.rows import ReadTally, row_of
+from nightbench.load.validity import Evidence, invalid_reasons
+from nightbench.records import LoadInterval, LoadLevel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A level that was driven and is not parsed yet."""
+
+    level: Level
+    measurement_key: str
+    prompt_hashes: list[str]
+    shares_prefix: bool
+    raw_paths: tuple[Path, ...]
+    reports: tuple[ShardReport, ...]
+    started_at: datetime
+    stopped: str | None
+    limits: GoodputLimits | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    columns: RequestColumns
+    ended_us: NDArray[np.float64]
+    tally: ReadTally
+
+
+def summarise(
+    finished: Finished, requests_path: Path
+) -> tuple[LoadLevel, tuple[LoadInterval, ...]]:
+    """Parse the raw records into `requests_path` and sum them up."""
+    parsed = _parse(finished, requests_path)
+    columns, level = parsed.columns, finished.level
+    found = [metrics.request_distribution(columns, name) for name in metrics.REQUEST_METRICS]
+    found += metrics.gap_distributions(columns)
+    by_name = {distribution.metric: distribution for distribution in found}
+    work = metrics.throughput(columns, finished.limits)
+    peak = metrics.peak_concurrency(columns, parsed.ended_us)
+    reasons = invalid_reasons(_evidence(finished, parsed, by_name, peak))
+    row = _level_row(finished, parsed, by_name, work, peak=peak, reasons=reasons)
+    intervals = [
+        row for found in by_name.values() for row in found.rows(level.workload, level.label)
+    ]
+    return row, tuple(intervals)
+
+
+def _parse(finished: Finished, requests_path: Path) -> _Parsed:
+    tally = ReadTally()
+    start_ns = min((report.start_ns for report in finished.reports), default=0)
+    ended = array("d")
+    with RequestWriter(requests_path) as writer:
+        for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
+            offsets = OffsetTrack(report.offsets)
+            for raw in read_log(raw_path):
+                ended.append((raw.ended_ns - start_ns) / 1000)
+                writer.add(
+                    row_of(
+                        raw,
+                        outcome_of(raw),
+                        workload=finished.level.workload,
+                        level=finished.level.label,
+                        prompt_hash=finished.prompt_hashes[raw.index],
+                        start_ns=start_ns,
+                        offsets=offsets,
+                        tally=tally,
+                    )
+                )
+    return _Parsed(read_columns(requests_path), np.frombuffer(ended), tally)
+
+
+def _evidence(
+    finished: Finished, parsed: _Parsed, found: dict[str, Distribution], peak: int
+) -> Evidence:
+    columns, tally, level = parsed.columns, parsed.tally, finished.level
+    done = columns.completed
+    bound = np.nan_to_num(columns["ttft_bound_ms"][done])
+    tokens = columns["completion_tokens"][done]
+    wanted_tokens = level.generation.get("max_tokens")
+    wanted_rate, achieved_rate = _rates(columns, level)
+    cached = columns["cached_tokens"][done]
+    return Evidence(
+        num_prompts=columns.count,
+        completed=int(done.sum()),
+        failed=int((~done).sum()),
+        max_concurrency=level.max_concurrency,
+        peak_concurrency=peak,
+        median_ttft_ms=found["ttft_ms"].values["median"],
+        median_tpot_ms=found["tpot_ms"].values["median"],
+        ttft_residual_ms=float(np.median(bound)) if len(bound) else 0.0,
+        tpot_residual_ms=float(np.median(bound / np.maximum(np.nan_to_num(tokens) - 1, 1)))
+        if len(bound)
+        else 0.0,
+        p99_queue_ms=found["queue_ms"].values["p99"],
+        hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
+        wanted_rate=wanted_rate,
+        achieved_rate=achieved_rate,
+        cached_tokens=_above_floor(cached),
+        prompt_tokens=int(np.nansum(columns["prompt_tokens"][done])),
+        shares_prefix=finished.shares_prefix,
+        short_outputs=int((tokens < wanted_tokens).sum()) if wanted_tokens else 0,
+        fixed_length=bool(level.generation.get("ignore_eos")) and wanted_tokens is not None,
+        clock_jumped=tally.stamps_ahead > 0
+        or any(OffsetTrack(report.offsets).jumped for report in finished.reports),
+        prompts_exhausted=any(report.prompts_exhausted for report in finished.reports)
+        and level.max_concurrency is not None,
+        stopped=finished.stopped,
+    )
+
+
+def _rates(columns: RequestColumns, level: Level) -> tuple[float | None, float | None]:
+    """(the rate of the drawn schedule, the rate that was sent), from first to last request."""
+    if level.request_rate is None or columns.count < 2:
+        return None, None
+    scheduled, sent = columns["scheduled_us"], columns["sent_us"]
+    span, sent_span = float(np.ptp(scheduled)), float(np.nanmax(sent) - np.nanmin(sent))
+    if span <= 0 or sent_span <= 0:
+        return None, None
+    gaps = columns.count - 1
+    return gaps / span * 1e6, gaps / sent_span * 1e6
+
+
+def _above_floor(cached: NDArray[np.float64]) -> int | None:
+    """Cached prompt tokens beyond what every request shares: the chat template's own head."""
+    known = cached[~np.isnan(cached)]
+    if len(known) == 0:
+        return None
+    return int((known - known.min()).sum())
+
+
+def _level_row(
+    finished: Finished,
+    parsed: _Parsed,
+    found: dict[str, Distribution],
+    work: Throughput,
+    *,
+    peak: int,
+    reasons: list[str],
+) -> LoadLevel:
+    level, tally, columns = finished.level, parsed.tally, parsed.columns
+    mean_concurrency = _mean_concurrency(finished, columns)
+    latency_s = tally.latency_ns / 1e9
+    start_ns = min((report.start_ns for report in finished.reports), default=0)
+    steady = _steady_us(finished.reports, start_ns) if level.max_concurrency else (None, None)
+    area_s = sum(report.in_flight_ns for report in finished.reports) / 1e9
+    fields: dict[str, Any] = {
+        f"{statistic}_{name}": value
+        for name, distribution in found.items()
+        for statistic, value in distribution.values.items()
+    }
+    return LoadLevel(
+        workload=level.workload,
+        level=level.label,
+        measurement_key=finished.measurement_key,
+        started_at=finished.started_at,
+        max_concurrency=level.max_concurrency,
+        request_rate=level.request_rate,
+        num_prompts=columns.count,
+        completed=work.completed,
+        failed=columns.count - work.completed,
+        duration_s=work.duration_s,
+        prompt_tokens=work.prompt_tokens,
+        cached_tokens=work.cached_tokens,
+        completion_tokens=work.completion_tokens,
+        request_throughput=work.request_throughput,
+        output_throughput=work.output_throughput,
+        total_token_throughput=work.total_token_throughput,
+        steady_output_throughput=metrics.steady_output_throughput(columns, *steady),
+        goodput=work.goodput,
+        peak_concurrency=peak,
+        mean_concurrency=mean_concurrency,
+        littles_law_ratio=latency_s / area_s if area_s > 0 else None,
+        **_lags(tally),
+        client_cpu_s=sum(report.cpu_s for report in finished.reports),
+        coalesced_reads=int(columns["coalesced_reads"].sum()),
+        stamp_source=tally.stamp_source,
+        valid=not reasons,
+        invalid_reasons=reasons,
+        **fields,
+    )
+
+
+def _mean_concurrency(finished: Finished, columns: RequestColumns) -> float:
+    """Requests in flight, weighted by time, from the first sent to the last ended."""
+    area_ns = sum(report.in_flight_ns for report in finished.reports)
+    if not finished.reports or np.all(np.isnan(columns["sent_us"])):
+        return 0.0
+    start_ns = min(report.start_ns for report in finished.reports)
+    end_ns = max(report.end_ns for report in finished.reports)
+    span_ns = end_ns - start_ns - float(np.nanmin(columns["sent_us"])) * 1000
+    return area_ns / span_ns if span_ns > 0 else 0.0
+
+
+def _steady_us(
+    reports: tuple[ShardReport, ...], start_ns: int
+) -> tuple[float | None, float | None]:
+    """From when every process had its slots full until one had a slot without a request."""
+    starts = [report.full_from_ns for report in reports if report.full_from_ns is not None]
+    ends = [report.full_until_ns for report in reports if report.full_until_ns is not None]
+    if len(starts) < len(reports) or not ends:
+        return None, None
+    return (max(starts) - start_ns) / 1000, (min(ends) - start_ns) / 1000
+
+
+def _lags(tally: ReadTally) -> dict[str, Any]:
+    """The generator's own lag on reads: kernel's arrival to our stamp."""
+    lags_ms = np.frombuffer(tally.lags_us, dtype=np.int32) / 1000 if tally.lags_us else None
+    if lags_ms is None:
+        return dict.fromkeys(("client_lag_p50_ms", "client_lag_p99_ms", "client_lag_max_ms"))
+    p50, p99 = np.percentile(lags_ms, [50, 99]).tolist()
+    return {
+        "client_lag_p50_ms": p50,
+        "client_lag_p99_ms": p99,
+        "client_lag_max_ms": float(lags_ms.max()),
+    }

@@ -1,0 +1,65 @@
+"""Levels as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nightbench.records import LoadLevel
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_COLUMNS = (
+    "level",
+    "requests",
+    "TTFT",
+    "p95",
+    "TPOT",
+    "p95",
+    "ITL p95",
+    "tok/s",
+    "req/s",
+    "valid",
+)
+
+
+def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
+    """One line per level: means and p95 in ms. A level that is not valid says why."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.padding = (0, 1, 0, 0)
+    for column in _COLUMNS:
+        text = column in ("level", "valid")
+        table.add_column(column, justify="left" if text else "right", no_wrap=column != "valid")
+    for level in levels:
+        table.add_row(*_cells(level), style=None if level.valid else "dim")
+    return table
+
+
+def verdict_of(level: LoadLevel) -> str:
+    """`valid`, or the reasons why not."""
+    return "valid" if level.valid else "INVALID: " + ", ".join(level.invalid_reasons)
+
+
+def _cells(level: LoadLevel) -> tuple[str, ...]:
+    return (
+        level.level,
+        f"{level.completed}" if not level.failed else f"{level.completed}/{level.num_prompts}",
+        _ms(level.mean_ttft_ms),
+        _ms(level.p95_ttft_ms),
+        _ms(level.mean_tpot_ms),
+        _ms(level.p95_tpot_ms),
+        _ms(level.p95_itl_ms),
+        f"{level.output_throughput:,.1f}",
+        f"{level.request_throughput:,.2f}",
+        "[green]yes[/green]" if level.valid else f"[red]{', '.join(level.invalid_reasons)}[/red]",
+    )
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}"
