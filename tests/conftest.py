@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,44 @@ def builtin_model(engine_home: Home, engine_environment: EngineEnvironment) -> P
     return models.resolve(
         BUILTIN_MODEL, engine_home, engine_environment, REPOSITORY, on_progress=print
     )
+
+
+@pytest.fixture(scope="session")
+def run_in_engine(engine_environment: EngineEnvironment) -> Callable[..., str]:
+    """Run a script of tests/engines in the engine's environment; its stdout."""
+
+    def run(script: str, *arguments: str, stdin: str = "") -> str:
+        path = REPOSITORY / "tests" / "engines" / script
+        done = subprocess.run(
+            [str(engine_environment.python), "-W", "ignore", str(path), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.defpath, "HF_HUB_OFFLINE": "1", "VLLM_TARGET_DEVICE": "cpu"},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(
+    run_in_engine: Callable[..., str],
+    builtin_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[int], Path]:
+    """The folder of a Llama with random weights and the given head_dim, made once each."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def make(head_dim: int) -> Path:
+        model = folder / f"llama-{head_dim}"
+        if not model.exists():
+            run_in_engine("make_tiny_llama.py", str(builtin_model), str(model), str(head_dim))
+        return model
+
+    return make
 
 
 @pytest.fixture(scope="session")

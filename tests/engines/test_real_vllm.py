@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,17 @@ from nightbench.errors import BadInput
 from nightbench.home import Home
 from nightbench.records import ServerRow
 from nightbench.serving import probing, processes, reaper
-from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.launching import Options
 from nightbench.serving.machine import Machine
 from nightbench.serving.server import Server, serve
 from nightbench.suite import Target
 from nightbench.suite_file import find_suite, read_suite
 
+RunInEngine = Callable[..., str]
+TinyLlama = Callable[[int], Path]
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-HERE = Path(__file__).parent
 MAX_TOKENS = 16
 PROMPTS = [
     "What is the capital of France?",
@@ -54,22 +56,6 @@ PROMPTS = [
 ]
 
 
-def run_in_engine(
-    environment: EngineEnvironment, script: str, *arguments: str, stdin: str = ""
-) -> str:
-    """Run one of the scripts beside this file in the engine's environment."""
-    done = subprocess.run(
-        [str(environment.python), "-W", "ignore", str(HERE / script), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "VLLM_TARGET_DEVICE": "cpu"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def ask(server: Server, prompt: str) -> str:
     """A greedy answer through the API."""
     reply = httpx.post(
@@ -89,9 +75,7 @@ def ask(server: Server, prompt: str) -> str:
 
 
 @pytest.mark.parametrize("suite", ["glm-4.5-air", "starter"])
-def test_vllm_itself_understands_what_we_plan(
-    engine_environment: EngineEnvironment, suite: str
-) -> None:
+def test_vllm_itself_understands_what_we_plan(run_in_engine: RunInEngine, suite: str) -> None:
     target = read_suite(find_suite(suite)).suite.targets[0]
     planned = dispatch.plan_launch(
         target,
@@ -102,7 +86,7 @@ def test_vllm_itself_understands_what_we_plan(
         flavour="cpu",
         cores=(0, 1, 2, 3),
     )
-    said = run_in_engine(engine_environment, "parse_serve_arguments.py", *planned.argv[2:])
+    said = run_in_engine("parse_serve_arguments.py", *planned.argv[2:])
     understood = json.loads(said)
     assert understood["model_tag"] == target.model
     assert understood["served_model_name"] == [target.served_model_name]
@@ -111,12 +95,11 @@ def test_vllm_itself_understands_what_we_plan(
 
 
 def test_greedy_answers_are_those_of_the_same_weights_in_transformers(
-    smollm2_server: Server, engine_environment: EngineEnvironment, builtin_model: Path
+    smollm2_server: Server, run_in_engine: RunInEngine, builtin_model: Path
 ) -> None:
     with ThreadPoolExecutor(4) as pool:
         ours = list(pool.map(lambda prompt: ask(smollm2_server, prompt), PROMPTS))
     said = run_in_engine(
-        engine_environment,
         "greedy_reference.py",
         *(str(builtin_model), str(MAX_TOKENS)),
         stdin=json.dumps(PROMPTS),
@@ -185,13 +168,11 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(
 
 def test_tensor_parallel_2_boots_answers_and_leaves_nothing(
     engine_home: Home,
-    engine_environment: EngineEnvironment,
-    builtin_model: Path,
+    tiny_llama: TinyLlama,
     private_machine: Machine,
     tmp_path: Path,
 ) -> None:
-    model = tmp_path / "tiny"
-    run_in_engine(engine_environment, "make_tiny_llama.py", str(builtin_model), str(model), "64")
+    model = tiny_llama(64)
     target = Target.model_validate(
         {
             "name": "tiny-tp2",

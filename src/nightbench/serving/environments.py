@@ -86,7 +86,7 @@ def _of_executable(executable: str, flavour: Flavour) -> EngineEnvironment:
 
 def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvironment:
     """The recipe's environment, from before or built now."""
-    root = home.engines / recipe.key
+    root = home.engines.resolve() / recipe.key
 
     def waiting() -> None:
         on_progress(Progress("environment", recipe.name, "somebody else is building it: waiting"))
@@ -113,7 +113,7 @@ def read_ready(root: Path) -> EngineEnvironment | None:
         facts = json.loads((root / "ready.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if facts["root"] != str(root) or not (root / "bin" / "vllm").exists():
+    if facts["root"] != str(root.resolve()) or not (root / "bin" / "vllm").exists():
         return None
     return EngineEnvironment(
         key=root.name,

@@ -15,7 +15,7 @@ import pytest
 
 from nightbench.serving import processes
 from nightbench.serving.file_locks import open_shared, try_lock
-from nightbench.serving.reaper import Record, parse
+from nightbench.serving.reaper import Record, parse, reap
 from nightbench.serving.supervision import (
     SUPERVISOR,
     Isolation,
@@ -184,6 +184,24 @@ def test_sigkill_of_any_one_of_them_ends_the_tree(start: Start, who: str) -> Non
     }
     os.kill(victims[who], signal.SIGKILL)
     assert_all_gone(running, tree)
+
+
+def test_what_outlives_both_its_keepers_is_ended_by_the_kernel_or_the_reaper(start: Start) -> None:
+    running = start()
+    running.wait_for_output()
+    tree = running.tree()
+    assert wait_until(
+        lambda: set(tree.items()) <= set((running.record() or Record()).processes), SOON_S
+    )
+    guard = running.supervised.pid
+    supervisor = next(pid for pid in tree if processes.parent_of(pid) == guard)
+    processes.kill_all([guard, supervisor])
+    assert wait_until(lambda: not running.is_leased(), SOON_S)
+    if running.supervised.order.isolation == "auto":
+        assert wait_until(lambda: running.is_gone(tree), SOON_S)
+    reap(running.lock.parent)
+    assert running.is_gone(tree)
+    assert running.record() is None
 
 
 def test_the_death_of_who_started_it_ends_the_tree(tmp_path: Path, isolation: Isolation) -> None:

