@@ -21,21 +21,50 @@ def add_parser(subparsers: Any) -> None:
         "--wait", type=float, default=60.0, metavar="SECONDS", help="for another lander (60)"
     )
 
+    parser.add_argument(
+        "--keep-chunk-nights",
+        type=int,
+        metavar="N",
+        help="how long chunk times are kept (90 nights)",
+    )
+    parser.add_argument(
+        "--rebuild", action="store_true", help="make the whole history again from what is kept"
+    )
+    parser.add_argument(
+        "--without-damaged", action="store_true", help="rebuild although kept folders are damaged"
+    )
+
 
 def run(args: argparse.Namespace) -> int:
     """Recover what dead runs left, land everything, say what happened."""
+    if args.rebuild:
+        return _rebuild(args)
     from nightbench.history.landing import land
+    from nightbench.history.retention import Retention
     from nightbench.history.spool import recover
 
     home = Home.from_env()
     for folder in recover(home.spool):
         print(f"recovered {folder.parent.name}/{folder.stem}, whose run had died")
-    report = land(home, deadline_s=args.wait)
+    retention = Retention()
+    if args.keep_chunk_nights is not None:
+        retention = Retention({"load_chunks": args.keep_chunk_nights})
+    report = land(home, deadline_s=args.wait, retention=retention)
     print(summary(report))
     for damaged in report.damaged:
         print(f"not taken: {damaged.reason}", file=sys.stderr)
     for finding in report.findings:
         print(f"looks wrong ({finding.check}): {finding.detail}", file=sys.stderr)
+    return 1 if report.damaged else 0
+
+
+def _rebuild(args: argparse.Namespace) -> int:
+    from nightbench.history.rebuilding import rebuild
+
+    report = rebuild(Home.from_env(), without_damaged=args.without_damaged, deadline_s=args.wait)
+    print(f"rebuilt from {report.folders} folders, {report.row_count} rows")
+    for damaged in report.damaged:
+        print(f"left out: {damaged}", file=sys.stderr)
     return 1 if report.damaged else 0
 
 

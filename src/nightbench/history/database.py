@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _RETRY_S = 0.1
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_STORAGE = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.InternalException,
+)
 # What a reader may say. Everything else writes, attaches or configures.
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.RELATION,
 }
 _EXPLAIN = re.compile(r"^\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
+
+
+class StorageError(HistoryError):
+    """The disk, the memory or the file itself failed: nothing more can be written now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,11 @@ def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
     if isinstance(error, duckdb.CatalogException | duckdb.ParserException):
         return HistoryError(
             _first_lines(error), hint="Tables and columns are explained in sql/README.md."
+        )
+    if isinstance(error, _STORAGE):
+        return StorageError(
+            f"{path}: {_first_lines(error)}",
+            hint="Nothing is lost: make room, then type `nightbench land`.",
         )
     return HistoryError(f"{path}: {_first_lines(error)}")
 

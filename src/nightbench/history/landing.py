@@ -11,23 +11,34 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import publishing, tables
-from nightbench.history.database import Database, open_writer
+from nightbench.history.database import Database, StorageError, open_writer
+from nightbench.history.ledger import (
+    fact_rows,
+    insert_rows,
+    ledger_row,
+    record_fact_files,
+    record_landings,
+)
 from nightbench.history.locks import held
-from nightbench.history.manifest import FileEntry, Manifest
+from nightbench.history.merging import merge_nights, sweep
 from nightbench.history.migrations import migrate
 from nightbench.history.places import HistoryPlaces, make_private
+from nightbench.history.retention import Retention, retire
 from nightbench.history.spool import sealed_folders
 from nightbench.history.sql_files import checks, statement
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress, ignore
 
 Now = Callable[[], datetime]
+
+MERGES_PER_LANDING = 2  # one night ends when the next begins; two catch up after an outage
+READER_GRACE_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +66,13 @@ class LandingReport:
     already: list[str] = field(default_factory=list)
     damaged: list[Damaged] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    merged: list[date] = field(default_factory=list)
+    retired: int = 0
     published: bool = False
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The clock, unless another is passed in."""
     return datetime.now(UTC)
 
 
@@ -66,12 +80,16 @@ def land(
     home: Home,
     *,
     deadline_s: float = 60.0,
-    now: Now = _utc_now,
+    retention: Retention = Retention(),  # noqa: B008  (frozen)
+    reader_grace_s: float = READER_GRACE_S,
+    now: Now = utc_now,
     on_progress: OnProgress = ignore,
 ) -> LandingReport:
     """Land every sealed folder, check what landed, publish the read copy.
 
-    A damaged folder is reported and left alone; the others land.
+    A damaged folder is reported and left alone; the others land. Nights that are over are merged
+    (a few per landing), facts past their retention retired; the files of both are removed after
+    `reader_grace_s`, when no reader that opened the history before can want them.
 
     Raises:
         HistoryError: somebody holds the history past the deadline (named), or it cannot be written.
@@ -86,36 +104,42 @@ def land(
         publishing.remove_leftovers(places)
         if not folders and publishing.is_published(places):
             return report
-        _land_all(folders, places, report, deadline_s=deadline_s, now=now, on_progress=on_progress)
+        database = open_writer(places.landing, deadline_s=deadline_s)
+        try:
+            migrate(database, now=lambda: tables.naive_utc(now()))
+            _land_all(database, folders, places, report, now=now, on_progress=on_progress)
+            report.merged, problems = merge_nights(database, places, limit=MERGES_PER_LANDING)
+            report.findings.extend(Finding("merging", problem) for problem in problems)
+            report.retired = retire(database, places, retention)
+            publishing.make_views(database, places)
+        finally:
+            database.close()
         publishing.publish(places)
         report.published = True
+        sweep(places, older_than=now() - timedelta(seconds=reader_grace_s))
     return report
 
 
 def _land_all(
+    database: Database,
     folders: Sequence[Path],
     places: HistoryPlaces,
     report: LandingReport,
     *,
-    deadline_s: float,
     now: Now,
     on_progress: OnProgress,
 ) -> None:
-    database = open_writer(places.landing, deadline_s=deadline_s)
-    try:
-        migrate(database, now=lambda: tables.naive_utc(now()))
-        for number, folder in enumerate(folders):
-            name = f"{folder.parent.name}/{folder.name.removesuffix('.sealed')}"
-            on_progress(Progress("land", name, done=number, total=len(folders)))
-            try:
-                moment = tables.naive_utc(now())
-                _land_one(database, places, folder, name=name, moment=moment, report=report)
-            except HistoryError as error:
-                report.damaged.append(Damaged(folder, str(error)))
-        publishing.make_views(database, places)
-        report.findings.extend(check(database, {name.split("/")[0] for name in report.landed}))
-    finally:
-        database.close()
+    for number, folder in enumerate(folders):
+        name = f"{folder.parent.name}/{folder.name.removesuffix('.sealed')}"
+        on_progress(Progress("land", name, done=number, total=len(folders)))
+        try:
+            moment = tables.naive_utc(now())
+            _land_one(database, places, folder, name=name, moment=moment, report=report)
+        except StorageError:
+            raise
+        except HistoryError as error:
+            report.damaged.append(Damaged(folder, str(error)))
+    report.findings.extend(check(database, {name.split("/")[0] for name in report.landed}))
 
 
 def _land_one(
@@ -144,58 +168,12 @@ def _land_one(
         )
     manifests.verify(folder, manifest)
     with database.transaction():
-        _insert(database, folder, manifest, kept.relative_to(places.root))
-        database.run(statement("record_landing"), _ledger_row(manifest, digest, moment))
+        insert_rows(database, folder, manifest)
+        record_landings(database, [ledger_row(manifest, digest, moment)])
+        record_fact_files(database, fact_rows(manifest, kept.relative_to(places.root)))
     _keep(folder, kept)
     report.landed.append(name)
     report.row_count += manifest.row_count
-
-
-def _insert(database: Database, folder: Path, manifest: Manifest, kept: Path) -> None:
-    for entry in manifest.files:
-        table = tables.BY_NAME.get(entry.table)
-        if table is None:
-            raise HistoryError(f"{folder}: there is no table {entry.table!r}")
-        if table.bulky:
-            database.run(
-                statement("record_fact_file"),
-                {
-                    "table_name": table.name,
-                    "night": manifest.identity.night,
-                    "path": str(kept / entry.path),
-                    "schema_version": manifest.schema_version,
-                    "row_count": entry.row_count,
-                    "size_bytes": entry.size_bytes,
-                    "sha256": entry.sha256,
-                },
-            )
-        else:
-            _insert_rows(database, table.name, folder / entry.path, entry)
-
-
-def _insert_rows(database: Database, table: str, path: Path, entry: FileEntry) -> None:
-    sql = statement("insert_rows").replace("{table}", table)
-    inserted = database.run(sql, {"paths": [str(path)]}).rows[0][0]
-    if inserted != entry.row_count:
-        raise HistoryError(
-            f"{path} has {inserted} rows, its manifest says {entry.row_count}",
-            hint="Nothing of this folder was taken.",
-        )
-
-
-def _ledger_row(manifest: Manifest, digest: str, moment: datetime) -> dict[str, object]:
-    identity = manifest.identity
-    return {
-        "run_id": identity.run_id,
-        "target": identity.target,
-        "night": identity.night,
-        "folder_digest": digest,
-        "schema_version": manifest.schema_version,
-        "status": manifest.status,
-        "row_count": manifest.row_count,
-        "sealed_at": manifest.sealed_at,
-        "landed_at": moment,
-    }
 
 
 def _keep(folder: Path, kept: Path) -> None:

@@ -59,6 +59,10 @@ class HistoryPlaces:
         """The folder of a night; its name is what DuckDB prunes by."""
         return self.nights / f"night={night.isoformat()}"
 
+    def merged(self, night: date) -> list[Path]:
+        """Merged folders of a night, the newest last. ('+' cannot begin a run id.)"""
+        return sorted(self.night(night).glob("+merged-[0-9][0-9][0-9][0-9]"))
+
     def make(self) -> None:
         """The folders, readable for their owner only."""
         make_private(self.root)

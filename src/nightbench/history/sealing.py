@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -79,7 +78,7 @@ def _write_table(
     if row_count == 0:
         aside.unlink()
         return None
-    _sync(aside)
+    manifests.sync(aside)
     aside.rename(path)
     return FileEntry(
         table=table.name,
@@ -158,22 +157,7 @@ def _read_part(path: Path, table: Table) -> Iterable[pa.Table]:
             pa.Table.from_batches([batch])
             for batch in file.iter_batches(batch_size=_BATCH, columns=present)
         ]
-    for batch in batches:
-        columns = [
-            _naive(batch[name]).cast(schema.field(name).type)
-            if name in there
-            else pa.nulls(batch.num_rows, schema.field(name).type)
-            for name in schema.names
-        ]
-        yield pa.table(columns, schema=schema)
-
-
-def _naive(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times with a zone become naive UTC, as everywhere in the history."""
-    import pyarrow as pa
-
-    zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
-    return column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")) if zoned else column
+    yield from (tables.fit(batch, schema) for batch in batches)
 
 
 def _with_identity(
@@ -192,12 +176,3 @@ def _with_identity(
         for name in table.identity
     ]
     return pa.table([*columns, *(batch[name] for name in table.fields)], schema=schema)
-
-
-def _sync(path: Path) -> None:
-    path.chmod(0o600)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

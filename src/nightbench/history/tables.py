@@ -186,3 +186,25 @@ def sealed_schema(table: Table) -> pa.Schema:
         for name in table.identity
     ]
     return pa.schema(identity + list(field_schema(table, table.fields)))
+
+
+def fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows as a schema wants them: its columns, cast; a column they lack is null."""
+    import pyarrow as pa
+
+    there = set(rows.schema.names)
+    columns = [
+        _naive(rows[name]).cast(schema.field(name).type)
+        if name in there
+        else pa.nulls(rows.num_rows, schema.field(name).type)
+        for name in schema.names
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _naive(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times with a zone become naive UTC, as everywhere in the history."""
+    import pyarrow as pa
+
+    zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
+    return column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")) if zoned else column

@@ -1,0 +1,1 @@
+DELETE FROM fact_files WHERE night = $night;

@@ -1,0 +1,1 @@
+SELECT max(night) AS night FROM landings;

@@ -1,0 +1,8 @@
+-- Nights that are over (a newer one has landed) and still lie in several folders.
+SELECT night
+FROM fact_files
+WHERE night < (SELECT max(night) FROM landings)
+GROUP BY night
+HAVING count(DISTINCT parse_dirpath(path)) > 1
+ORDER BY night
+LIMIT $limit;

@@ -1,0 +1,1 @@
+INSERT INTO fact_files BY NAME SELECT unnest($rows, recursive := true);

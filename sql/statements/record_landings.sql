@@ -1,0 +1,1 @@
+INSERT INTO landings BY NAME SELECT unnest($rows, recursive := true);
