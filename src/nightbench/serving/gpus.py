@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nightbench.errors import LeaseError
+
 Nvml = Any  # the pynvml module, which carries no types
 
 
@@ -23,6 +25,7 @@ class Gpu:
     name: str
     memory_total_bytes: int
     power_limit_w: float | None = None
+    max_sm_clock_mhz: int | None = None
     numa_node: int | None = None
 
 
@@ -95,6 +98,9 @@ def _gpu(nvml: Nvml, index: int, handle: Any) -> Gpu:
         name=_text(nvml.nvmlDeviceGetName(handle)),
         memory_total_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).total,
         power_limit_w=limit_mw / 1000 if limit_mw else None,
+        max_sm_clock_mhz=_optional(
+            nvml, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM
+        ),
         numa_node=_optional(nvml, nvml.nvmlDeviceGetNumaNodeId, handle),
     )
 
@@ -167,13 +173,19 @@ def choose_nearest(
 
 
 def read_use(uuids: Sequence[str], nvml: Nvml | None = None) -> dict[str, GpuUse]:
-    """What lies in the memory of each GPU now."""
+    """What lies in the memory of each GPU now. Raises LeaseError where NVML cannot say."""
     nvml = nvml or load_nvml()
-    nvml.nvmlInit()
     try:
-        return {uuid: _use(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in uuids}
-    finally:
-        nvml.nvmlShutdown()
+        nvml.nvmlInit()
+        try:
+            return {uuid: _use(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in uuids}
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError as error:
+        raise LeaseError(
+            f"the memory of the GPUs cannot be read: {error}",
+            hint="See whether nvidia-smi works; a driver that was updated wants a reboot.",
+        ) from error
 
 
 def _use(nvml: Nvml, handle: Any) -> GpuUse:

@@ -12,7 +12,14 @@ from datetime import UTC, datetime
 import httpx
 
 from nightbench.endpoint import Endpoint
-from nightbench.errors import BootFailed, BootTimeout, ServerDied, ServerHung, TeardownFailed
+from nightbench.errors import (
+    BootFailed,
+    BootTimeout,
+    LeaseError,
+    ServerDied,
+    ServerHung,
+    TeardownFailed,
+)
 from nightbench.progress import OnProgress, Progress
 from nightbench.records import ServerRow, TelemetryRow
 from nightbench.serving import booting, probing, reaper
@@ -186,7 +193,10 @@ class Launched:
 
     def _memory_is_back(self) -> bool:
         before = self.started.memory_before
-        now = gpu_memory(self.started.job.machine, self.started.lease)
+        try:
+            now = gpu_memory(self.started.job.machine, self.started.lease)
+        except LeaseError:
+            return False  # what cannot be read is not proven
         return all(used <= before[uuid] + MEMORY_SLACK_BYTES for uuid, used in now.items())
 
     def _known_processes(self) -> dict[int, int]:

@@ -162,21 +162,16 @@ def _attempt_gpus(
     request: Request, where: Path, inventory: Inventory, read_use: ReadUse
 ) -> _Taken | str:
     """Lock every free GPU, choose among them, let the others go."""
-    locked: dict[str, _Held] = {}
-    leased_by = ""
-    for gpu in inventory.gpus:
-        one = _Held(where)
-        if one.take(f"gpu-{gpu.uuid}"):
-            locked[gpu.uuid] = one
-        else:
-            leased_by = reaper.describe(where / f"gpu-{gpu.uuid}.lock")
-    use = read_use(list(locked))
-    busy = {uuid: use[uuid] for uuid in locked if use[uuid].memory_used_bytes > IDLE_GPU_BYTES}
-    free = [gpu for gpu in inventory.gpus if gpu.uuid in locked and gpu.uuid not in busy]
-    chosen = choose_nearest(free, request.num_gpus, inventory.links) or ()
-    for uuid, held in locked.items():
-        if uuid not in {gpu.uuid for gpu in chosen}:
-            held.release()
+    locked, leased_by = _lock_all(where, inventory)
+    chosen: tuple[Gpu, ...] = ()
+    try:
+        use = read_use(list(locked))
+        busy = {uuid: use[uuid] for uuid in locked if use[uuid].memory_used_bytes > IDLE_GPU_BYTES}
+        free = [gpu for gpu in inventory.gpus if gpu.uuid in locked and gpu.uuid not in busy]
+        chosen = choose_nearest(free, request.num_gpus, inventory.links) or ()
+    finally:
+        for uuid in locked.keys() - {gpu.uuid for gpu in chosen}:
+            locked[uuid].release()
     if chosen:
         kept = [locked[gpu.uuid] for gpu in chosen]
         return _Taken(
@@ -189,6 +184,19 @@ def _attempt_gpus(
     reasons += [f"leased by {leased_by}"] if leased_by else []
     reasons += [f"{uuid} is used by {_users(gpu_use)}" for uuid, gpu_use in busy.items()]
     return "; ".join(reasons)
+
+
+def _lock_all(where: Path, inventory: Inventory) -> tuple[dict[str, _Held], str]:
+    """Every GPU that nobody has leased, by uuid, and who has leased (one of) the others."""
+    locked: dict[str, _Held] = {}
+    leased_by = ""
+    for gpu in inventory.gpus:
+        one = _Held(where)
+        if one.take(f"gpu-{gpu.uuid}"):
+            locked[gpu.uuid] = one
+        else:
+            leased_by = reaper.describe(where / f"gpu-{gpu.uuid}.lock")
+    return locked, leased_by
 
 
 def _users(use: GpuUse) -> str:

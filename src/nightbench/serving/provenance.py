@@ -64,6 +64,8 @@ def gather(
         "gpu_names": ", ".join(gpu.name for gpu in gpus),
         "gpu_uuids": ", ".join(gpu.uuid for gpu in gpus),
         "gpu_power_limits_w": ", ".join(f"{g.power_limit_w:.0f}" for g in gpus if g.power_limit_w),
+        "gpu_max_sm_clocks_mhz": ", ".join(str(g.max_sm_clock_mhz or "?") for g in gpus),
+        "python_version": platform.python_version(),
     }
     if environment is not None:
         facts |= {

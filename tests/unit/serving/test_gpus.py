@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import pytest
+
+from nightbench.errors import LeaseError
 from nightbench.serving import gpus
 from nightbench.serving.gpus import Gpu, choose_nearest, only_visible
 from nightbench.serving.provenance import hardware_class
@@ -28,6 +31,7 @@ class RecordedNode:
     NVMLError: type[Exception] = NVMLError
     NVML_P2P_CAPS_INDEX_NVLINK: int = 2
     NVML_P2P_STATUS_OK: int = 0
+    NVML_CLOCK_SM: int = 1
 
     def nvmlInit(self) -> None:  # noqa: N802
         if self.fails:
@@ -52,6 +56,10 @@ class RecordedNode:
 
     def nvmlDeviceGetPowerManagementLimit(self, _: int) -> int:  # noqa: N802
         return 700000
+
+    def nvmlDeviceGetMaxClockInfo(self, _: int, clock: int) -> int:  # noqa: N802
+        assert clock == self.NVML_CLOCK_SM
+        return 1980
 
     def nvmlDeviceGetNumaNodeId(self, handle: int) -> int:  # noqa: N802
         if not self.numa:
@@ -85,6 +93,7 @@ def test_a_node_is_read_as_it_is() -> None:
         name="NVIDIA H100 80GB HBM3",
         memory_total_bytes=85520809984,
         power_limit_w=700.0,
+        max_sm_clock_mhz=1980,
         numa_node=1,
     )
 
@@ -93,6 +102,12 @@ def test_a_driver_that_does_not_match_is_a_problem_and_not_a_crash() -> None:
     inventory = gpus.read_inventory(RecordedNode(0, fails="Driver/library version mismatch"), {})
     assert inventory.gpus == ()
     assert inventory.problem == "Driver/library version mismatch"
+
+
+def test_memory_that_cannot_be_read_is_a_lease_error_with_advice() -> None:
+    with pytest.raises(LeaseError, match="Driver/library version mismatch") as caught:
+        gpus.read_use(["GPU-0a0"], RecordedNode(1, fails="Driver/library version mismatch"))
+    assert "reboot" in caught.value.hint
 
 
 def test_four_of_eight_come_from_one_socket() -> None:

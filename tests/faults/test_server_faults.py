@@ -1,0 +1,219 @@
+"""Real vLLM, killed at bad moments: found out, ended, and not a process left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from scene import Scene
+
+from nightbench.errors import BootFailed, BootTimeout, ServerDied, ServerError, ServerHung
+from nightbench.serving import probing, processes
+from nightbench.serving.server import Server
+from nightbench.serving.supervision import wait_until
+
+pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(400)]
+
+
+@contextmanager
+def load(server: Server, streams: int = 4) -> Iterator[None]:
+    """Requests in flight, all the time."""
+    stop = threading.Event()
+    body = {"model": "tiny", "prompt": "Hello", "max_tokens": 400, "ignore_eos": True}
+
+    def keep_asking() -> None:
+        with httpx.Client(timeout=300, trust_env=False) as client:
+            while not stop.is_set():
+                try:
+                    client.post(
+                        f"{server.endpoint.base_url}/completions",
+                        json=body,
+                        headers=server.endpoint.request_headers(),
+                    )
+                except httpx.HTTPError:
+                    stop.wait(0.1)
+
+    threads = [threading.Thread(target=keep_asking, daemon=True) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert wait_until(lambda: server.read_counters().get("requests_running", 0) > 0, 30)
+        yield
+    finally:
+        stop.set()
+        # The server is gone soon after, and with it what they wait for.
+
+
+def trouble_within(server: Server, seconds: float) -> str | None:
+    wait_until(lambda: server.trouble() is not None, seconds)
+    return server.trouble()
+
+
+@pytest.mark.parametrize(
+    ("who", "tensor_parallel_size"),
+    [("VLLM::EngineCore", 1), ("vllm serve", 2)],
+    ids=["EngineCore", "the API process, with two ranks"],
+)
+def test_sigkill_of_a_part_of_the_engine_under_load(
+    scene: Scene, who: str, tensor_parallel_size: int
+) -> None:
+    def measure() -> None:
+        target = scene.target(tensor_parallel_size=tensor_parallel_size)
+        with scene.serve(target) as server, load(server):
+            if tensor_parallel_size > 1:
+                assert len(scene.called("VLLM::Worker")) == tensor_parallel_size
+            os.kill(engine_process(scene, who), signal.SIGKILL)
+            assert trouble_within(server, 30) == "server_died"
+            server.check()
+
+    with pytest.raises(ServerDied, match="tiny died"):
+        measure()
+    scene.assert_all_gone()
+    assert [row.exit_reason for row in scene.rows] == ["died"]
+    assert scene.rows[0].teardown_clean
+
+
+def engine_process(scene: Scene, name: str) -> int:
+    """The engine's own process of that name: not its keepers, which carry its argv too."""
+    if name != "vllm serve":
+        return scene.called(name)[0]
+    engines = [
+        pid
+        for pid in scene.called("serve")
+        if b"supervisor.py" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return min(engines, key=processes.parent_of)
+
+
+def test_a_stopped_worker_is_a_hang_and_ended_within_a_minute(scene: Scene) -> None:
+    took_s = []
+
+    def measure() -> None:
+        with scene.serve(scene.target(tensor_parallel_size=2)) as server, load(server):
+            began = time.monotonic()
+            os.kill(scene.called("VLLM::Worker")[-1], signal.SIGSTOP)
+            assert httpx.get(f"{server.endpoint.root_url}/health", trust_env=False).is_success
+            try:
+                assert trouble_within(server, 60) == "server_hung"
+                server.check()
+            finally:
+                took_s.append(time.monotonic() - began)
+
+    with pytest.raises(ServerHung, match="makes no progress"):
+        measure()
+    scene.assert_all_gone()
+    assert took_s[0] < 60
+    assert [row.exit_reason for row in scene.rows] == ["hung"]
+
+
+@pytest.mark.parametrize("which", ["guard", "supervisor", "both"])
+def test_sigkill_of_the_keepers_takes_the_engine_along(scene: Scene, which: str) -> None:
+    def measure() -> None:
+        with scene.serve(scene.target()) as server:
+            guard = next(pid for pid in scene.seen if processes.parent_of(pid) == os.getpid())
+            supervisor = next(pid for pid in scene.seen if processes.parent_of(pid) == guard)
+            victims = {"guard": [guard], "supervisor": [supervisor], "both": [guard, supervisor]}
+            processes.kill_all(victims[which])
+            scene.assert_all_gone()
+            assert trouble_within(server, 5) == "server_died"
+            server.check()
+
+    with pytest.raises(ServerDied):
+        measure()
+    assert [row.exit_reason for row in scene.rows] == ["died"]
+
+
+@pytest.mark.parametrize("isolation", ["watchdog"])
+def test_without_a_pid_namespace_the_tree_of_two_ranks_goes_too(
+    scene: Scene, isolation: str
+) -> None:
+    from nightbench.serving.launching import Options
+
+    options = Options(isolation="watchdog")
+    with scene.serve(scene.target(tensor_parallel_size=2), options) as server:
+        assert len(scene.called("VLLM::Worker")) == 2
+        assert server.trouble() is None
+    scene.assert_all_gone()
+    assert [row.exit_reason for row in scene.rows] == ["stopped"]
+
+
+def boot_fails(scene: Scene, kind: type[ServerError], **fields: object) -> ServerError:
+    """Boot and fail as `kind`; meanwhile remember what was started."""
+    watching = threading.Event()
+
+    def watch() -> None:
+        while not watching.wait(0.2):
+            scene.remember()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with pytest.raises(kind) as caught, scene.serve(scene.target(**fields)):  # type: ignore[arg-type]
+            pytest.fail("it must not become ready")
+    finally:
+        watching.set()
+        watcher.join()
+    scene.assert_all_gone()
+    assert scene.rows[0].teardown_clean
+    return caught.value
+
+
+def test_a_bad_argument_ends_the_boot_with_vllms_own_words(scene: Scene) -> None:
+    error = boot_fails(scene, BootFailed, args={"no-such-option": "1"})
+    assert "no-such-option" in error.log_tail
+    assert [row.exit_reason for row in scene.rows] == ["boot_failed"]
+
+
+def test_a_server_that_dies_of_its_first_request_is_not_ready(
+    scene: Scene, tiny_llama: Callable[[int], Path]
+) -> None:
+    error = boot_fails(scene, BootFailed, model=str(tiny_llama(16)))
+    assert error.log_tail
+    assert [row.exit_reason for row in scene.rows] == ["boot_failed"]
+
+
+def test_a_boot_that_takes_too_long_is_ended(scene: Scene) -> None:
+    error = boot_fails(scene, BootTimeout, boot_timeout_s=6)
+    assert "within 6 s" in error.message
+    assert [row.exit_reason for row in scene.rows] == ["boot_timeout"]
+
+
+def test_a_port_taken_between_choice_and_bind_is_replaced(scene: Scene) -> None:
+    thief = socket.socket()
+    done = threading.Event()
+
+    def steal() -> None:
+        assert wait_until(lambda: bool(scene.remember()) and scene.port > 0, 60)
+        thief.bind((probing.HOST, scene.port))
+        thief.listen()
+        done.set()
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    try:
+        with scene.serve(scene.target()) as server:
+            assert done.is_set()
+            assert server.endpoint.root_url != f"http://{probing.HOST}:{thief.getsockname()[1]}"
+    finally:
+        thread.join(60)
+        thief.close()
+    scene.assert_all_gone()
+    assert scene.rows[-1].exit_reason == "stopped"
+
+
+def test_a_full_disk_under_the_log_does_not_touch_the_measurement(scene: Scene) -> None:
+    folder = scene.folder / "run" / "server-1"
+    folder.mkdir(parents=True)
+    (folder / "server.log").symlink_to("/dev/full")
+    with scene.serve(scene.target()) as server, load(server):
+        assert server.trouble() is None
+    scene.assert_all_gone()
+    assert [row.exit_reason for row in scene.rows] == ["stopped"]
