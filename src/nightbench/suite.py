@@ -155,13 +155,21 @@ Engine = Annotated[VllmEngine | CommandEngine | RemoteEngine, Field(discriminato
 
 
 class AccuracySpec(Strict):
-    """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub."""
+    """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub.
+
+    The first questions are taken under a limit, or with `sample_seed` a random choice of them, the
+    same every night. `few_shot` replaces the benchmark's own number of examples.
+    """
 
     benchmark: Name
     subsets: tuple[str, ...] | None = None
+    source: Literal["hf", "modelscope"] | None = None
     data: str | None = None
     limit: PositiveInt | None = None
     limit_per_subset: PositiveInt | None = None
+    sample_seed: int | None = None
+    few_shot: Annotated[int, Field(ge=0)] | None = None
+    system_prompt: str | None = None
     max_concurrency: PositiveInt = 16
     repeats: PositiveInt = 1
     timeout_s: PositiveFloat = 600
