@@ -57,13 +57,16 @@ def read_records(path: Path) -> list[Record]:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
 
 
-def find_split_file(folder: Path, subset: str, split: str) -> tuple[Path, ...]:
+def find_split_file(
+    folder: Path, subset: str, split: str, *, alone: bool = True
+) -> tuple[Path, ...]:
     """The files in `folder` that hold `split` of `subset`, or none.
 
     Knows `subset/split-*.parquet` (hubs), `split/subset_split.csv` and `split/subset.csv` (the
-    archives of C-Eval and CMMLU), `subset.jsonl`, and `split.jsonl` where there is one subset.
+    archives of C-Eval and CMMLU), `subset.jsonl`; and, where a data set has this subset `alone`,
+    files that are named after the split only.
     """
-    stems = (
+    stems = [
         (f"{subset}", f"{split}"),
         (f"{subset}", f"{split}-*"),
         (f"{split}", f"{subset}_{split}"),
@@ -71,16 +74,15 @@ def find_split_file(folder: Path, subset: str, split: str) -> tuple[Path, ...]:
         ("", f"{subset}_{split}"),
         ("", f"{subset}-{split}"),
         ("", f"{subset}"),
-        ("", f"{split}"),
-        ("", f"{split}-*"),
-        ("", f"*_{split}"),
-    )
+    ]
+    if alone:
+        stems += [("", f"{split}"), ("", f"{split}-*"), ("", f"*_{split}"), ("*", f"{split}-*")]
     for base in (folder, folder / "data"):
         for place, stem in stems:
             files = [
                 file
                 for suffix in SUFFIXES
-                for file in sorted((base / place).glob(f"{stem}{suffix}"))
+                for file in sorted(base.glob(str(Path(place) / f"{stem}{suffix}")))
                 if file.is_file()
             ]
             if files:
@@ -90,13 +92,15 @@ def find_split_file(folder: Path, subset: str, split: str) -> tuple[Path, ...]:
     return ()
 
 
-def read_local(path: Path, subset: str, split: str, *, hint: str = "") -> list[Record]:
+def read_local(
+    path: Path, subset: str, split: str, *, alone: bool = True, hint: str = ""
+) -> list[Record]:
     """`split` of `subset` from a file, or from a folder in the hub's or the archive's layout."""
     if path.is_file():
         return read_records(path)
     if not path.is_dir():
         raise DataError(f"there is no file or folder {path}", hint=hint)
-    files = find_split_file(path, subset, split)
+    files = find_split_file(path, subset, split, alone=alone)
     if not files:
         raise DataError(
             f"{path} has no records for the subset {subset!r} (split {split!r})",

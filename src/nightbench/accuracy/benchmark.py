@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from nightbench.data import Record
+from nightbench.data import HubName, Record
 from nightbench.suite import Generation
 
 
@@ -45,6 +46,7 @@ class Score:
 ToQuestion = Callable[[Record], Question]
 Prompt = Callable[[Question, Sequence[Question]], str]
 ScoreReply = Callable[[Question, str], Score]
+OpenScore = Callable[[], AbstractContextManager[ScoreReply]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,25 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Records of all subsets that lie together, and the field that tells them apart.
+
+    `configs` are read one after the other; `hubs` are those that hold them so.
+    """
+
+    subset_of: Callable[[Record], str]
+    configs: tuple[str, ...] = ("default",)
+    hubs: tuple[HubName, ...] = ("hf", "modelscope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """A data set with its prompt, extraction and scoring. Declared once, in one file.
 
-    `split` is what is asked, `shot_split` where the `few_shot` examples come from (the first ones,
-    in order). `builtin` is a folder inside this package that holds the records. `generation` fills
-    in what a suite leaves unset.
+    `split` is what is asked, `shot_split` where the `few_shot` examples come from (the first ones
+    of the subset, in order). `builtin` is a folder inside this package that holds the records.
+    Exactly one of `score` (a pure function) and `open_score` (one that needs a process of its own
+    while a benchmark is scored) is given. `generation` fills in what a suite leaves unset.
     """
 
     name: str
@@ -77,13 +92,15 @@ class Benchmark:
     subsets: tuple[Subset, ...]
     to_question: ToQuestion
     prompt: Prompt
-    score: ScoreReply
+    score: ScoreReply | None = None
+    open_score: OpenScore | None = None
     split: str = "test"
     shot_split: str = ""
     few_shot: int = 0
     huggingface: str | None = None
     modelscope: str | None = None
     builtin: str | None = None
+    pool: Pool | None = None
     generation: Generation = field(default_factory=Generation)
     reference: str = ""  # whose prompts and scoring are followed
 
@@ -92,6 +109,18 @@ class Benchmark:
         return {subset.name: subset for subset in self.subsets}[name]
 
 
-def subsets(*names: str, configs: Mapping[str, str] | None = None) -> tuple[Subset, ...]:
-    """Subsets that differ in nothing but their name (and their name on the hub)."""
-    return tuple(Subset(name=name, config=(configs or {}).get(name)) for name in names)
+@contextmanager
+def opened_score(benchmark: Benchmark) -> Iterator[ScoreReply]:
+    """The benchmark's scorer, with the process it needs, if any, for as long as the context."""
+    if benchmark.score is not None:
+        yield benchmark.score
+    elif benchmark.open_score is not None:
+        with benchmark.open_score() as score:
+            yield score
+    else:
+        raise TypeError(f"{benchmark.name} declares neither score nor open_score")
+
+
+def subsets(*names: str) -> tuple[Subset, ...]:
+    """Subsets that differ in nothing but their name."""
+    return tuple(Subset(name=name) for name in names)

@@ -14,7 +14,7 @@ from pathlib import Path
 from nightbench import progress
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.asking import Answered, Pace, ask_all, given
-from nightbench.accuracy.benchmark import Score
+from nightbench.accuracy.benchmark import Score, ScoreReply, opened_score
 from nightbench.accuracy.chat import Ask, Send, chat_sender
 from nightbench.accuracy.questions import PreparedBenchmark, PreparedQuestion, prepare
 from nightbench.accuracy.summary import Circumstances, summarise
@@ -47,7 +47,6 @@ def evaluate(
     stop: Callable[[], str | None] = _never,
     already: Sequence[AccuracySample] = (),
     requests_per_second: float | None = None,
-    system_prompt: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
     now: Callable[[], datetime] = _utc_now,
     send: Send | None = None,
@@ -65,34 +64,33 @@ def evaluate(
     """
     prepared = prepare(benchmarks.find(spec.benchmark), spec, base_dir)
     plan = _plan(prepared, spec.repeats, already)
-    tally = _Tally(spec, plan, on_sample, on_progress, now)
-    asks = [
-        Ask(prompt=question.prompt, generation=_seeded(question, n), system_prompt=system_prompt)
-        for question, n in plan.todo
-    ]
     pace = Pace(
         max_concurrency=spec.max_concurrency,
         requests_per_second=requests_per_second,
         clock=clock,
     )
     sender = chat_sender(endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s)
+    with opened_score(prepared.benchmark) as score:
+        tally = _Tally(spec, plan, score, on_sample=on_sample, on_progress=on_progress, now=now)
 
-    async def ask() -> Circumstances:
-        async with given(send) if send is not None else sender as opened:
-            started_at, started_s = now(), clock()
-            ended_early = await ask_all(asks, opened, pace, on_answer=tally.answered, stop=stop)
-            return Circumstances(
-                benchmark=spec.benchmark,
-                measurement_key=measurement_key(spec, prepared, system_prompt),
-                started_at=started_at,
-                duration_s=clock() - started_s,
-                repeats=spec.repeats,
-                max_concurrency=spec.max_concurrency,
-                data_digest=prepared.data_digest,
-                ended_early=ended_early,
-            )
+        async def ask() -> tuple[datetime, float, str | None]:
+            async with given(send) if send is not None else sender as opened:
+                started_at, started_s = now(), clock()
+                asks = plan.asks(spec.system_prompt)
+                early = await ask_all(asks, opened, pace, on_answer=tally.answered, stop=stop)
+                return started_at, clock() - started_s, early
 
-    around = asyncio.run(ask())
+        started_at, duration_s, ended_early = asyncio.run(ask())
+    around = Circumstances(
+        benchmark=spec.benchmark,
+        measurement_key=measurement_key(spec, prepared),
+        started_at=started_at,
+        duration_s=duration_s,
+        repeats=spec.repeats,
+        max_concurrency=spec.max_concurrency,
+        data_digest=prepared.data_digest,
+        ended_early=ended_early,
+    )
     order = {q.sample_id: position for position, q in enumerate(prepared.questions)}
     samples = sorted(tally.samples, key=lambda s: (order[s.sample_id], s.repeat))
     return summarise(samples, around)
@@ -108,6 +106,12 @@ class _Plan:
     @property
     def total(self) -> int:
         return len(self.todo) + len(self.kept)
+
+    def asks(self, system_prompt: str | None) -> list[Ask]:
+        return [
+            Ask(prompt=q.prompt, generation=_seeded(q, repeat), system_prompt=system_prompt)
+            for q, repeat in self.todo
+        ]
 
 
 def _plan(prepared: PreparedBenchmark, repeats: int, already: Sequence[AccuracySample]) -> _Plan:
@@ -133,9 +137,7 @@ def _seeded(question: PreparedQuestion, repeat: int) -> Generation:
     return generation.model_copy(update={"seed": generation.seed + repeat})
 
 
-def measurement_key(
-    spec: AccuracySpec, prepared: PreparedBenchmark, system_prompt: str | None
-) -> str:
+def measurement_key(spec: AccuracySpec, prepared: PreparedBenchmark) -> str:
     """A name for what is asked and how: equal keys are comparable numbers.
 
     `max_concurrency` is part of it, since answers at temperature 0 vary with the batch size.
@@ -149,7 +151,7 @@ def measurement_key(
         ],
         "repeats": spec.repeats,
         "max_concurrency": spec.max_concurrency,
-        "system_prompt": system_prompt,
+        "system_prompt": spec.system_prompt,
     }
     text = json.dumps(asked, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARS]
@@ -162,6 +164,8 @@ class _Tally:
         self,
         spec: AccuracySpec,
         plan: _Plan,
+        score: ScoreReply,
+        *,
         on_sample: Callable[[AccuracySample], None],
         on_progress: OnProgress,
         now: Callable[[], datetime],
@@ -169,14 +173,15 @@ class _Tally:
         self.samples = list(plan.kept)
         self._spec = spec
         self._plan = plan
+        self._score = score
         self._on_sample = on_sample
         self._on_progress = on_progress
         self._now = now
         self._correct = sum(sample.correct for sample in plan.kept)
 
     def answered(self, answer: Answered) -> None:
-        question, repeat = self._plan.todo[answer.index]
-        sample = scored(self._spec.benchmark, question, repeat, answer, self._now())
+        asked = self._plan.todo[answer.index]
+        sample = scored(self._spec.benchmark, asked, answer, self._score, self._now())
         self.samples.append(sample)
         self._correct += sample.correct
         self._on_sample(sample)
@@ -193,11 +198,20 @@ class _Tally:
 
 
 def scored(
-    benchmark: str, question: PreparedQuestion, repeat: int, answer: Answered, at: datetime
+    benchmark: str,
+    asked: tuple[PreparedQuestion, int],
+    answer: Answered,
+    score: ScoreReply,
+    at: datetime,
 ) -> AccuracySample:
-    """The row of one answer. `at` is when it ended; the row says when it was asked last."""
+    """The row of one answer, scored by the question's own way or else by `score`.
+
+    `at` is when the answer ended; the row says when it was asked last.
+    """
+    question, repeat = asked
     reply, failure = answer.reply, answer.failure
-    score = _NO_SCORE if reply is None else question.score(question.question, reply.text)
+    scored_by = question.score or score
+    points = _NO_SCORE if reply is None else scored_by(question.question, reply.text)
     return AccuracySample(
         benchmark=benchmark,
         subset=question.subset,
@@ -207,12 +221,12 @@ def scored(
         question=storable_text(question.question.text),
         reply=None if reply is None else storable_text(reply.text),
         reasoning=None if reply is None or not reply.reasoning else storable_text(reply.reasoning),
-        extracted=_storable(score.extracted),
-        extracted_strict=_storable(score.extracted_strict),
+        extracted=_storable(points.extracted),
+        extracted_strict=_storable(points.extracted_strict),
         gold=question.question.gold,
-        correct=score.correct,
-        correct_strict=score.correct_strict,
-        extraction_failed=score.extraction_failed,
+        correct=points.correct,
+        correct_strict=points.correct_strict,
+        extraction_failed=points.extraction_failed,
         truncated=reply is not None and reply.finish_reason == "length",
         finish_reason=None if reply is None else reply.finish_reason,
         error_kind=None if failure is None else failure.kind,

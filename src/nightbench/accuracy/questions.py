@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nightbench import data
 from nightbench.accuracy.benchmark import Benchmark, Question, ScoreReply, Subset
+from nightbench.accuracy.reading import RecordReader
 from nightbench.data import Record
 from nightbench.errors import BadInput, DataError
 from nightbench.suite import AccuracySpec, Generation
 
-BUILTIN_DATA = Path(__file__).parent / "data"
 HASH_CHARS = 16
 
 
@@ -28,7 +29,7 @@ class PreparedQuestion:
     prompt: str
     prompt_hash: str
     generation: Generation
-    score: ScoreReply
+    score: ScoreReply | None  # None: the benchmark's own, opened while it is scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +43,14 @@ class PreparedBenchmark:
 
 def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> PreparedBenchmark:
     """Read what `spec` asks for. Raises BadInput or DataError before anything is sent."""
+    benchmark = _with_shots(benchmark, spec)
     chosen = _chosen_subsets(benchmark, spec)
+    reader = RecordReader(benchmark, spec, base_dir)
     records: list[Record] = []
     per_subset: list[list[PreparedQuestion]] = []
     for subset in chosen:
-        asked = _read(benchmark, subset, benchmark.split, spec, base_dir)
-        shots = _shots(benchmark, subset, spec, base_dir)
+        asked = reader.read(subset, benchmark.split)
+        shots = reader.shots(subset)
         records += [*asked, *shots]
         per_subset.append(_prepare_subset(benchmark, subset, asked, shots, spec))
     return PreparedBenchmark(
@@ -71,6 +74,15 @@ def limited(
     ]
 
 
+def sampled(count: int, limit: int | None, seed: int | None) -> list[int]:
+    """Which of `count` records are kept, in order: the first, or with a seed a random choice."""
+    if seed is None:
+        return list(range(count))[:limit]
+    shuffled = list(range(count))
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - the same choice every night, no secret
+    return shuffled[:limit]
+
+
 def generation_for(benchmark: Benchmark, subset: Subset, wanted: Generation) -> Generation:
     """What the suite says, filled in by the subset's and then the benchmark's own defaults."""
     defaults = _said(benchmark.generation) | (_said(subset.generation) if subset.generation else {})
@@ -84,6 +96,16 @@ def prompt_hash(text: str) -> str:
 
 def _said(generation: Generation) -> dict[str, object]:
     return generation.model_dump(exclude_unset=True, exclude_none=True)
+
+
+def _with_shots(benchmark: Benchmark, spec: AccuracySpec) -> Benchmark:
+    if spec.few_shot is None:
+        return benchmark
+    if spec.few_shot and not benchmark.shot_split:
+        raise BadInput(
+            f"{benchmark.name} has no examples to show", hint="Leave few_shot out, or set it to 0."
+        )
+    return replace(benchmark, few_shot=spec.few_shot)
 
 
 def _chosen_subsets(benchmark: Benchmark, spec: AccuracySpec) -> tuple[Subset, ...]:
@@ -110,8 +132,9 @@ def _prepare_subset(
     generation = generation_for(benchmark, subset, spec.generation)
     shots = list(_questions(benchmark, subset, shot_records))
     prepared = []
-    kept = records if spec.limit_per_subset is None else records[: spec.limit_per_subset]
-    for index, question in enumerate(_questions(benchmark, subset, kept)):
+    kept = sampled(len(records), spec.limit_per_subset, spec.sample_seed)
+    asked = _questions(benchmark, subset, [records[index] for index in kept])
+    for index, question in zip(kept, asked, strict=True):
         text = prompt(question, shots)
         prepared.append(
             PreparedQuestion(
@@ -121,7 +144,7 @@ def _prepare_subset(
                 prompt=text,
                 prompt_hash=prompt_hash(text),
                 generation=generation,
-                score=subset.score or benchmark.score,
+                score=subset.score,
             )
         )
     return prepared
@@ -142,42 +165,3 @@ def _questions(
                 f"format: {missing}",
                 hint=f"Its fields are {there}.",
             ) from None
-
-
-def _shots(
-    benchmark: Benchmark, subset: Subset, spec: AccuracySpec, base_dir: Path
-) -> list[Record]:
-    if not benchmark.few_shot:
-        return []
-    records = _read(benchmark, subset, benchmark.shot_split, spec, base_dir)
-    if len(records) < benchmark.few_shot:
-        raise DataError(
-            f"{benchmark.name}/{subset.name} has {len(records)} examples in its "
-            f"{benchmark.shot_split} split, {benchmark.few_shot} are shown"
-        )
-    return records[: benchmark.few_shot]
-
-
-def _read(
-    benchmark: Benchmark, subset: Subset, split: str, spec: AccuracySpec, base_dir: Path
-) -> list[Record]:
-    name = subset.config or subset.name
-    if spec.data is not None:
-        path = base_dir / spec.data
-        records = data.read_local(path, name, split)
-    elif benchmark.builtin is not None:
-        records = data.read_local(BUILTIN_DATA / benchmark.builtin, name, split)
-    else:
-        records = _read_hub(benchmark, name, split)
-    if not records:
-        raise DataError(f"{benchmark.name}/{subset.name} has no records in its {split} split")
-    return records
-
-
-def _read_hub(benchmark: Benchmark, config: str, split: str) -> list[Record]:
-    local = "Pass a local copy instead: data: FOLDER in the suite, --data FOLDER on the command."
-    if benchmark.huggingface is not None:
-        return data.read_hub("hf", benchmark.huggingface, config, split, hint=local)
-    if benchmark.modelscope is not None:
-        return data.read_hub("modelscope", benchmark.modelscope, config, split, hint=local)
-    raise DataError(f"{benchmark.name} has no records of its own", hint=local)

@@ -11,7 +11,21 @@ import importlib
 from nightbench.accuracy.benchmark import Benchmark
 from nightbench.errors import BadInput
 
-_MODULES = ("iquiz", "starter")
+_MODULES = (
+    "arc",
+    "ceval",
+    "cmmlu",
+    "gsm8k",
+    "hellaswag",
+    "iquiz",
+    "math",
+    "math_500",
+    "mcq",
+    "mmlu",
+    "qa",
+    "starter",
+    "truthful_qa",
+)
 
 
 def names() -> tuple[str, ...]:

@@ -5,17 +5,12 @@ of 135 million parameters mostly answers right: a night on which something is br
 a drop, where IQ and EQ are noise around chance.
 """
 
-from nightbench.accuracy.benchmark import Benchmark, Question, Subset
+from nightbench.accuracy.benchmark import Benchmark, Subset
 from nightbench.accuracy.choice_scoring import score_choice_zh
 from nightbench.accuracy.phrase_scoring import score_phrase
 from nightbench.accuracy.records_to_questions import listed_choices, short_answers
-from nightbench.accuracy.templates import choose_zh_with_steps
+from nightbench.accuracy.templates import choose_zh_with_steps, only_the_question
 from nightbench.suite import Generation
-
-
-def _just_ask(question: Question, _: object) -> str:
-    return question.text
-
 
 BENCHMARK = Benchmark(
     name="starter",
@@ -25,7 +20,7 @@ BENCHMARK = Benchmark(
         Subset(
             name="anchor",
             to_question=short_answers,
-            prompt=_just_ask,
+            prompt=only_the_question,
             score=score_phrase,
             generation=Generation(max_tokens=24),
         ),

@@ -1,0 +1,27 @@
+"""MATH: 5,000 competition problems, by level (MIT)."""
+
+from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
+from nightbench.accuracy.math_scoring import competition_record, math_scorer
+from nightbench.accuracy.templates import solve_competition
+
+_TYPES = (
+    "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra "
+    "precalculus"
+)
+
+BENCHMARK = Benchmark(
+    name="math",
+    summary="5,000 competition problems, five levels, 4-shot",
+    huggingface="EleutherAI/hendrycks_math",
+    pool=Pool(
+        subset_of=lambda record: str(record["level"]),
+        configs=tuple(_TYPES.split()),
+    ),
+    subsets=subsets(*(f"Level {level}" for level in range(1, 6))),
+    shot_split="train",
+    few_shot=4,
+    to_question=competition_record,
+    prompt=solve_competition,
+    open_score=math_scorer,
+    reference="evalscope",
+)

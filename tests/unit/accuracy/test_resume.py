@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from nightbench.accuracy.sample_files import read_samples
+from nightbench.errors import DataError
+from tests.unit.accuracy.conftest import ChatServer, completion
+
+
+def run_eval(server: ChatServer, samples: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "nightbench.cli.main", "eval", "--benchmark", "starter"),
+        *("--base-url", server.endpoint.base_url, "--model", "m", "--max-concurrency", "3"),
+        *("--samples", str(samples), *more),
+    ]
+
+
+def test_a_killed_eval_picks_up_at_the_missing_samples_and_asks_nothing_twice(
+    chat_server: ChatServer, tmp_path: Path
+) -> None:
+    samples, results = tmp_path / "s.jsonl", tmp_path / "r.json"
+    half, killed = threading.Event(), threading.Event()
+    lock = threading.Lock()
+    answered: list[str] = []
+
+    def answer(body: dict[str, object]) -> tuple[int, bytes, dict[str, str]]:
+        prompt = json.dumps(body["messages"])
+        with lock:
+            answered.append(prompt)
+            if len(answered) == 64:
+                half.set()
+        if len(answered) > 64:
+            killed.wait(30)
+        return completion("Paris. 答案：B")
+
+    chat_server.answer = answer  # type: ignore[assignment]
+    process = subprocess.Popen(run_eval(chat_server, samples), stderr=subprocess.DEVNULL)
+    assert half.wait(60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    killed.set()
+    with samples.open("a") as file:
+        file.write('{"benchmark": "sta')  # what a crash may leave
+    before = read_samples(samples)
+    asked_before = len(answered)
+
+    subprocess.run(
+        run_eval(chat_server, samples, "--resume", "--json", str(results)),
+        check=True,
+        capture_output=True,
+    )
+
+    after = read_samples(samples)
+    again = answered[asked_before:]
+    assert 0 < len(before) < 128
+    assert len({(s.sample_id, s.repeat) for s in after}) == len(after) == 128
+    assert len(again) == 128 - len(before)
+    assert after[: len(before)] == before
+    resumed = json.loads(results.read_text())
+    assert resumed["num_samples"] == 128
+    assert resumed["num_correct"] == sum(s.correct for s in after)
+
+
+def test_a_file_of_something_else_is_not_resumed_from(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n')
+
+    with pytest.raises(DataError, match="line 1: not a sample"):
+        read_samples(path)
