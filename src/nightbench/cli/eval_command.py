@@ -30,9 +30,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", required=True, metavar="M", help="the model to ask for")
     parser.add_argument("--benchmark", required=True, metavar="NAME", help="iquiz, starter, …")
     parser.add_argument("--data", metavar="PATH", help="a local folder or file, not the hub")
+    parser.add_argument("--source", choices=["hf", "modelscope"], help="which hub")
     parser.add_argument("--subsets", metavar="A,B", help="only these subsets")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N questions in all")
     parser.add_argument("--limit-per-subset", type=int, metavar="N")
+    parser.add_argument(
+        "--sample-seed", type=int, metavar="S", help="under a limit: a random choice, by this seed"
+    )
+    parser.add_argument("--few-shot", type=int, metavar="N", help="examples shown before")
     parser.add_argument("--max-concurrency", type=int, default=16, metavar="N")
     parser.add_argument("--requests-per-second", type=float, metavar="R")
     parser.add_argument("--repeats", type=int, default=1, metavar="N")
@@ -42,6 +47,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--header", action="append", default=[], metavar="K=V")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="write every answer (JSONL)")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from what an interrupted eval left in --samples",
+    )
 
 
 def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,23 +75,21 @@ def run(args: argparse.Namespace) -> int:
 
     spec = _spec(args)
     endpoint = _endpoint(args)
+    already = _answered_before(args)
     with ExitStack() as stack:
-        samples_file = stack.enter_context(_opened(args.samples)) if args.samples else None
+        samples_file = (
+            stack.enter_context(_samples_file(args.samples, already)) if args.samples else None
+        )
         on_progress = stack.enter_context(TerminalProgress(Console(stderr=True)))
-
-        def on_sample(sample: AccuracySample) -> None:
-            if samples_file is not None:
-                samples_file.write(sample_json(sample) + "\n")
-                samples_file.flush()
 
         results = evaluate(
             spec,
             endpoint,
             base_dir=Path.cwd(),
-            on_sample=on_sample,
+            on_sample=lambda sample: _write_sample(samples_file, sample),
             on_progress=on_progress,
+            already=already,
             requests_per_second=args.requests_per_second,
-            system_prompt=args.system_prompt,
         )
     _print_table(results)
     if args.json is not None:
@@ -95,16 +103,39 @@ def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
     return whole | {"subsets": parts}
 
 
-def sample_json(sample: AccuracySample) -> str:
-    """One line of `--samples`."""
-    return json.dumps(_plain(asdict(sample)), ensure_ascii=False)
-
-
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON. Raises BadInput when the file cannot be written."""
     with _opened(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=2)
         file.write("\n")
+
+
+def _answered_before(args: argparse.Namespace) -> tuple[AccuracySample, ...]:
+    from nightbench.accuracy.sample_files import read_samples
+
+    if not args.resume:
+        return ()
+    if args.samples is None:
+        raise BadInput("--resume needs --samples FILE", hint="Name the file to go on from.")
+    return read_samples(args.samples) if args.samples.exists() else ()
+
+
+def _samples_file(path: Path, already: Iterable[AccuracySample]) -> TextIO:
+    """`path`, holding what was answered before, open for more. Never without it, even if killed."""
+    aside = path.with_name(f"{path.name}.part")
+    with _opened(aside) as file:
+        for sample in already:
+            _write_sample(file, sample)
+    aside.replace(path)
+    return path.open("a", encoding="utf-8")
+
+
+def _write_sample(file: TextIO | None, sample: AccuracySample) -> None:
+    from nightbench.accuracy.sample_files import sample_line
+
+    if file is not None:
+        file.write(sample_line(sample) + "\n")
+        file.flush()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +168,11 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
         return AccuracySpec(
             benchmark=args.benchmark,
             subsets=tuple(args.subsets.split(",")) if args.subsets else None,
+            source=args.source,
             data=args.data,
+            sample_seed=args.sample_seed,
+            few_shot=args.few_shot,
+            system_prompt=args.system_prompt,
             limit=args.limit,
             limit_per_subset=args.limit_per_subset,
             max_concurrency=args.max_concurrency,
