@@ -23,10 +23,13 @@ def nightly(suite: str = "starter", targets: list[str] | None = None) -> State[R
         targets: names of the targets to run; left empty, all of them.
     """
     night = begin_night(suite, targets)
-    with kept_run(night) as run:
-        for target in night.targets:
-            run.note(target, benchmark_target(suite, target.name, night.run_id, return_state=True))
-    land_spool()
+    try:
+        with kept_run(night) as run:
+            for target in night.targets:
+                state = benchmark_target(suite, target.name, night.run_id, return_state=True)
+                run.note(target, state)
+    finally:
+        land_spool()
     results = publish_results(night)
     mirror_to_swanlab(night)
     return conclude(results, run)

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
-from prefect.logging.handlers import APILogHandler
+from prefect.logging.handlers import APILogWorker
 
 from nightbench.progress import OnProgress, Progress, ignore
 
@@ -27,7 +27,7 @@ def shown_by(listener: OnProgress) -> Iterator[None]:
 
 def flush_logs() -> None:
     """Hand what is still buffered to Prefect's API, before that goes away."""
-    APILogHandler.flush()
+    APILogWorker.drain_all(timeout=5)
 
 
 class Reporter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     suite_file = suite_from(args.suite)
     for target in night.choose_targets(suite_file, args.target):
         refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
+    # Prefect passes a SIGTERM on to whom it found: an orderly end, as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = Home.from_env()
     os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
     console = Console()
