@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from nightbench.history.database import Result
 from nightbench.history.reading import History
@@ -39,6 +39,7 @@ LEVEL_METRICS = (
     "mean_concurrency",
     "failed",
 )
+_CONFIG_NAMES = {"status": "target_status"}  # SwanLab shows "status" in the place of its own
 _RATE_SCALE = 100  # steps are whole numbers: 2.5 requests/s is x = 250
 
 
@@ -151,7 +152,7 @@ def _of_target(run_id: str, target: Record, points: tuple[Point, ...]) -> Experi
     name = str(target["target"])
     return Experiment(
         key=_key(run_id, name),
-        name=f"{name} {run_id}",
+        name=f"{name} {target['night']} {_clock(target['started_at'])}".strip(),
         description=f"run {run_id}, {target['status']}; nightbench show {run_id}",
         config=(*_config(target), ("run_id", run_id), ("show", f"nightbench show {run_id}")),
         points=points,
@@ -203,6 +204,10 @@ def _over_nights(target: str, rows: list[Record]) -> Experiment:
     )
 
 
+def _clock(moment: object) -> str:
+    return f"{moment:%H:%M}" if isinstance(moment, datetime) else ""
+
+
 def _point(metric: str, step: int, value: object) -> list[Point]:
     """The point, or none where there is no number."""
     if not isinstance(value, int | float) or not math.isfinite(value):
@@ -212,9 +217,12 @@ def _point(metric: str, step: int, value: object) -> list[Point]:
 
 def _config(record: Record) -> tuple[tuple[str, str | int | float | None], ...]:
     return tuple(
-        (key, value if isinstance(value, str | int | float | None) else str(value))
-        for key, value in record.items()
+        (_CONFIG_NAMES.get(key, key), _config_value(value)) for key, value in record.items()
     )
+
+
+def _config_value(value: object) -> str | int | float | None:
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _key(*parts: str) -> str:

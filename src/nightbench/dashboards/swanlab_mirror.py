@@ -329,7 +329,12 @@ def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
 
 
 def _in_order(experiment: Experiment) -> list[tuple[str, int, float]]:
-    ordered = sorted(experiment.points, key=lambda point: (point.step, point.metric))
+    """Curve by curve as the experiment lists them: charts stand in the order of logging."""
+    place = {
+        metric: number
+        for number, metric in enumerate(dict.fromkeys(p.metric for p in experiment.points))
+    }
+    ordered = sorted(experiment.points, key=lambda point: (place[point.metric], point.step))
     return [(point.metric, point.step, point.value) for point in ordered]
 
 

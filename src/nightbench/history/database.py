@@ -183,6 +183,17 @@ def open_reader(path: Path, *, facts: Path) -> Database:
     return Database(connection, path)
 
 
+def log_of(database: Path) -> Path:
+    """DuckDB's write-ahead log of a file; there only while it is written or after a crash."""
+    return database.with_name(f"{database.name}.wal")
+
+
+def remove_database(database: Path) -> None:
+    """A database file that nobody needs, with its log."""
+    for path in (database, log_of(database)):
+        path.unlink(missing_ok=True)
+
+
 def quoted_list(texts: Sequence[str]) -> str:
     """SQL text of a list of strings: views cannot take bound parameters."""
     return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
@@ -195,7 +206,7 @@ def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
         return HistoryError(
             _first_lines(error), hint="Tables and columns are explained in sql/README.md."
         )
-    if isinstance(error, _STORAGE):
+    if isinstance(error, _STORAGE) or "Could not write" in str(error):
         return StorageError(
             f"{path}: {_first_lines(error)}",
             hint="Nothing is lost: make room, then type `nightbench land`.",

@@ -17,7 +17,7 @@ from pathlib import Path
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import publishing, tables
-from nightbench.history.database import Database, StorageError, open_writer
+from nightbench.history.database import Database, StorageError, open_writer, remove_database
 from nightbench.history.ledger import (
     fact_rows,
     insert_rows,
@@ -94,8 +94,34 @@ def land(
     Raises:
         HistoryError: somebody holds the history past the deadline (named), or it cannot be written.
     """
+    try:
+        return _land(
+            home,
+            LandingReport(),
+            deadline_s=deadline_s,
+            retention=retention,
+            reader_grace_s=reader_grace_s,
+            now=now,
+            on_progress=on_progress,
+        )
+    except OSError as error:
+        raise StorageError(
+            f"{home.history}: {error}",
+            hint="Nothing is lost: make room, then type `nightbench land`.",
+        ) from error
+
+
+def _land(
+    home: Home,
+    report: LandingReport,
+    *,
+    deadline_s: float,
+    retention: Retention,
+    reader_grace_s: float,
+    now: Now,
+    on_progress: OnProgress,
+) -> LandingReport:
     places = HistoryPlaces.of(home)
-    report = LandingReport()
     if not sealed_folders(home.spool) and not places.landing.exists():
         return report
     places.make()
@@ -104,9 +130,8 @@ def land(
         publishing.remove_leftovers(places)
         if not folders and publishing.is_published(places):
             return report
-        database = open_writer(places.landing, deadline_s=deadline_s)
+        database = _open(places, deadline_s=deadline_s, now=now)
         try:
-            migrate(database, now=lambda: tables.naive_utc(now()))
             _land_all(database, folders, places, report, now=now, on_progress=on_progress)
             report.merged, problems = merge_nights(database, places, limit=MERGES_PER_LANDING)
             report.findings.extend(Finding("merging", problem) for problem in problems)
@@ -118,6 +143,26 @@ def land(
         report.published = True
         sweep(places, older_than=now() - timedelta(seconds=reader_grace_s))
     return report
+
+
+def _open(places: HistoryPlaces, *, deadline_s: float, now: Now) -> Database:
+    """The landing file at the newest schema. A new one is made aside: half a file is none."""
+    if not places.landing.exists():
+        aside = places.root / "creating.duckdb"
+        remove_database(aside)
+        fresh = open_writer(aside, deadline_s=deadline_s)
+        try:
+            migrate(fresh, now=lambda: tables.naive_utc(now()))
+        finally:
+            fresh.close()
+        aside.rename(places.landing)
+    database = open_writer(places.landing, deadline_s=deadline_s)
+    try:
+        migrate(database, now=lambda: tables.naive_utc(now()))
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _land_all(

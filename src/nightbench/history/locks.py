@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nightbench.errors import HistoryError
@@ -24,11 +24,17 @@ def held(path: Path, *, deadline_s: float) -> Iterator[None]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _wait(fd, path, time.monotonic() + deadline_s, deadline_s)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        _sign(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _sign(fd: int) -> None:
+    """Say who holds it, for those who wait. A full disk has no room for that: never mind."""
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def _wait(fd: int, path: Path, give_up: float, deadline_s: float) -> None:

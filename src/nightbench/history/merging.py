@@ -155,7 +155,7 @@ def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None
         files=files,
         replaces=_replaced_by(sources, places.night(night)),
     )
-    _write_merged(aside, merged)
+    write_merged(aside, merged)
     aside.rename(final)
     kept = final.relative_to(places.root)
     with database.transaction():
@@ -253,7 +253,8 @@ def _concatenate(
     )
 
 
-def _write_merged(aside: Path, merged: MergedNight) -> None:
+def write_merged(aside: Path, merged: MergedNight) -> None:
+    """Say what a merged folder holds; written last."""
     members = {
         "schema_version": merged.schema_version,
         "folders": [

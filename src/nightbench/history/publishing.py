@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history import sql_files
-from nightbench.history.database import Database, quoted_list
+from nightbench.history.database import Database, log_of, quoted_list
 from nightbench.history.places import PRIVATE_FILE, HistoryPlaces
 from nightbench.history.tables import TABLES, Table
 
@@ -50,7 +50,7 @@ def facts_view(table: Table, root: Path, files: Sequence[tuple[object, ...]]) ->
 
 def is_published(places: HistoryPlaces) -> bool:
     """Whether the read copy has everything the landing file has."""
-    if not places.published.exists() or _log_of(places.landing).exists():
+    if not places.published.exists() or log_of(places.landing).exists():
         return False
     return places.published.stat().st_mtime_ns >= places.landing.stat().st_mtime_ns
 
@@ -63,9 +63,10 @@ def publish(places: HistoryPlaces) -> None:
     Raises:
         HistoryError: the copy could not be made; the last one is still there.
     """
-    if _log_of(places.landing).exists():
+    if log_of(places.landing).exists():
         raise HistoryError(
-            f"{places.landing} has a log that was not folded in", hint="Type `nightbench land`."
+            f"{places.landing}: its log could not be folded in; the disk may be full",
+            hint="What landed is kept; make room and type `nightbench land`.",
         )
     aside = places.root / f".history.{os.getpid()}.new"
     try:
@@ -83,10 +84,6 @@ def remove_leftovers(places: HistoryPlaces) -> None:
     """Copies that a killed lander did not finish. The landing lock must be held."""
     for path in places.root.glob(".history.*.new"):
         path.unlink()
-
-
-def _log_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}.wal")
 
 
 def _copy(source: Path, target: Path) -> None:

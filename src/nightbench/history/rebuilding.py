@@ -10,7 +10,7 @@ from pathlib import Path
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import publishing, tables
-from nightbench.history.database import Database, open_writer
+from nightbench.history.database import Database, log_of, open_writer, remove_database
 from nightbench.history.landing import Now, utc_now
 from nightbench.history.ledger import (
     LedgerRow,
@@ -72,7 +72,7 @@ def rebuild(
                 "not rebuilt, the history is as it was: " + "; ".join(kept.damaged),
                 hint="Restore the files; or: nightbench land --rebuild --without-damaged",
             )
-        _remove(aside)
+        remove_database(aside)
         database = open_writer(aside, deadline_s=deadline_s)
         try:
             migrate(database, now=lambda: tables.naive_utc(now()))
@@ -80,7 +80,7 @@ def rebuild(
             publishing.make_views(database, places)
         finally:
             database.close()
-        _remove(places.landing.with_name(f"{places.landing.name}.wal"))
+        log_of(places.landing).unlink(missing_ok=True)
         aside.rename(places.landing)
         publishing.publish(places)
     rows = sum(int(str(row["row_count"])) for row in kept.landings)
@@ -135,8 +135,3 @@ def _fill(database: Database, kept: _Kept) -> None:
 
 def _batches(files: Sequence[tuple[Path, int]]) -> list[Sequence[tuple[Path, int]]]:
     return [files[i : i + _FILES_AT_ONCE] for i in range(0, len(files), _FILES_AT_ONCE)]
-
-
-def _remove(database: Path) -> None:
-    for path in (database, database.with_name(f"{database.name}.wal")):
-        path.unlink(missing_ok=True)

@@ -68,12 +68,12 @@ def test_a_run_is_an_experiment_per_target_with_curves_over_concurrency(home: Ho
     swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS, mode="local")
     shown = dict(experiments(home))
     assert shown == {
-        f"other {run_id_of(0)}": 1,
+        "other 2026-01-01 00:00": 1,
         "other over nights": 1,
-        f"starter {run_id_of(0)}": 1,
+        "starter 2026-01-01 00:00": 1,
         "starter over nights": 1,
     }
-    drawn = curve(home, f"starter {run_id_of(0)}", "load/openqa/output_throughput")
+    drawn = curve(home, "starter 2026-01-01 00:00", "load/openqa/output_throughput")
     with open_history(home) as history:
         measured = history.sql(
             "SELECT max_concurrency, output_throughput FROM load_levels"
@@ -103,7 +103,7 @@ def test_what_an_outage_left_out_is_shown_later_as_its_suite_wanted(home: Home) 
     assert swanlab_mirror.mirror_pending(home, mode="local") == 1
     assert swanlab_mirror.mirror_pending(home, mode="local") == 0
     names = [name for name, _ in experiments(home)]
-    assert f"starter {run_id_of(0)}" in names
+    assert "starter 2026-01-01 00:00" in names
     assert sum(name.startswith("starter-number4-parallel4") for name in names) == 2
 
 
@@ -112,7 +112,7 @@ def test_a_deleted_dashboard_is_made_again(home: Home) -> None:
     assert swanlab_mirror.resync(home, mode="local") == 2
     names = [name for name, _ in experiments(home)]
     assert names.count("starter over nights") == 1
-    assert {f"starter {run_id_of(n)}" for n in range(2)} <= set(names)
+    assert {f"starter 2026-01-0{n} 00:00" for n in (1, 2)} <= set(names)
 
 
 def test_a_mirror_that_hangs_is_ended_and_leaves_nothing_running(home: Home) -> None:
@@ -129,7 +129,7 @@ def test_what_a_killed_mirror_left_running_is_taken_away(home: Home) -> None:
         connection.execute("UPDATE experiment SET status = 0 WHERE name LIKE 'starter 2%'")
     connection.close()
     swanlab_mirror.settle(home, "nightbench")
-    assert f"starter {run_id_of(0)}" not in dict(experiments(home))
+    assert "starter 2026-01-01 00:00" not in dict(experiments(home))
     assert all(status == 1 for _, status in experiments(home))
 
 

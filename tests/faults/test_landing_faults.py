@@ -1,0 +1,159 @@
+"""Landing under fire: killed at any moment, raced, out of disk. No row lost, none twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nightbench.history.landing import land
+from nightbench.history.reading import open_history
+from nightbench.history.rebuilding import rebuild
+from nightbench.history.tables import TABLES
+from nightbench.home import Home
+from tests.benchmarks.synthetic_nights import Shape, spool_night
+
+pytestmark = pytest.mark.fault
+
+SHAPE = Shape(targets=("a", "b", "c"), levels=(1, 4), requests=20, samples=10)
+NIGHTS = 4
+LANDER = (
+    "import sys; from pathlib import Path; from nightbench.home import Home\n"
+    "from nightbench.history.landing import land\n"
+    "print('go', flush=True)\n"
+    "report = land(Home(Path(sys.argv[1])), deadline_s=60)\n"
+    "assert not report.damaged, report.damaged\n"
+)
+
+
+def lander(home: Home) -> subprocess.Popen[str]:
+    """A lander that has imported everything and begins when this returns."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LANDER, str(home.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def digests(home: Home) -> dict[str, object]:
+    """Count and order-free digest of every table's rows."""
+    with open_history(home) as history:
+        return {
+            table.name: history.sql(f"SELECT count(*), sum(hash(t)) FROM {table.name} AS t").rows  # noqa: S608
+            for table in TABLES
+        }
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], float]:
+    """What a landing without trouble gives, and how long it takes."""
+    home = Home(tmp_path_factory.mktemp("sound"))
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    process = lander(home)
+    began = time.monotonic()
+    assert process.wait() == 0
+    lasted = time.monotonic() - began
+    process.communicate()
+    return digests(home), lasted
+
+
+@pytest.mark.timeout(600)
+def test_a_lander_killed_at_20_random_moments_loses_nothing(
+    tmp_path: Path, sound: tuple[dict[str, object], float]
+) -> None:
+    expected, lasted = sound
+    rng = random.Random(20)
+    killed = 0
+    attempt = 0
+    while killed < 20:
+        attempt += 1
+        home = Home(tmp_path / f"home{attempt}")
+        for night in range(NIGHTS):
+            spool_night(home.spool, night, SHAPE)
+        for _ in range(4):  # the next lander is killed as well, on what the last one left
+            process = lander(home)
+            time.sleep(rng.uniform(0, 0.6 * lasted))
+            os.kill(process.pid, signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
+            process.communicate()
+            if (home.history / "history.duckdb").exists():
+                digests(home)  # what is published can be read, whole, at any time
+        land(home)
+        assert digests(home) == expected
+        assert list(home.spool.iterdir()) == []
+        rebuild(home)
+        assert digests(home) == expected
+
+
+def test_two_landers_racing_land_everything_once(
+    tmp_path: Path, sound: tuple[dict[str, object], float]
+) -> None:
+    home = Home(tmp_path)
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    racing = [lander(home) for _ in range(3)]
+    outcomes = [(process.wait(), process.communicate()[1]) for process in racing]
+    assert [code for code, _ in outcomes] == [0, 0, 0], outcomes
+    assert digests(home) == sound[0]
+
+
+def test_readers_are_never_in_the_way_and_never_see_half_a_night(
+    tmp_path: Path, sound: tuple[dict[str, object], float]
+) -> None:
+    home = Home(tmp_path)
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    for night in range(1, NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+        process = lander(home)
+        looks = 0
+        while process.poll() is None or looks == 0:
+            with open_history(home) as history:
+                levels, requests = history.sql(
+                    "SELECT (SELECT count(*) FROM load_levels),"
+                    " (SELECT count(*) FROM load_requests)"
+                ).rows[0]
+            assert requests == int(str(levels)) * SHAPE.requests
+            looks += 1
+        assert process.returncode == 0
+        process.communicate()
+    assert digests(home) == sound[0]
+
+
+@pytest.mark.parametrize("room_kib", [0, 300, 1500, 2600])
+def test_a_full_disk_loses_nothing_and_says_so(
+    tmp_path: Path, sound: tuple[dict[str, object], float], room_kib: int
+) -> None:
+    home = Home(tmp_path)
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    # A file may not grow past the limit: what a full disk does to a database, for one process.
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room_kib * 1024}, {room_kib * 1024}))\n"
+        "from nightbench.cli.main import main\n"
+        "sys.exit(main(['land']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"NIGHTBENCH_HOME": str(home.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "nightbench land" in done.stderr
+    land(home)
+    assert digests(home) == sound[0]
