@@ -119,7 +119,7 @@ class _BootWatcher:
         for line in self._log.lines():
             self._read(line)
         if not self._boot.supervised.running():
-            raise self.failed("exited before it was ready")
+            raise self._exited()
         if self.left_s() <= 0:
             raise BootTimeout(
                 f"{self._boot.target.name} was not ready within "
@@ -150,6 +150,13 @@ class _BootWatcher:
     def is_healthy(self) -> None:
         """Remember when it was."""
         self._healthy_at = self.elapsed_s()
+
+    def _exited(self) -> BootFailed | PortTaken:
+        """Why it went: somebody else has its port, or what its last words say."""
+        error = self.failed("exited before it was ready")
+        if "address already in use" in error.log_tail.lower():
+            return PortTaken()
+        return error
 
     def failed(self, what: str) -> BootFailed:
         """The error, with the log's last lines once the process has had time to write them."""

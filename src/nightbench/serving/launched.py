@@ -81,6 +81,7 @@ class Launched:
         self._exit_reason: str | None = None
         self._stopped_at: datetime | None = None
         self._teardown: Teardown | None = None
+        self._port_is_anothers = False
 
     def boot(self, on_progress: OnProgress) -> None:
         """Wait until it really answers. Raises BootFailed, BootTimeout, PortTaken."""
@@ -147,6 +148,7 @@ class Launched:
 
     def over(self, error: BaseException | None) -> None:
         """Remember why it is to end: what was wrong with it, or how the measurement ended."""
+        self._port_is_anothers = isinstance(error, PortTaken)
         if isinstance(error, BootTimeout):
             self._exit_reason = "boot_timeout"
         elif isinstance(error, BootFailed | PortTaken):
@@ -185,7 +187,7 @@ class Launched:
         kill_all(survivors())
         if not wait_until(lambda: not survivors(), KILL_PATIENCE_S):
             problems.append(f"still alive: {', '.join(map(str, survivors()))}")
-        if not wait_until(port_is_closed, PORT_PATIENCE_S):
+        if not self._port_is_anothers and not wait_until(port_is_closed, PORT_PATIENCE_S):
             problems.append(f"port {self.started.port} is still open")
         if not wait_until(self._memory_is_back, MEMORY_PATIENCE_S):
             problems.append("GPU memory is not back to its level before")
