@@ -1,0 +1,44 @@
+"""Two clocks, and a timer finer than epoll's."""
+
+from __future__ import annotations
+
+import select
+
+from nightbench.load.clock import Alarm, OffsetTrack, now_ns, realtime_offset_ns
+
+SECOND = 1_000_000_000
+
+
+def test_a_stamp_is_put_on_the_monotonic_clock_by_the_sample_before_it() -> None:
+    track = OffsetTrack(((0, 1000), (SECOND, 1010), (2 * SECOND, 1030)))
+    assert track.monotonic_ns(500 + 1000) == 500
+    assert track.monotonic_ns(SECOND + 500 + 1010) == SECOND + 500
+    assert track.monotonic_ns(9 * SECOND + 1030) == 9 * SECOND
+
+
+def test_a_clock_that_is_slewed_has_not_jumped() -> None:
+    slewed = tuple((i * SECOND, i * 500_000) for i in range(10))  # 500 ppm, ntpd's most
+    assert not OffsetTrack(slewed).jumped
+
+
+def test_a_clock_that_is_set_has_jumped() -> None:
+    assert OffsetTrack(((0, 0), (SECOND, 5_000_000))).jumped
+    assert OffsetTrack(((0, 0), (SECOND, -5_000_000))).jumped
+
+
+def test_two_samples_of_the_real_clocks_agree() -> None:
+    (before, first), (after, second) = realtime_offset_ns(), realtime_offset_ns()
+    assert before < after
+    assert abs(first - second) < 1_000_000
+
+
+def test_an_alarm_wakes_an_epoll_at_its_instant_and_not_before() -> None:
+    alarm = Alarm()
+    epoll = select.epoll()
+    epoll.register(alarm.fd, select.EPOLLIN)
+    due = now_ns() + 3_300_000
+    alarm.set(due)
+    assert epoll.poll(5)
+    assert now_ns() >= due
+    alarm.clear()
+    assert not epoll.poll(0)

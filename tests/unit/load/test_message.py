@@ -1,0 +1,95 @@
+"""The bytes of a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nightbench.endpoint import Endpoint
+from nightbench.errors import BadInput
+from nightbench.load.bodies import Bodies
+from nightbench.load.levels import plan_levels
+from nightbench.load.message import address_of, body_of, head_of, write_bodies
+from nightbench.load.workloads import Prompts, prompt_hash
+from nightbench.suite import LoadSpec
+
+SPEC = LoadSpec.model_validate(
+    {
+        "name": "w",
+        "workload": {"kind": "prompt", "prompt": "x"},
+        "max_concurrency": 1,
+        "num_prompts": 2,
+        "warmup_prompts": 1,
+        "generation": {"max_tokens": 9, "temperature": 0, "extra_body": {"guided": True}},
+    }
+)
+ENDPOINT = Endpoint(
+    base_url="http://10.0.0.1:8000/v1", model="glm", api_key="s3cret", headers=(("X-Team", "a"),)
+)
+
+
+def test_the_body_is_a_streamed_chat_completion_that_asks_for_usage() -> None:
+    (level,) = plan_levels(SPEC)
+    assert json.loads(body_of(level, "glm", "你好")) == {
+        "model": "glm",
+        "messages": [{"role": "user", "content": "你好"}],
+        "max_tokens": 9,
+        "temperature": 0.0,
+        "guided": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_without_streaming_nothing_is_said_of_it() -> None:
+    (level,) = plan_levels(SPEC, stream=False)
+    assert "stream" not in json.loads(body_of(level, "glm", "hi"))
+
+
+def test_the_head_carries_the_key_and_the_suites_headers() -> None:
+    head = head_of(ENDPOINT, address_of(ENDPOINT))
+    assert head.startswith("POST /v1/chat/completions HTTP/1.1\r\nHost: 10.0.0.1:8000\r\n")
+    assert "Authorization: Bearer s3cret\r\n" in head
+    assert "X-Team: a\r\n" in head
+    assert head.endswith("Content-Length: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls"),
+    [
+        ("https://api.example.com/v1", "api.example.com", 443, True),
+        ("http://[::1]:80/v1", "::1", 80, False),
+        ("http://localhost:1/gateway/v1", "localhost", 1, False),
+    ],
+)
+def test_urls_are_taken_apart(url: str, host: str, port: int, tls: bool) -> None:
+    address = address_of(Endpoint(base_url=url, model="m"))
+    assert (address.host, address.port, address.tls) == (host, port, tls)
+    assert address.path.endswith("/v1/chat/completions")
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://a/v1", "http:///v1"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="not a URL"):
+        address_of(Endpoint(base_url=url, model="m"))
+
+
+def test_a_header_cannot_smuggle_another() -> None:
+    endpoint = Endpoint(base_url="http://h/v1", model="m", headers=(("X", "a\r\nEvil: b"),))
+    with pytest.raises(BadInput, match="'X'"):
+        head_of(endpoint, address_of(endpoint))
+
+
+def test_the_generator_reads_what_was_written(tmp_path: Path) -> None:
+    (level,) = plan_levels(SPEC)
+    prompts = Prompts(["warm", "一", "two"])
+    path = tmp_path / "c1.bodies"
+    hashes = write_bodies(level, prompts, "glm", path)
+    assert hashes == [prompt_hash(text) for text in prompts.texts]
+    head = head_of(ENDPOINT, address_of(ENDPOINT))
+    for index, text in enumerate(prompts.texts):
+        body = body_of(level, "glm", text)
+        expected = f"{head}{len(body)}\r\n\r\n".encode() + body
+        assert Bodies(path, head).message(index) == expected

@@ -1,0 +1,192 @@
+"""What came of a request, from the bytes of its answer cut in every possible place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightbench.load.outcome import Outcome, outcome_of, spread_tokens, tokens_by_counts
+from nightbench.load.rawlog import Cause, RawRequest
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+def raw(reads: list[bytes], cause: int = Cause.COMPLETE) -> RawRequest:
+    n = len(reads)
+    return RawRequest(0, cause, False, 0, 1, 0, 2, [0] * n, [1] * n, [0] * n, reads, "")
+
+
+def framed(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "x", "choices": [choice]} | more).encode() + b"\n\n"
+
+
+def usage(tokens: int, **more: Any) -> bytes:
+    counts = {"prompt_tokens": 7, "completion_tokens": tokens} | more
+    return event({}, choices=[], usage=counts)
+
+
+DONE = b"data: [DONE]\n\n"
+ROLE = event({"role": "assistant", "content": ""})
+SAID = [event({"content": text}) for text in (" one", ' "two"', " 三", "\\", " five")]
+RECORDED = HEAD + b"".join(
+    framed(part) for part in [ROLE, *SAID, event({}, "stop"), usage(6), DONE]
+)
+RECORDED += END
+
+
+def facts(outcome: Outcome) -> tuple[Any, ...]:
+    return (
+        outcome.error_kind,
+        len(outcome.chunks),
+        outcome.chunk_tokens,
+        outcome.completion_tokens,
+        outcome.prompt_tokens,
+        outcome.finish_reason,
+        outcome.http_status,
+        outcome.first_answer,
+    )
+
+
+WHOLE = (None, 5, [1] * 5, 6, 7, "stop", 200, 0)
+
+
+def test_a_whole_stream_is_a_success_with_its_tokens() -> None:
+    assert facts(outcome_of(raw([RECORDED]))) == WHOLE
+
+
+def test_every_byte_split_gives_the_same_result() -> None:
+    for at in range(1, len(RECORDED)):
+        assert facts(outcome_of(raw([RECORDED[:at], RECORDED[at:]]))) == WHOLE
+
+
+@given(st.lists(st.integers(1, len(RECORDED) - 1), max_size=10))
+def test_any_splits_give_the_same_result(cuts: list[int]) -> None:
+    marks = [0, *sorted(set(cuts)), len(RECORDED)]
+    reads = [RECORDED[a:b] for a, b in pairwise(marks)]
+    assert facts(outcome_of(raw(reads))) == WHOLE
+
+
+def test_a_chunk_belongs_to_the_read_that_completes_it() -> None:
+    first, second = framed(SAID[0]), framed(SAID[1])
+    reads = [HEAD + framed(ROLE), first[:10], first[10:] + second, framed(DONE) + END]
+    assert outcome_of(raw(reads)).chunks == [2, 2]
+
+
+def test_events_that_look_alike_but_are_not_are_parsed() -> None:
+    tricky = [
+        event({"content": " a"}),
+        event({"content": '"}}],"error":"no"'}),
+        event({"content": ""}),
+    ]
+    outcome = outcome_of(raw([HEAD, *map(framed, [*tricky, event({}, "stop")]), END]))
+    assert (outcome.error_kind, len(outcome.chunks)) == (None, 2)
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+def test_reasoning_is_output_and_not_answer(key: str) -> None:
+    parts = [event({key: "hm"}), event({key: "so"}), event({"content": "42"}, "stop"), DONE]
+    outcome = outcome_of(raw([HEAD, *map(framed, parts), END]))
+    assert (len(outcome.chunks), outcome.first_answer) == (3, 2)
+
+
+def test_continuous_usage_says_how_many_tokens_a_chunk_held() -> None:
+    parts = [
+        event({"content": "ab"}, usage={"completion_tokens": 2, "prompt_tokens": 7}),
+        event({"content": "cde"}, "stop", usage={"completion_tokens": 5, "prompt_tokens": 7}),
+    ]
+    outcome = outcome_of(raw([HEAD, *map(framed, [*parts, DONE]), END]))
+    assert (outcome.chunk_tokens, outcome.token_source) == ([2, 3], "continuous_usage")
+
+
+def test_without_usage_chunks_are_counted_and_the_row_says_so() -> None:
+    outcome = outcome_of(raw([HEAD, *map(framed, [*SAID, event({}, "stop"), DONE]), END]))
+    assert (outcome.completion_tokens, outcome.token_source) == (5, "chunks")
+
+
+def test_cached_and_reasoning_tokens_come_from_usage() -> None:
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    parts = [SAID[0], event({}, "stop"), usage(1, **details), DONE]
+    outcome = outcome_of(raw([HEAD, *map(framed, parts), END]))
+    assert (outcome.cached_tokens, outcome.reasoning_tokens) == (3, 2)
+
+
+def test_a_gzip_stream_is_read() -> None:
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    packed = gzip.compress(b"".join([*SAID, event({}, "stop"), DONE]))
+    outcome = outcome_of(raw([head, framed(packed[:20]), framed(packed[20:]) + END]))
+    assert (outcome.error_kind, len(outcome.chunks)) == (None, 5)
+
+
+def test_broken_gzip_is_malformed_and_does_not_raise() -> None:
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    assert outcome_of(raw([head + framed(b"not gzip at all")])).error_kind == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("reads", "cause", "kind"),
+    [
+        ([], Cause.CONNECT_REFUSED, "connect_refused"),
+        ([], Cause.EOF, "cut"),
+        ([HEAD + framed(SAID[0])], Cause.EOF, "cut"),
+        ([HEAD + framed(SAID[0])], Cause.RESET, "reset"),
+        ([HEAD], Cause.TIMEOUT_FIRST_TOKEN, "timeout_first_token"),
+        ([HEAD + framed(SAID[0])], Cause.STOPPED, "stopped"),
+        ([HEAD + framed(b"data: [1]\n\n") + END], Cause.COMPLETE, "malformed"),
+        ([HEAD + framed(b"data: {}\n\n") + END], Cause.COMPLETE, "malformed"),
+        ([HEAD + framed(b'data: {"error":"x"}\n\n') + END], Cause.COMPLETE, "stream_error"),
+        ([HEAD + framed(SAID[0]) + END], Cause.COMPLETE, "incomplete"),
+        ([b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"], Cause.COMPLETE, "http_5xx"),
+        ([b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"], Cause.COMPLETE, "http_4xx"),
+        ([b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"], Cause.COMPLETE, "rate_limited"),
+    ],
+)
+def test_each_failure_has_its_kind(reads: list[bytes], cause: int, kind: str) -> None:
+    assert outcome_of(raw(reads, cause)).error_kind == kind
+
+
+def test_a_connection_lost_after_done_lost_nothing() -> None:
+    reads = [HEAD + framed(SAID[0]) + framed(DONE)]
+    assert outcome_of(raw(reads, Cause.RESET)).error_kind is None
+
+
+def test_a_whole_json_answer_has_no_time_to_first_token() -> None:
+    choice = {"message": {"content": "hello"}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice], "usage": {"completion_tokens": 9}}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    outcome = outcome_of(raw([head + body]))
+    assert (outcome.streamed, outcome.chunk_tokens, outcome.error_kind) == (False, [9], None)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "tokens", "spread"),
+    [
+        (4, None, [1, 1, 1, 1]),
+        (4, 4, [1, 1, 1, 1]),
+        (4, 5, [1, 1, 1, 1]),  # the fifth ends the sequence and has no text
+        (4, 20, [5, 5, 5, 5]),
+        (3, 7, [2, 2, 3]),
+        (0, 5, []),
+    ],
+)
+def test_tokens_are_spread_over_chunks(chunks: int, tokens: int | None, spread: list[int]) -> None:
+    assert spread_tokens(chunks, tokens) == spread
+
+
+def test_counts_that_go_backwards_are_not_believed() -> None:
+    assert tokens_by_counts([2, 1, 3]) is None
+    assert tokens_by_counts([1, None]) is None
