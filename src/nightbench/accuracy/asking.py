@@ -135,7 +135,7 @@ class _Asker:
         }
         raise EndpointError(
             f"the endpoint answers nothing: {failure.message}", hint=hints[failure.kind]
-        )
+        ) from None
 
     async def _wait_for_turn(self) -> None:
         if self._pace.requests_per_second is None:

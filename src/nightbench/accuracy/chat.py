@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nightbench.endpoint import Endpoint
 from nightbench.suite import Generation
 from nightbench.terminal_text import safe_line
 
+if TYPE_CHECKING:
+    import ssl
+
+    import openai
+
+CONNECTIONS_PER_CLIENT = 8
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
 _ERROR_CHARS = 300
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,37 +89,61 @@ async def chat_sender(
     import httpx2
     import openai
 
+    # A client looks through all of its connections for each request, so that one client with 64
+    # costs an eighth more than eight with 8.
+    slots: list[openai.AsyncOpenAI] = []
+    async with AsyncExitStack() as stack:
+        tls = httpx2.create_ssl_context() if endpoint.base_url.startswith("https") else False
+        for first in range(0, max_concurrency, CONNECTIONS_PER_CLIENT):
+            connections = min(CONNECTIONS_PER_CLIENT, max_concurrency - first)
+            client = _client(endpoint, connections, timeout_s, tls)
+            await stack.enter_async_context(client)
+            slots += [client] * connections
+
+        async def send(ask: Ask) -> Reply:
+            client = slots.pop()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    response = await client.post(
+                        "/chat/completions",
+                        cast_to=httpx2.Response,
+                        body=ask.body(endpoint.model),
+                    )
+            except openai.APIStatusError as error:
+                raise _status_failure(error) from None
+            except (TimeoutError, openai.APITimeoutError):
+                raise AskFailed("timeout", f"no reply within {timeout_s:g} s") from None
+            except openai.APIConnectionError as error:
+                raise _connection_failure(error) from None
+            finally:
+                slots.append(client)
+            return parse_reply(response.content)
+
+        yield send
+
+
+def _client(
+    endpoint: Endpoint, connections: int, timeout_s: float, tls: ssl.SSLContext | bool
+) -> openai.AsyncOpenAI:
+    import httpx2
+    import openai
+
     timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
-    limits = httpx2.Limits(
-        max_connections=max_concurrency, max_keepalive_connections=max_concurrency
-    )
-    client = openai.AsyncOpenAI(
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key or "none",
         default_headers=dict(endpoint.headers),
         max_retries=0,
-        # Endpoints are addressed directly: a proxy in the environment is not for a local server.
-        http_client=httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False),
+        timeout=timeout,
+        http_client=httpx2.AsyncClient(
+            timeout=timeout,
+            limits=limits,
+            verify=tls,
+            # A proxy in the environment is for the world, not for a server on this machine.
+            trust_env=urllib.parse.urlsplit(endpoint.base_url).hostname not in _THIS_MACHINE,
+        ),
     )
-
-    async def send(ask: Ask) -> Reply:
-        try:
-            async with asyncio.timeout(timeout_s):
-                response = await client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    body=ask.body(endpoint.model),
-                )
-        except openai.APIStatusError as error:
-            raise _status_failure(error) from None
-        except (TimeoutError, openai.APITimeoutError):
-            raise AskFailed("timeout", f"no reply within {timeout_s:g} s") from None
-        except openai.APIConnectionError as error:
-            raise _connection_failure(error) from None
-        return parse_reply(response.content)
-
-    async with client:
-        yield send
 
 
 def parse_reply(content: bytes) -> Reply:

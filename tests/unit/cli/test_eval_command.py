@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,23 @@ def test_results_and_samples_are_written(
 def test_bad_input_is_one_clear_message(argv: list[str], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         eval_command.run(parsed(*argv))
+
+
+def test_a_hub_that_is_not_reached_names_the_local_way_at_once(tmp_path: Path) -> None:
+    argv = ["--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--benchmark", "gsm8k"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nightbench.cli.main", "eval", *argv],
+        env=dict(os.environ, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert "openai/gsm8k could not be read" in done.stderr
+    assert "--data FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_endpoint_that_is_not_there_says_what_to_check() -> None:
