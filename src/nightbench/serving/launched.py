@@ -22,7 +22,7 @@ from nightbench.errors import (
 )
 from nightbench.progress import OnProgress, Progress
 from nightbench.records import ServerRow, TelemetryRow
-from nightbench.serving import booting, probing, reaper
+from nightbench.serving import booting, probing, reaper, telemetry
 from nightbench.serving.booting import Boot, BootPhases, PortTaken
 from nightbench.serving.launching import Job, Started, gpu_memory, start
 from nightbench.serving.processes import is_same, kill_all, stat_of
@@ -76,6 +76,8 @@ class Launched:
         self.started = started
         self.endpoint: Endpoint = started.endpoint
         self._phases = BootPhases()
+        environment = started.job.environment
+        self.engine_version = environment.version if environment else None
         self._watched: Watched | None = None
         self._watch: Watch | None = None
         self._exit_reason: str | None = None
@@ -96,6 +98,7 @@ class Launched:
                 on_progress=on_progress,
             )
         )
+        self.engine_version = self.engine_version or self._ask_version()
         machine = started.job.machine
         self._watched = Watched(
             target=started.job.target,
@@ -106,6 +109,10 @@ class Launched:
             patience=started.job.options.patience,
             clock=started.job.options.clock,
         )
+
+    def _ask_version(self) -> str | None:
+        with httpx.Client(timeout=5.0, trust_env=False) as client:
+            return probing.read_version(client, self.endpoint)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -139,12 +146,15 @@ class Launched:
         return self._watch.drain() if self._watch else []
 
     def read_counters(self) -> dict[str, float]:
-        """The engine's own counters now."""
+        """The engine's own counters now, kept among the readings too."""
         if self._watched is None or self._watched.counters_path is None:
             return {}
         with httpx.Client(timeout=5.0, trust_env=False) as client:
             counters = read_counters(client, self._watched)
-        return counters.readings() if counters else {}
+        readings = counters.readings() if counters else {}
+        if self._watch:
+            self._watch.add(telemetry.rows("server", readings))
+        return readings
 
     def over(self, error: BaseException | None) -> None:
         """Remember why it is to end: what was wrong with it, or how the measurement ended."""
@@ -228,12 +238,12 @@ class Launched:
     def row(self) -> ServerRow:
         """The launch as it stands."""
         started, phases, teardown = self.started, self._phases, self._teardown
-        supervised, environment = started.supervised, started.job.environment
+        supervised = started.supervised
         report = supervised.report()
         return ServerRow(
             launch=started.job.launch,
             engine_kind=started.job.target.engine.kind,
-            engine_version=environment.version if environment else None,
+            engine_version=self.engine_version,
             argv=list(started.launch.argv),
             env=json.dumps(started.public_env),
             base_url=self.endpoint.base_url,

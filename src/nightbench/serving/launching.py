@@ -76,7 +76,7 @@ def start(job: Job, on_progress: OnProgress) -> Started:
     """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
     request = leases.Request(
         subject=job.target.name,
-        num_gpus=dispatch.num_gpus(job.target),
+        num_gpus=0 if _runs_on_cores(job) else dispatch.num_gpus(job.target),
         cores=job.machine.cores,
         wait=job.options.wait_for_lease,
     )
@@ -91,6 +91,11 @@ def start(job: Job, on_progress: OnProgress) -> Started:
         return _start(job, lease)
     finally:
         lease.hand_over()
+
+
+def _runs_on_cores(job: Job) -> bool:
+    """Whether the engine is a CPU build, on whatever machine."""
+    return job.environment is not None and job.environment.flavour == "cpu"
 
 
 def _start(job: Job, lease: Lease) -> Started:

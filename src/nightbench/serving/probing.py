@@ -72,6 +72,15 @@ def list_models(client: httpx.Client, endpoint: Endpoint) -> list[str]:
         raise ValueError(f"{endpoint.base_url}/models is not a list of models") from error
 
 
+def read_version(client: httpx.Client, endpoint: Endpoint) -> str | None:
+    """The engine's version as the server itself says it (vLLM does), None where it does not."""
+    try:
+        reply = client.get(f"{endpoint.root_url}/version", headers=endpoint.request_headers())
+        return str(reply.json()["version"]) if reply.status_code == 200 else None
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
 def ask(client: httpx.Client, endpoint: Endpoint, *, timeout_s: float) -> Answer:
     """A real, small completion: as chat, and as plain text where the model has no chat."""
     body = {"model": endpoint.model, "max_tokens": 4, "temperature": 0}

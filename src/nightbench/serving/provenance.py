@@ -44,6 +44,7 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def gather(
     *,
     environment: EngineEnvironment | None,
+    engine_version: str | None,
     inventory: Inventory,
     gpus: Sequence[Gpu],
     cores: Sequence[int],
@@ -67,9 +68,9 @@ def gather(
         "gpu_max_sm_clocks_mhz": ", ".join(str(g.max_sm_clock_mhz or "?") for g in gpus),
         "python_version": platform.python_version(),
     }
+    facts["engine_version"] = engine_version
     if environment is not None:
         facts |= {
-            "engine_version": environment.version,
             "engine_environment": environment.key,
             "torch_version": environment.torch_version,
         }
@@ -79,6 +80,17 @@ def gather(
         facts |= {f"digest_{name}": digest(model_path / name) for name in _TOKENIZER_FILES}
         facts["weights"] = describe_weights(model_path)
     return [ProvenanceRow(name=k, value=str(v)) for k, v in facts.items() if v not in (None, "")]
+
+
+def of_remote(base_url: str) -> list[ProvenanceRow]:
+    """What is known of an API that somebody else runs: where it is, and who asked it."""
+    facts = {
+        "base_url": base_url,
+        "nightbench_version": __version__,
+        "git_commit": git_commit() or "",
+        "host": socket.gethostname(),
+    }
+    return [ProvenanceRow(name=name, value=value) for name, value in facts.items() if value]
 
 
 def digest(path: Path) -> str | None:

@@ -70,7 +70,10 @@ class Server:
         return self._launched.drain() if self._launched else []
 
     def read_counters(self) -> dict[str, float]:
-        """The engine's own counters right now, for a level's boundaries; {} where it has none."""
+        """The engine's own counters right now, for a level's boundaries; {} where it has none.
+
+        They are kept among the telemetry, too.
+        """
         return self._launched.read_counters() if self._launched else {}
 
 
@@ -96,7 +99,8 @@ def serve(
     """
     if target.engine.kind == "remote":
         endpoint = remote.connect(target.engine, target.served_model_name, os.environ)
-        yield Server(endpoint=endpoint, hardware_class="remote", facts=[])
+        facts = provenance.of_remote(endpoint.base_url)
+        yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return
     machine = machine or this_machine()
     environment, model = prepare(target, home, base_dir, machine, on_progress)
@@ -130,6 +134,7 @@ def _server(live: Launched) -> Server:
         hardware_class=provenance.hardware_class(lease.gpus, lease.cores, provenance.cpu_model()),
         facts=provenance.gather(
             environment=job.environment,
+            engine_version=live.engine_version,
             inventory=job.machine.inventory,
             gpus=lease.gpus,
             cores=lease.cores,

@@ -63,6 +63,11 @@ class Watch:
         """Why the server is no longer to be measured, None while it is."""
         return self._trouble
 
+    def add(self, rows: list[TelemetryRow]) -> None:
+        """Readings that somebody else took, to be drained with ours."""
+        with self._lock:
+            self._rows += rows
+
     def drain(self) -> list[TelemetryRow]:
         """The readings since the last call."""
         with self._lock:
@@ -83,17 +88,14 @@ class Watch:
                         self._trouble = "server_hung" if self._watched.running() else "server_died"
 
     def _sample(self) -> None:
-        rows = [row for sampler in self._watched.samplers for row in sampler()]
-        with self._lock:
-            self._rows += rows
+        self.add([row for sampler in self._watched.samplers for row in sampler()])
 
     def _decide(self, client: httpx.Client) -> Decision:
         if self._watched.counters_path is None:
             return "alive"  # its process is all that can be watched
         counters = read_counters(client, self._watched)
         if counters is not None:
-            with self._lock:
-                self._rows += telemetry.rows("server", counters.readings())
+            self.add(telemetry.rows("server", counters.readings()))
         decision = self._heartbeat.saw(self._watched.clock(), counters)
         if decision != "ask":
             return decision
