@@ -1,0 +1,238 @@
+"""Whole nights through the real command line, real Prefect and a real history.
+
+The served model is the project's reference server, so that a night takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from nightbench.cli.prefect_api import prefect_api
+from nightbench.home import Home
+
+NIGHTBENCH = [sys.executable, "-m", "nightbench.cli.main"]
+REFERENCE_SERVER = Path(__file__).parents[1] / "truth" / "server.py"
+PROMPTS = "".join(json.dumps({"question": f"What is {n} and one?"}) + "\n" for n in range(300))
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class House:
+    """A home of its own, and the commands in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = os.environ | {
+            "NIGHTBENCH_HOME": str(folder / "home"),
+            "NIGHTBENCH_LEASES": str(folder / "leases"),
+            "SWANLAB_MODE": "local",
+        }
+        (folder / "prompts.jsonl").write_text(PROMPTS, encoding="utf-8")
+
+    def suite(self, **changes: Any) -> Path:
+        """A suite file; `changes` replace its parts."""
+        server = [sys.executable, str(REFERENCE_SERVER), "--port={port}", "--ttft-ms=20"]
+        target = {
+            "name": "reference",
+            "served_model_name": "truth",
+            "engine": {"kind": "command", "argv": server},
+            "boot_timeout_s": 30,
+        }
+        load = {
+            "name": "chat",
+            "workload": {"kind": "openqa", "path": "prompts.jsonl"},
+            "max_concurrency": [2, 4],
+            "num_prompts": 20,
+            "generation": {"max_tokens": 10},
+        }
+        accuracy = {"benchmark": "starter", "limit": 10, "generation": {"max_tokens": 4}}
+        suite = {"name": "test", "targets": [target], "accuracy": [accuracy], "load": [load]}
+        path = self.folder / "suite.yaml"
+        path.write_text(yaml.safe_dump(suite | changes), encoding="utf-8")
+        return path
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [*NIGHTBENCH, *arguments],
+            env=self.env,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a command in a session of its own, as a terminal would."""
+        # A background shell has SIGINT ignored, and a child would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return subprocess.Popen(
+            [*NIGHTBENCH, *arguments],
+            env=self.env,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        """What the history answers."""
+        answer = self("sql", text, "--format", "json")
+        assert answer.returncode == 0, answer.stderr
+        rows: list[dict[str, Any]] = json.loads(answer.stdout)
+        return rows
+
+    def prefect(self, text: str) -> list[tuple[Any, ...]]:
+        """What Prefect's own database says."""
+        with sqlite3.connect(self.folder / "home" / "prefect" / "prefect.db") as database:
+            return database.execute(text).fetchall()
+
+    def living(self) -> list[str]:
+        """The processes that were started for this home and still live."""
+        mine = str(self.folder)
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if mine in process.environ().get("NIGHTBENCH_HOME", ""):
+                    found.append(" ".join(process.cmdline()))
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Prefect database after its migrations, which take longer than a night here."""
+    home = Home(tmp_path_factory.mktemp("prefect"))
+    with prefect_api(home, environ=os.environ | {"PREFECT_API_URL": ""}):
+        return home.prefect / "prefect.db"
+
+
+@pytest.fixture
+def house(tmp_path: Path, prefect_database: Path) -> House:
+    prefect = tmp_path / "home" / "prefect"
+    prefect.mkdir(parents=True)
+    shutil.copy(prefect_database, prefect)
+    return House(tmp_path)
+
+
+def test_a_second_night_adds_rows_and_neither_leaves_a_process(house: House) -> None:
+    suite = str(house.suite())
+    first = house("run", suite, "--json", "results.json")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert house.living() == []
+    assert "✓ reference" in first.stdout
+    results = json.loads((house.folder / "results.json").read_text(encoding="utf-8"))
+    assert [level["level"] for level in results["targets"][0]["levels"]] == ["c2", "c4"]
+
+    latest = house.sql("SELECT * FROM latest")
+    assert {row["max_concurrency"] for row in latest if row["kind"] == "load"} == {2, 4}
+    assert any(row["kind"] == "accuracy" and row["accuracy"] is not None for row in latest)
+    assert house.sql("SELECT count(*) AS n FROM load_requests") == [{"n": 40}]
+
+    second = house("run", suite)
+    assert second.returncode == 0, second.stdout + second.stderr
+    runs = house.sql("SELECT status, flow_run_id FROM runs")
+    assert [row["status"] for row in runs] == ["completed", "completed"]
+    assert all(row["flow_run_id"] for row in runs)
+    assert house.sql("SELECT count(*) AS n FROM load_requests") == [{"n": 80}]
+    assert house.prefect("SELECT count(*) FROM flow_run WHERE state_type = 'COMPLETED'") == [(4,)]
+    assert house.prefect("SELECT count(*) FROM artifact WHERE key = 'results'") == [(2,)]
+    assert house.living() == []
+
+
+def test_a_target_that_dies_at_boot_fails_and_the_others_are_measured(house: House) -> None:
+    dying = {
+        "name": "dying",
+        "served_model_name": "x",
+        "priority": 9,
+        "engine": {
+            "kind": "command",
+            "argv": [sys.executable, "-c", "raise SystemExit('no such knob: {port}')"],
+        },
+    }
+    healthy = yaml.safe_load(house.suite().read_text(encoding="utf-8"))["targets"][0]
+    night = house("run", str(house.suite(targets=[dying, healthy])))
+    said = night.stdout + night.stderr
+    assert night.returncode == 1, said
+    assert "no such knob" in said
+    assert "Traceback" not in said
+    assert house.sql("SELECT target, status FROM targets ORDER BY target") == [
+        {"target": "dying", "status": "failed"},
+        {"target": "reference", "status": "completed"},
+    ]
+    assert house.sql("SELECT DISTINCT target FROM load_levels") == [{"target": "reference"}]
+    assert house.sql("SELECT status FROM runs") == [{"status": "failed"}]
+    assert house.living() == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_night_ends_in_order_and_keeps_what_it_measured(
+    house: House, signum: signal.Signals
+) -> None:
+    load = yaml.safe_load(house.suite().read_text(encoding="utf-8"))["load"][0]
+    slow = load | {"max_concurrency": [4, 1], "num_prompts": 40, "generation": {"max_tokens": 90}}
+    process = house.start("run", str(house.suite(load=[slow])))
+    with process:
+        assert process.stdout is not None
+        said = ""
+        while "chat c1" not in said:
+            said += process.stdout.readline()
+        began = time.monotonic()
+        os.killpg(process.pid, signum)
+        said += process.stdout.read()
+    assert process.returncode == 130, said
+    assert time.monotonic() - began < 20
+    assert "nightbench: interrupted" in said
+    assert "Traceback" not in said
+    assert house.living() == []
+    assert house.sql("SELECT status FROM runs") == [{"status": "cancelled"}]
+    assert house.sql("SELECT status FROM targets") == [{"status": "cancelled"}]
+    assert house.sql("SELECT level, completed FROM load_levels")[0] == {
+        "level": "c4",
+        "completed": 40,
+    }
+    assert house.sql("SELECT count(*) AS n FROM accuracy_samples") == [{"n": 10}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"targetz": []}, "targetz: unknown key; did you mean targets?"),
+        ({"accuracy": [{"benchmark": "iqiuz"}]}, "iqiuz"),
+        ({"load": [{"name": "l", "workload": {"kind": "openqa", "path": "no.jsonl"},
+                    "max_concurrency": 1, "num_prompts": 1}]}, "no.jsonl is not there"),
+        ({"targets": [{"name": "t", "model": "/no/such/model", "engine": {"kind": "vllm"}}]},
+         "/no/such/model is not there"),
+    ],
+    ids=["typo", "benchmark", "prompts", "model"],
+)  # fmt: skip
+def test_bad_input_is_refused_before_anything_starts(
+    house: House, changes: dict[str, Any], said: str
+) -> None:
+    refused = house("run", str(house.suite(**changes)))
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert house.prefect("SELECT count(*) FROM flow_run") == [(0,)]
+
+
+def test_a_gate_that_does_not_hold_is_exit_code_3(house: House) -> None:
+    suite = str(house.suite(gates={"min_accuracy": {"starter": 1.0}}))
+    night = house("run", suite, "--gate")
+    assert night.returncode == 3, night.stdout + night.stderr
+    assert "gate min_accuracy.starter: reference reached" in night.stderr
