@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-unit test-engines lint up clean
+.PHONY: help nightly test test-unit test-faults test-engines lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,10 +29,13 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -m "not fault and not browser"
+
+test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
+	@$(BIN)/python -m pytest tests -m fault
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
-	@$(BIN)/python -m pytest tests -m "not engine"
+	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser"
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, the layers
 	@$(BIN)/ruff check .
