@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 
 from nightbench.history.run_results import RunResults
 from tasks.keeping import RunKeeper

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nightbench.load.measure import measure_level
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.load.levels import Level, plan_levels
+from nightbench.load.measure import measure_level
 from nightbench.load.workloads import Prompts, read_prompts
 from nightbench.serving.server import Server
 from nightbench.suite import AccuracySpec, LoadSpec
@@ -54,8 +54,9 @@ def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetK
         on_progress=Reporter(),
         stop=server.trouble,
     )
-    for row in (measured.level, *measured.intervals):
-        keeper.keep(row)
+    keeper.keep(measured.level)
+    for interval in measured.intervals:
+        keeper.keep(interval)
     keeper.keep_file("load_requests", measured.requests_path)
     keeper.take_telemetry(server)
     server.check()

@@ -48,7 +48,7 @@ def new_run_id(suite: str, now: datetime, entropy: bytes) -> str:
 
 
 def choose_targets(suite_file: SuiteFile, names: Sequence[str] | None) -> tuple[Target, ...]:
-    """The targets to run, highest priority first. Raises SuiteError for a name that is not there."""
+    """The targets to run, highest priority first. Raises SuiteError for an unknown name."""
     chosen = [suite_file.target(name) for name in names] if names else suite_file.suite.targets
     return tuple(sorted(chosen, key=lambda target: -target.priority))
 

@@ -158,7 +158,8 @@ class AccuracySpec(Strict):
     """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub.
 
     The first questions are taken under a limit, or with `sample_seed` a random choice of them, the
-    same every night. `few_shot` replaces the benchmark's own number of examples.
+    same every night. `few_shot` replaces the benchmark's own number of examples. Benchmarks that
+    run what the model wrote (in a sandbox) do so only where `allow_code_execution` is true.
     """
 
     benchmark: Name
@@ -173,6 +174,7 @@ class AccuracySpec(Strict):
     max_concurrency: PositiveInt = 16
     repeats: PositiveInt = 1
     timeout_s: PositiveFloat = 600
+    allow_code_execution: bool = False
     generation: Generation = Generation()
 
 

@@ -80,7 +80,12 @@ def _arguments() -> argparse.Namespace:
 def _made_up(folder: HubFolder, args: argparse.Namespace) -> Line:
     """The same records through both: are the prompts the same?"""
     with tempfile.TemporaryDirectory() as scratch:
-        spec = AccuracySpec(benchmark=folder.benchmark, data=".", subsets=tuple(folder.asked))
+        spec = AccuracySpec(
+            benchmark=folder.benchmark,
+            data=".",
+            subsets=tuple(folder.asked),
+            allow_code_execution=True,
+        )
         prepared = prepare(benchmarks.find(folder.benchmark), spec, folder.write(Path(scratch)))
     ours = [question.prompt for question in prepared.questions]
     parts = [

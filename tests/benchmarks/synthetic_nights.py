@@ -81,7 +81,7 @@ def rows_of(night: int, target: str, shape: Shape) -> Iterator[object]:
     yield target_row(night, target, status="running", ended_at=None)
     yield server_row(night)
     yield ProvenanceRow(name="slo_ttft_p95_ms", value="500")
-    yield ProvenanceRow(name="driver_version", value="none")
+    yield ProvenanceRow(name="driver_version", value="570" if worse else "550")
     yield from _accuracy(night, shape, rng, worse=worse)
     for concurrency in shape.levels:
         yield from _level(night, shape, rng, concurrency, worse=worse)
@@ -89,6 +89,10 @@ def rows_of(night: int, target: str, shape: Shape) -> Iterator[object]:
         yield TelemetryRow(
             read_at=_after(night, second), source="host", name="cpu_percent", value=50.0 + second
         )
+        for gpu in ("gpu0", "gpu1"):
+            yield TelemetryRow(
+                read_at=_after(night, 600 + second), source=gpu, name="power_w", value=300.0
+            )
     yield target_row(night, target, status="completed", ended_at=_after(night, 3000))
 
 

@@ -103,3 +103,18 @@ def test_comparing_two_runs_says_whether_they_may_be_compared(history: History) 
 def test_boot_times_have_their_phases(history: History) -> None:
     rows = history.sql("SELECT boot_s, boot_weights_s FROM boot_times WHERE target = 'other'").rows
     assert rows == ((35.0, 5.0),) * 3
+
+
+def test_energy_is_the_power_of_all_gpus_over_the_tokens(history: History) -> None:
+    row = history.query("energy", run_id=run_id_of(1), target="starter").iloc[0]
+    assert (row["num_gpus"], row["mean_power_w"]) == (2, 600.0)
+    assert row["energy_wh"] == pytest.approx(600 * 20 / 3600)
+    assert row["energy_wh_per_million_tokens"] == pytest.approx(600 * 20 / 3600 / 400 * 1e6)
+
+
+def test_what_changed_in_provenance_is_named_with_its_night(history: History) -> None:
+    frame = history.query("provenance_changes", target="starter")
+    assert frame[["run_id", "name", "previous_value", "value"]].values.tolist() == [
+        [run_id_of(2), "driver_version", "550", "570"]
+    ]
+    assert history.query("provenance_changes", target="other").empty

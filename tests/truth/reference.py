@@ -46,6 +46,11 @@ class ReferenceServer:
         self._process.stdout.close()
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def endpoint(self) -> Endpoint:
         """Where it answers."""
         return Endpoint(

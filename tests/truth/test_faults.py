@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from driving import drive, planned, requests_of
 from faults import EXPECTED_KIND
 from reference import ReferenceServer
 
-from nightbench.load.levels import Level, plan_levels
-from nightbench.load.measure import Measured, measure_level
-from nightbench.load.workloads import read_prompts
-from nightbench.suite import LoadSpec
+from nightbench.load.measure import measure_level
 
 pytestmark = pytest.mark.truth
 TOKENS = 8
@@ -27,33 +23,12 @@ def server() -> Iterator[ReferenceServer]:
         yield server
 
 
-def load(server: ReferenceServer, work_dir: Path, **fields: Any) -> Measured:
-    spec = LoadSpec.model_validate(
-        {
-            "name": "faults",
-            "workload": {"kind": "random", "random_input_len": 5},
-            "generation": {"max_tokens": TOKENS},
-            "timeouts_s": {"connect": 2, "first_token": 0.5, "between_tokens": 0.4, "total": 3},
-        }
-        | fields
-    )
-    (level,) = plan_levels(spec)
-    prompts = read_prompts(spec.workload, level.prompts_needed, 0, work_dir)
-    server.reset()
-    return measure_level(level, prompts, server.endpoint, work_dir=work_dir)
-
-
-def requests_of(measured: Measured) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(measured.requests_path).to_pylist()
-    return rows
-
-
 @pytest.mark.parametrize("fault", sorted(EXPECTED_KIND))
 def test_each_answer_is_told_for_what_it_is(
     server: ReferenceServer, tmp_path: Path, fault: str
 ) -> None:
     server.plan([fault])
-    measured = load(server, tmp_path, max_concurrency=2, num_prompts=4)
+    measured = drive(server, tmp_path, max_concurrency=2, num_prompts=4)
     rows = requests_of(measured)
     assert [row["error_kind"] for row in rows] == [EXPECTED_KIND[fault]] * 4
     if EXPECTED_KIND[fault] is None:
@@ -67,7 +42,7 @@ def test_a_thousand_requests_with_every_fault_are_counted_by_the_servers_own_rec
 ) -> None:
     faults = sorted(EXPECTED_KIND)
     server.plan(faults)
-    measured = load(server, tmp_path, max_concurrency=100, num_prompts=1000)
+    measured = drive(server, tmp_path, max_concurrency=100, num_prompts=1000)
     expected = Counter(EXPECTED_KIND[record["fault"]] for record in server.truth())
     assert sum(expected.values()) == 1000
     assert Counter(row["error_kind"] for row in requests_of(measured)) == expected
@@ -80,7 +55,7 @@ def test_a_429_keeps_what_the_server_said_about_waiting(
     server: ReferenceServer, tmp_path: Path
 ) -> None:
     server.plan(["http_429"])
-    rows = requests_of(load(server, tmp_path, max_concurrency=1, num_prompts=1))
+    rows = requests_of(drive(server, tmp_path, max_concurrency=1, num_prompts=1))
     assert rows[0]["http_status"] == 429
     assert rows[0]["error"].startswith("Retry-After: 7")
 
@@ -89,16 +64,7 @@ def test_a_server_that_is_not_there_is_a_failure_and_not_an_exception(tmp_path: 
     server = ReferenceServer()
     with server:
         endpoint = server.endpoint
-    spec = LoadSpec.model_validate(
-        {
-            "name": "nobody",
-            "workload": {"kind": "prompt", "prompt": "hello"},
-            "max_concurrency": 4,
-            "num_prompts": 20,
-        }
-    )
-    level: Level = plan_levels(spec)[0]
-    prompts = read_prompts(spec.workload, level.prompts_needed, 0, tmp_path)
+    level, prompts = planned(max_concurrency=4, num_prompts=20)
     measured = measure_level(level, prompts, endpoint, work_dir=tmp_path)
     assert {row["error_kind"] for row in requests_of(measured)} == {"connect_refused"}
     assert measured.level.failed == 20
@@ -107,6 +73,6 @@ def test_a_server_that_is_not_there_is_a_failure_and_not_an_exception(tmp_path: 
 
 def test_reasoning_comes_before_the_answer(server: ReferenceServer, tmp_path: Path) -> None:
     server.plan(["reasoning_content"])
-    measured = load(server, tmp_path, max_concurrency=1, num_prompts=2)
+    measured = drive(server, tmp_path, max_concurrency=1, num_prompts=2)
     for row in requests_of(measured):
         assert row["ttfat_ms"] >= row["ttft_ms"] + 3 * 2

@@ -8,10 +8,9 @@ import pytest
 
 from nightbench.errors import SuiteError
 from nightbench.night import choose_targets, config_digest, new_run_id
-from nightbench.suite import Target
+from nightbench.suite import Gates, Target
 from nightbench.suite_file import find_suite, read_suite
 from nightbench.verdicts.gates import failed_gates
-from nightbench.suite import Gates
 
 
 def test_run_ids_sort_by_time_and_say_which_suite() -> None:

@@ -46,10 +46,10 @@ async def ask_all(
     send: Send,
     pace: Pace,
     *,
-    on_answer: Callable[[Answered], None],
+    on_answer: Callable[[Answered], Awaitable[None]],
     stop: Callable[[], str | None],
 ) -> str | None:
-    """Ask all of `asks`; `on_answer` is called as each ends. Returns why it ended early, or None.
+    """Ask all of `asks`; `on_answer` is awaited as each ends. Returns why it ended early, or None.
 
     Raises EndpointError when the endpoint refuses or is not there before it answered anything.
     Whatever ends this (a reason to stop, an error, cancellation) cancels what is outstanding.
@@ -80,7 +80,7 @@ class _Asker:
         asks: Sequence[Ask],
         send: Send,
         pace: Pace,
-        on_answer: Callable[[Answered], None],
+        on_answer: Callable[[Answered], Awaitable[None]],
     ) -> None:
         self._asks = asks
         self._send = send
@@ -92,7 +92,7 @@ class _Asker:
     async def work(self, queue: Iterator[int]) -> None:
         """Take questions until there are none: a worker that is free takes the next at once."""
         for index in queue:
-            self._on_answer(await self._ask(index))
+            await self._on_answer(await self._ask(index))
 
     async def _ask(self, index: int) -> Answered:
         retries = 0

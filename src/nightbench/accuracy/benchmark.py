@@ -101,6 +101,7 @@ class Benchmark:
     modelscope: str | None = None
     builtin: str | None = None
     pool: Pool | None = None
+    executes_code: bool = False
     generation: Generation = field(default_factory=Generation)
     reference: str = ""  # whose prompts and scoring are followed
 

@@ -15,7 +15,7 @@ from nightbench import progress
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.asking import Answered, Pace, ask_all, given
 from nightbench.accuracy.benchmark import Score, ScoreReply, opened_score
-from nightbench.accuracy.chat import Ask, Send, chat_sender
+from nightbench.accuracy.chat import Ask, Reply, Send, chat_sender
 from nightbench.accuracy.questions import PreparedBenchmark, PreparedQuestion, prepare
 from nightbench.accuracy.summary import Circumstances, summarise
 from nightbench.endpoint import Endpoint
@@ -71,7 +71,15 @@ def evaluate(
     )
     sender = chat_sender(endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s)
     with opened_score(prepared.benchmark) as score:
-        tally = _Tally(spec, plan, score, on_sample=on_sample, on_progress=on_progress, now=now)
+        tally = _Tally(
+            spec,
+            plan,
+            score,
+            score_takes_long=prepared.benchmark.open_score is not None,
+            on_sample=on_sample,
+            on_progress=on_progress,
+            now=now,
+        )
 
         async def ask() -> tuple[datetime, float, str | None]:
             async with given(send) if send is not None else sender as opened:
@@ -166,6 +174,7 @@ class _Tally:
         plan: _Plan,
         score: ScoreReply,
         *,
+        score_takes_long: bool,
         on_sample: Callable[[AccuracySample], None],
         on_progress: OnProgress,
         now: Callable[[], datetime],
@@ -174,17 +183,39 @@ class _Tally:
         self._spec = spec
         self._plan = plan
         self._score = score
+        self._score_takes_long = score_takes_long
         self._on_sample = on_sample
         self._on_progress = on_progress
         self._now = now
         self._correct = sum(sample.correct for sample in plan.kept)
 
-    def answered(self, answer: Answered) -> None:
-        asked = self._plan.todo[answer.index]
-        sample = scored(self._spec.benchmark, asked, answer, self._score, self._now())
+    async def answered(self, answer: Answered) -> None:
+        question, repeat = self._plan.todo[answer.index]
+        ended_at = self._now()
+        points = await self._points(question, answer.reply)
+        sample = sample_of(
+            self._spec.benchmark,
+            question=question,
+            repeat=repeat,
+            answer=answer,
+            points=points,
+            ended_at=ended_at,
+        )
         self.samples.append(sample)
         self._correct += sample.correct
         self._on_sample(sample)
+        self._say_how_far()
+
+    async def _points(self, question: PreparedQuestion, reply: Reply | None) -> Score:
+        if reply is None:
+            return _NO_SCORE
+        if question.score is not None:
+            return question.score(question.question, reply.text)
+        if self._score_takes_long:
+            return await asyncio.to_thread(self._score, question.question, reply.text)
+        return self._score(question.question, reply.text)
+
+    def _say_how_far(self) -> None:
         done = len(self.samples)
         self._on_progress(
             Progress(
@@ -197,21 +228,17 @@ class _Tally:
         )
 
 
-def scored(
+def sample_of(
     benchmark: str,
-    asked: tuple[PreparedQuestion, int],
+    *,
+    question: PreparedQuestion,
+    repeat: int,
     answer: Answered,
-    score: ScoreReply,
-    at: datetime,
+    points: Score,
+    ended_at: datetime,
 ) -> AccuracySample:
-    """The row of one answer, scored by the question's own way or else by `score`.
-
-    `at` is when the answer ended; the row says when it was asked last.
-    """
-    question, repeat = asked
+    """The row of one answer."""
     reply, failure = answer.reply, answer.failure
-    scored_by = question.score or score
-    points = _NO_SCORE if reply is None else scored_by(question.question, reply.text)
     return AccuracySample(
         benchmark=benchmark,
         subset=question.subset,
@@ -236,7 +263,7 @@ def scored(
         reasoning_tokens=None if reply is None else reply.reasoning_tokens,
         latency_ms=answer.latency_ms,
         retries=answer.retries,
-        asked_at=at - timedelta(milliseconds=answer.latency_ms),
+        asked_at=ended_at - timedelta(milliseconds=answer.latency_ms),
     )
 
 

@@ -10,6 +10,7 @@ import re
 import selectors
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ from nightbench.accuracy.math_answers import read_answer
 from nightbench.data import Record
 from nightbench.errors import BadInput
 
-DEADLINE_S = 30.0
+DEADLINE_S = 10.0
 _MAX_REPLY_CHARS = 1_000_000
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ANSWER_LINE = re.compile(r"(?im)^[\s*#>]*(?:final\s+)?answer\s*(?:is)?\s*[:=]?\s*\**\s*(.+?)\W*$")
@@ -102,9 +103,14 @@ class _Worker:
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._one_at_a_time = threading.Lock()
 
     def call(self, *call: str) -> object:
         """The worker's answer, or None where it had none in time."""
+        with self._one_at_a_time:
+            return self._call(call)
+
+    def _call(self, call: tuple[str, ...]) -> object:
         process = self._process or self._start()
         assert process.stdin is not None  # noqa: S101 - both are pipes, for the type checker
         assert process.stdout is not None  # noqa: S101

@@ -44,6 +44,11 @@ class PreparedBenchmark:
 def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> PreparedBenchmark:
     """Read what `spec` asks for. Raises BadInput or DataError before anything is sent."""
     benchmark = _with_shots(benchmark, spec)
+    if benchmark.executes_code and not spec.allow_code_execution:
+        raise BadInput(
+            f"{benchmark.name} runs programs that the model wrote, in a sandbox",
+            hint="Say allow_code_execution: true in the suite (--allow-code-execution).",
+        )
     chosen = _chosen_subsets(benchmark, spec)
     reader = RecordReader(benchmark, spec, base_dir)
     records: list[Record] = []

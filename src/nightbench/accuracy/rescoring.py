@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nightbench.accuracy.benchmark import Benchmark, Question, Score, opened_score
 from nightbench.accuracy.templates import labels
 from nightbench.data import Record
-from nightbench.errors import DataError
+from nightbench.errors import BadInput, DataError
 from nightbench.stats import wilson_interval
 
 
@@ -57,6 +57,11 @@ def score_replies(
     `choices` is the list of choices, or how many there are; without it there are four. Raises
     DataError that names the record where a field is missing.
     """
+    if benchmark.executes_code:
+        raise BadInput(
+            f"{benchmark.name} is judged by running tests, which a file of replies does not hold",
+            hint="Use nightbench eval.",
+        )
     own = benchmark.subset(subset).score if subset is not None else None
     with opened_score(benchmark) as opened:
         score = own or opened

@@ -42,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--requests-per-second", type=float, metavar="R")
     parser.add_argument("--repeats", type=int, default=1, metavar="N")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="per request")
+    parser.add_argument(
+        "--allow-code-execution", action="store_true", help="run what the model wrote, sandboxed"
+    )
     _add_generation_arguments(parser)
     parser.add_argument("--api-key-env", metavar="NAME", help="variable that holds the API key")
     parser.add_argument("--header", action="append", default=[], metavar="K=V")
@@ -178,6 +181,7 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
             max_concurrency=args.max_concurrency,
             repeats=args.repeats,
             timeout_s=args.timeout,
+            allow_code_execution=args.allow_code_execution,
             generation=Generation.model_validate(generation),
         )
     except ValidationError as error:

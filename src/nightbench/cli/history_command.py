@@ -42,27 +42,30 @@ def runs_table(result: Result) -> Table:
     from rich.text import Text
 
     table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("accuracy")
-    table.add_column("levels", justify="right")
-    table.add_column("best tok/s", justify="right")
+    for name, right in (("run", False), ("status", False), ("took", True), ("tok/s", True)):
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("accuracy", overflow="fold")
     for row in result.rows:
         of = dict(zip(result.columns, row, strict=True))
         status = str(of["status"])
-        invalid = of["invalid_levels"]
         table.add_row(
             Text(cell(of["run_id"], 80), style="cyan"),
             Text(status, style=STATUS_STYLES.get(status, "yellow")),
             took(of["duration_s"]),
-            Text(cell(of["accuracies"], 200)),
-            Text.assemble(
-                cell(of["levels"]), (f" ({invalid} invalid)" if invalid else "", "yellow")
-            ),
             cell(of["best_output_throughput"]),
+            Text.assemble(cell(of["accuracies"], 200), *_remarks(of)),
         )
     return table
+
+
+def _remarks(run: dict[str, object]) -> list[tuple[str, str]]:
+    """What a person must know beside the numbers."""
+    remarks = []
+    if run["num_targets"] not in (None, 1):
+        remarks.append((f" ({run['num_targets']} targets)", "dim"))
+    if run["invalid_levels"]:
+        remarks.append((f" {run['invalid_levels']} of {run['levels']} levels invalid", "yellow"))
+    return remarks
 
 
 def took(seconds: object) -> str:

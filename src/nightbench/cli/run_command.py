@@ -77,7 +77,7 @@ def _run_flow(
             state = nightly(str(suite_file.path), targets, return_state=True)
         finally:
             flush_logs()
-    outcome = state.result(raise_on_failure=False)
+    outcome: RunResults | BaseException = state.result(raise_on_failure=False)  # type: ignore[assignment]
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome, "" if state.is_completed() else str(state.message)

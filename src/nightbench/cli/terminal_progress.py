@@ -73,13 +73,12 @@ class TerminalProgress:
             self._rows[key] = self._bars.add_task(
                 "", total=None, phase=progress.phase, subject=progress.subject, detail=""
             )
-        fields = {"detail": _short(progress.detail)}
+        detail = _short(progress.detail)
         if progress.total is None:
-            self._bars.update(self._rows[key], **fields)
+            self._bars.update(self._rows[key], detail=detail)
         else:
-            self._bars.update(
-                self._rows[key], completed=progress.done or 0, total=progress.total, **fields
-            )
+            done, total = progress.done or 0, progress.total
+            self._bars.update(self._rows[key], completed=done, total=total, detail=detail)
 
     def _finish_all_but(self, key: tuple[str, str] | None) -> None:
         """Phases follow each other: when one speaks, the others are over."""

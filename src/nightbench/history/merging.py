@@ -107,19 +107,33 @@ def sources_of(places: HistoryPlaces, night: date) -> list[Path]:
 
 def sweep(places: HistoryPlaces, *, older_than: datetime) -> int:
     """Remove what was merged or retired before that time and no new reader sees; how many."""
+    return sum(_sweep_night(root, older_than) for root in places.nights.glob("night=*"))
+
+
+def _sweep_night(root: Path, older_than: datetime) -> int:
+    names = sorted(os.listdir(root))  # noqa: PTH208  (a thousand nights: no paths made in vain)
+    for name in names:
+        if name.startswith("+") and name.endswith(".new"):
+            shutil.rmtree(root / name)
+    merged = [name for name in names if name.startswith("+") and not name.endswith(".new")]
     removed = 0
-    for root in places.nights.glob("night=*"):
-        for aside in root.glob("+merged-*.new"):
-            shutil.rmtree(aside)
-        merged = sorted(root.glob("+merged-[0-9][0-9][0-9][0-9]"))
-        if merged and _modified(merged[-1] / MERGED_NAME) < older_than:
-            removed += _remove_replaced(root, read_merged(merged[-1]))
-        for marker in root.glob("**/*.retired"):
-            data = marker.with_suffix(".parquet")
-            if data.exists() and _modified(marker) < older_than:
-                data.unlink()
-                removed += 1
+    if names != merged[-1:]:  # not only one merged folder
+        for marker in root.glob("*/*/*.retired"):
+            removed += _remove_retired(marker, older_than)
+        if merged and _modified(root / merged[-1] / MERGED_NAME) < older_than:
+            removed += _remove_replaced(root, read_merged(root / merged[-1]))
+    if merged:
+        for marker in (root / merged[-1]).glob("*.retired"):
+            removed += _remove_retired(marker, older_than)
     return removed
+
+
+def _remove_retired(marker: Path, older_than: datetime) -> int:
+    data = marker.with_suffix(".parquet")
+    if not data.exists() or _modified(marker) >= older_than:
+        return 0
+    data.unlink()
+    return 1
 
 
 def _modified(path: Path) -> datetime:

@@ -13,6 +13,10 @@ from nightbench.load.exchange import Exchange
 ExchangeOf = Callable[[int, int], Exchange]  # (body index, scheduled ns)
 Connect = Callable[[], Connection]
 
+# A closed loop fills its slots one by one: hundreds of requests in the same instant would measure
+# how long the server's accept queue is, not how it serves that many streams.
+RAMP_NS = 50_000
+
 
 class Driver:
     """What the loop asks of whoever decides when to send. By itself: nothing is sent."""
@@ -61,11 +65,12 @@ class ClosedLoop(Driver):
         self._refilled: deque[tuple[Connection, int]] = deque()
 
     def start(self, at_ns: int) -> None:
-        """Fill every slot."""
+        """Fill the slots, one after the other at the ramp's pace."""
         if self._duration_ns is not None:
             self._end_ns = at_ns + self._duration_ns
-        for connection in self._connections:
-            self._send_next(connection, at_ns)
+        for position, connection in enumerate(self._connections):
+            self._refilled.append((connection, at_ns + position * RAMP_NS))
+        self.waiting = True
 
     def free(self, connection: Connection, at_ns: int) -> None:
         """The slot is free: send the next, unless its connection failed just now."""
@@ -78,10 +83,11 @@ class ClosedLoop(Driver):
 
     def on_time(self) -> None:
         """Send on the slots whose connection has to be opened anew."""
-        refilled, self._refilled = self._refilled, deque()
-        self.waiting = False
-        for connection, free_since_ns in refilled:
-            self._send_next(connection, free_since_ns)
+        for _ in range(len(self._refilled)):
+            if self._refilled[0][1] > now_ns():
+                return
+            self._send_next(*self._refilled.popleft())
+        self.waiting = bool(self._refilled)
 
     def _send_next(self, connection: Connection, free_since_ns: int) -> None:
         at_ns = now_ns()

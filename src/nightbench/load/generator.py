@@ -114,7 +114,9 @@ class Generator:
             time.sleep(0.0005)
         self._in_flight_ns, self._changed_ns = 0, start_ns
         self._recording = True
-        if not self._stopping:
+        if self._stopping:
+            self._driver.stop()
+        else:
             self._driver.start(start_ns)
         self._run(self._unfinished)
         end_ns = now_ns()

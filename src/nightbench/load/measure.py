@@ -17,6 +17,12 @@ from nightbench.endpoint import Endpoint
 from nightbench.load.job import Job
 from nightbench.load.levels import Level
 from nightbench.load.message import address_of, head_of, write_bodies
+from nightbench.load.prefix_cache import (
+    CacheCounters,
+    CacheUse,
+    read_cache_counters,
+    reset_prefix_cache,
+)
 from nightbench.load.processes import Crew
 from nightbench.load.workloads import Prompts
 from nightbench.records import LoadInterval, LoadLevel
@@ -44,6 +50,7 @@ class GeneratorOptions:
     processes: int | None = None  # as many as the level needs
     verify_tls: bool = True
     kernel_stamps: bool = True
+    watch_prefix_cache: bool = True  # ask the server for its counters, and to empty its cache
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
 
 
@@ -81,9 +88,12 @@ def measure_level(
 
     allow_open_files()
     started_at = datetime.now(UTC)
+    cache = _CacheWatch(endpoint, options)
+    cache.begin()
     with Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
-        reports, stopped = crew.run(on_counts, stop)
+        reports, stopped = crew.run(on_counts, cache.mark, stop)
+    cache.mark()
     from nightbench.load.summary import Finished, summarise
 
     finished = Finished(
@@ -96,12 +106,44 @@ def measure_level(
         started_at=started_at,
         stopped=stopped,
         limits=limits,
+        cache=cache.use,
     )
     requests_path = work_dir / f"{level.label}.parquet"
     row, intervals = summarise(finished, requests_path)
     for job in jobs:
         _remove(job)
     return Measured(row, intervals, requests_path)
+
+
+class _CacheWatch:
+    """Empties the server's prefix cache before a level and reads its counters around it."""
+
+    def __init__(self, endpoint: Endpoint, options: GeneratorOptions) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        self._marks: list[CacheCounters] = []
+        self._offered = options.watch_prefix_cache
+
+    def begin(self) -> None:
+        """Empty the cache where that is offered, and take the first reading."""
+        self.mark()
+        if self._offered:
+            reset_prefix_cache(self._endpoint, verify_tls=self._options.verify_tls)
+
+    def mark(self) -> None:
+        """Take a reading, unless the server had none to give before."""
+        if not self._offered:
+            return
+        counters = read_cache_counters(self._endpoint, verify_tls=self._options.verify_tls)
+        if counters is None:
+            self._offered = False
+        else:
+            self._marks.append(counters)
+
+    @property
+    def use(self) -> CacheUse | None:
+        """The three readings, where there were three."""
+        return CacheUse(*self._marks) if len(self._marks) == 3 else None
 
 
 def plan_jobs(

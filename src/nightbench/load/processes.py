@@ -75,12 +75,16 @@ class Crew:
                 shard.process.kill()
                 shard.process.wait()
 
-    def run(self, on_counts: OnCounts, stop: Stop) -> tuple[list[ShardReport], str | None]:
+    def run(
+        self, on_counts: OnCounts, on_ready: Callable[[], None], stop: Stop
+    ) -> tuple[list[ShardReport], str | None]:
         """Drive the level to its end; (reports, the reason it was stopped for, if it was).
 
-        Raises GeneratorFailed where a process died or could not reach the host's address.
+        `on_ready` is called between warm-up and start. Raises GeneratorFailed where a process
+        died or could not reach the host's address.
         """
         reason = self._listen(lambda shard: shard.ready, on_counts, stop)
+        on_ready()
         start_ns = now_ns() + _HEADSTART_NS
         for shard in self._shards:
             self._tell(shard, b"go %d\n" % start_ns)

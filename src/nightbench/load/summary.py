@@ -17,6 +17,7 @@ from nightbench.load.levels import Level
 from nightbench.load.limits import GoodputLimits
 from nightbench.load.metrics import Distribution, Throughput
 from nightbench.load.outcome import outcome_of
+from nightbench.load.prefix_cache import CacheUse
 from nightbench.load.rawlog import read_log
 from nightbench.load.requests_file import RequestColumns, RequestWriter, read_columns
 from nightbench.load.rows import ReadTally, row_of
@@ -40,6 +41,7 @@ class Finished:
     started_at: datetime
     stopped: str | None
     limits: GoodputLimits | None
+    cache: CacheUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _evidence(
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
         wanted_rate=wanted_rate,
         achieved_rate=achieved_rate,
-        cached_tokens=_above_floor(cached),
+        cached_tokens=_cached_above_template(finished, cached),
         prompt_tokens=int(np.nansum(columns["prompt_tokens"][done])),
         shares_prefix=finished.shares_prefix,
         short_outputs=int((tokens < wanted_tokens).sum()) if wanted_tokens else 0,
@@ -143,12 +145,18 @@ def _rates(columns: RequestColumns, level: Level) -> tuple[float | None, float |
     return gaps / span * 1e6, gaps / sent_span * 1e6
 
 
-def _above_floor(cached: NDArray[np.float64]) -> int | None:
-    """Cached prompt tokens beyond what every request shares: the chat template's own head."""
+def _cached_above_template(finished: Finished, cached: NDArray[np.float64]) -> int | None:
+    """Cached prompt tokens beyond what every request shares: the chat template's own head.
+
+    By what each request's usage says; else by the server's counters.
+    """
     known = cached[~np.isnan(cached)]
-    if len(known) == 0:
+    if len(known):
+        return int((known - known.min()).sum())
+    if finished.cache is None:
         return None
-    return int((known - known.min()).sum())
+    level = finished.level
+    return finished.cache.hits_above_template(level.warmup_prompts, len(cached))
 
 
 def _level_row(
@@ -183,7 +191,7 @@ def _level_row(
         failed=columns.count - work.completed,
         duration_s=work.duration_s,
         prompt_tokens=work.prompt_tokens,
-        cached_tokens=work.cached_tokens,
+        cached_tokens=_cached_tokens(work, finished.cache),
         completion_tokens=work.completion_tokens,
         request_throughput=work.request_throughput,
         output_throughput=work.output_throughput,
@@ -201,6 +209,13 @@ def _level_row(
         invalid_reasons=reasons,
         **fields,
     )
+
+
+def _cached_tokens(work: Throughput, cache: CacheUse | None) -> int | None:
+    """As the requests' usage says; else as the server counted while the level ran."""
+    if work.cached_tokens is not None or cache is None:
+        return work.cached_tokens
+    return cache.hits
 
 
 def _mean_concurrency(finished: Finished, columns: RequestColumns) -> float:

@@ -152,6 +152,16 @@ def _math(n: int, kind: str) -> Row:
     }
 
 
+def _humaneval(n: int) -> Row:
+    return {
+        "task_id": f"MadeUp/{n}",
+        "prompt": f'def add_{n}(a: int, b: int) -> int:\n    """The sum of a and b."""\n',
+        "entry_point": f"add_{n}",
+        "canonical_solution": "    return a + b\n",
+        "test": "def check(candidate):\n    assert candidate(2, 3) == 5\n",
+    }
+
+
 def _iquiz(n: int) -> Row:
     return {
         "question": f"第{n}个谜：什么东西越洗越脏？",
@@ -264,6 +274,11 @@ FOLDERS = (
         | {f"{kind}/train-00000-of-00001.parquet": _MATH_TRAIN[kind] for kind in _TYPES},
         {f"Level {k}": _of_level(_MATH_TEST, f"Level {k}") for k in range(1, 6)},
         {f"Level {k}": _of_level(_MATH_TRAIN, f"Level {k}")[:4] for k in range(1, 6)},
+    ),
+    HubFolder(
+        "humaneval",
+        {"openai_humaneval/test-00000-of-00001.parquet": [_humaneval(n) for n in range(2)]},
+        {"openai_humaneval": [_humaneval(n) for n in range(2)]},
     ),
     HubFolder(
         "mcq",

@@ -30,6 +30,10 @@ class FakeTime:
         await asyncio.sleep(0)
 
 
+async def ignore(_: Answered) -> None:
+    """Nothing."""
+
+
 def never() -> str | None:
     return None
 
@@ -52,7 +56,11 @@ def run(
         sleep=passing.sleep,
         jitter=lambda: 0.5,
     )
-    reason = asyncio.run(ask_all(asks, send, pace, on_answer=answers.append, stop=stop))
+
+    async def on_answer(answer: Answered) -> None:
+        answers.append(answer)
+
+    reason = asyncio.run(ask_all(asks, send, pace, on_answer=on_answer, stop=stop))
     return answers, reason
 
 
@@ -177,7 +185,7 @@ def test_cancellation_reaches_the_caller_and_leaves_nothing_running() -> None:
 
     async def main() -> set[asyncio.Task[object]]:
         pace = Pace(max_concurrency=4, requests_per_second=None, clock=FakeTime().clock)
-        task = asyncio.create_task(ask_all(ASKS, hang, pace, on_answer=print, stop=never))
+        task = asyncio.create_task(ask_all(ASKS, hang, pace, on_answer=ignore, stop=never))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()

@@ -26,7 +26,12 @@ def test_a_hubs_folder_is_read_and_its_prompts_are_evalscopes(
     if folder.benchmark == "math":
         pytest.importorskip("math_verify")
     golden = json.loads((GOLDEN / "prompts.json").read_text())[folder.benchmark]
-    spec = AccuracySpec(benchmark=folder.benchmark, data=".", subsets=tuple(folder.asked))
+    spec = AccuracySpec(
+        benchmark=folder.benchmark,
+        data=".",
+        subsets=tuple(folder.asked),
+        allow_code_execution=True,
+    )
 
     prepared = prepare(benchmarks.find(folder.benchmark), spec, folder.write(tmp_path))
 

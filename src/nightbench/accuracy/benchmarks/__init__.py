@@ -17,6 +17,7 @@ _MODULES = (
     "cmmlu",
     "gsm8k",
     "hellaswag",
+    "humaneval",
     "iquiz",
     "math",
     "math_500",
