@@ -1,0 +1,101 @@
+"""The server's own prefix-cache counters, and emptying that cache, where it offers them.
+
+vLLM serves `vllm:prefix_cache_queries_total` and `…_hits_total` (in tokens) under /metrics, and
+takes POST /reset_prefix_cache in its development mode. A server without them is not asked twice.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from nightbench.endpoint import Endpoint
+
+_QUERIES = "vllm:prefix_cache_queries"
+_HITS = "vllm:prefix_cache_hits"
+_TIMEOUT_S = 2.0
+# Without a warm-up that shows it: the most tokens a request may share through its chat template.
+TEMPLATE_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounters:
+    """Prompt tokens looked up in the prefix cache so far, and those found there."""
+
+    queries: float
+    hits: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """The counters before a level's warm-up, before its clock and after it."""
+
+    before_warmup: CacheCounters
+    before: CacheCounters
+    after: CacheCounters
+
+    @property
+    def hits(self) -> int:
+        """Prompt tokens the level found in the cache."""
+        return round(self.after.hits - self.before.hits)
+
+    def hits_above_template(self, warmup_prompts: int, num_prompts: int) -> int:
+        """The level's hits beyond what every request shares through the chat template.
+
+        The warm-up's prompts share nothing else, so its hits per request (the first finds nothing)
+        are that floor.
+        """
+        warm_hits = self.before.hits - self.before_warmup.hits
+        if warmup_prompts > 1:
+            floor = warm_hits / (warmup_prompts - 1)
+        else:
+            floor = min(TEMPLATE_TOKENS, self.hits / max(num_prompts, 1))
+        return max(0, round(self.hits - floor * num_prompts))
+
+
+def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> CacheCounters | None:
+    """The counters now; None where the server has none or does not answer."""
+    status, text = _ask("GET", "/metrics", endpoint, verify_tls=verify_tls)
+    return parse_cache_counters(text) if status == 200 else None
+
+
+def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
+    """Empty the server's prefix cache; whether it could be."""
+    status, _ = _ask("POST", "/reset_prefix_cache", endpoint, verify_tls=verify_tls)
+    return status == 200
+
+
+def parse_cache_counters(text: str) -> CacheCounters | None:
+    """The counters of a Prometheus page, over all engines; None where it has none."""
+    found = {_QUERIES: 0.0, _HITS: 0.0}
+    seen = False
+    for line in text.splitlines():
+        name = line.partition("{")[0].partition(" ")[0].removesuffix("_total")
+        if name in found:
+            found[name] += float(line.rsplit(" ", 1)[1])
+            seen = True
+    return CacheCounters(found[_QUERIES], found[_HITS]) if seen else None
+
+
+def _ask(method: str, path: str, endpoint: Endpoint, *, verify_tls: bool) -> tuple[int, str]:
+    """(status, body); status 0 where nobody answers: the level's own requests will say so."""
+    parts = urlsplit(endpoint.root_url)
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = None if verify_tls else ssl._create_unverified_context()  # noqa: S323
+        connection = http.client.HTTPSConnection(
+            host, parts.port, timeout=_TIMEOUT_S, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request(method, parts.path + path, headers=endpoint.request_headers())
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()

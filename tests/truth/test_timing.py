@@ -1,0 +1,145 @@
+"""What the generator measures, held against what the server really did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from driving import drive, requests_of
+from reference import ReferenceServer
+
+from nightbench.load.measure import GeneratorOptions
+
+pytestmark = pytest.mark.truth
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ReferenceServer]:
+    with ReferenceServer(ttft_ms=50, itl_ms=10) as server:
+        yield server
+
+
+def true_ttft_ms(truth: list[dict[str, Any]]) -> float:
+    return fmean(record["first_ns"] - record["recv_ns"] for record in truth) / 1e6
+
+
+def true_tpot_ms(truth: list[dict[str, Any]]) -> float:
+    gaps = [(r["last_ns"] - r["first_ns"]) / (r["chunks"] - 1) for r in truth]
+    return fmean(gaps) / 1e6
+
+
+def test_ttft_and_tpot_are_the_servers_own(server: ReferenceServer, tmp_path: Path) -> None:
+    measured = drive(
+        server, tmp_path, max_concurrency=32, num_prompts=96, generation={"max_tokens": 40}
+    )
+    level, truth = measured.level, server.truth()
+    assert level.completed == len(truth) == 96
+    assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), rel=0.05)
+    assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
+    assert level.stamp_source == "kernel"
+    assert level.littles_law_ratio == pytest.approx(1, abs=0.02)
+
+
+def test_a_closed_loop_never_has_more_in_flight_than_it_may(
+    server: ReferenceServer, tmp_path: Path
+) -> None:
+    measured = drive(server, tmp_path, max_concurrency=7, num_prompts=30)
+    assert server.peak() == 7
+    assert measured.level.peak_concurrency == 7
+
+
+@pytest.mark.parametrize("burstiness", [1.0, math.inf])
+def test_an_open_loop_keeps_its_schedule(
+    server: ReferenceServer, tmp_path: Path, burstiness: float
+) -> None:
+    measured = drive(server, tmp_path, request_rate=100, num_prompts=150, burstiness=burstiness)
+    rows = requests_of(measured)
+    assert [row["error_kind"] for row in rows] == [None] * 150
+    late = sorted(row["queue_ms"] for row in rows)
+    assert late[75] < 1
+    if burstiness == math.inf:
+        rows.sort(key=lambda row: int(row["request_index"]))
+        assert [row["scheduled_us"] for row in rows] == [i * 10_000 for i in range(150)]
+
+
+def test_inf_sends_everything_at_once(server: ReferenceServer, tmp_path: Path) -> None:
+    measured = drive(server, tmp_path, request_rate=math.inf, num_prompts=60)
+    assert measured.level.peak_concurrency == 60
+    assert measured.level.level == "rinf"
+
+
+def test_a_level_bounded_by_time_sends_until_then_and_finishes_what_it_began(
+    server: ReferenceServer, tmp_path: Path
+) -> None:
+    measured = drive(server, tmp_path, max_concurrency=4, duration_s=1.0)
+    rows = requests_of(measured)
+    assert measured.level.failed == 0
+    assert 0.8e6 < max(row["sent_us"] for row in rows) < 1.1e6
+    # 50 + 7 x 10 ms each: about eight a stream.
+    assert 24 <= measured.level.completed <= 36
+    assert "prompts_exhausted" not in measured.level.invalid_reasons
+
+
+def test_several_processes_are_one_level(server: ReferenceServer, tmp_path: Path) -> None:
+    options = GeneratorOptions(processes=2)
+    measured = drive(
+        server,
+        tmp_path,
+        how={"options": options},
+        max_concurrency=9,
+        num_prompts=41,
+        warmup_prompts=5,
+    )
+    rows = requests_of(measured)
+    assert sorted(row["request_index"] for row in rows) == list(range(41))
+    assert len(server.truth()) == 46
+    assert measured.level.peak_concurrency == 9
+
+
+def test_a_stall_of_our_own_is_shown_as_lag_and_not_added_to_the_servers_times(
+    tmp_path: Path,
+) -> None:
+    """The loop is made deaf for 20 ms in every 100; tokens come every 40 ms."""
+    with ReferenceServer(ttft_ms=50, itl_ms=40) as server:
+        options = GeneratorOptions(planted_stall_ns=(100_000_000, 20_000_000))
+        measured = drive(
+            server,
+            tmp_path,
+            how={"options": options},
+            max_concurrency=16,
+            num_prompts=64,
+            generation={"max_tokens": 20},
+        )
+        truth = server.truth()
+    level = measured.level
+    assert level.client_lag_max_ms is not None
+    assert level.client_lag_max_ms > 15
+    assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), abs=2)
+    assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
+
+
+def test_a_stall_that_hides_arrivals_makes_the_level_invalid(
+    server: ReferenceServer, tmp_path: Path
+) -> None:
+    options = GeneratorOptions(planted_stall_ns=(100_000_000, 30_000_000))
+    measured = drive(
+        server,
+        tmp_path,
+        how={"options": options},
+        max_concurrency=8,
+        num_prompts=16,
+        generation={"max_tokens": 40},
+    )
+    assert measured.level.coalesced_reads > 0
+    assert "client_lag" in measured.level.invalid_reasons
+
+
+def test_without_kernel_stamps_the_record_says_so(server: ReferenceServer, tmp_path: Path) -> None:
+    options = GeneratorOptions(kernel_stamps=False)
+    measured = drive(server, tmp_path, how={"options": options}, max_concurrency=2, num_prompts=8)
+    assert measured.level.stamp_source == "user"
+    assert measured.level.mean_ttft_ms == pytest.approx(true_ttft_ms(server.truth()), rel=0.1)
