@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from nightbench.accuracy.chat import Ask, Reply
+from nightbench.accuracy.code_scoring import first_block, last_block, run_confined
+from nightbench.accuracy.evaluate import evaluate
+from nightbench.endpoint import Endpoint
+from nightbench.errors import BadInput
+from nightbench.records import AccuracySample
+from nightbench.suite import AccuracySpec
+from tests.unit.accuracy.hub_records import FOLDERS
+
+NOWHERE = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")
+
+
+def test_a_program_that_ends_well_passes_and_one_that_does_not_fails() -> None:
+    assert run_confined("import math, collections, re\nassert math.gcd(4, 6) == 2")
+    assert not run_confined("assert 1 == 2")
+    assert not run_confined("def broken(:")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise SystemExit(0)",
+        "import os; os._exit(0)",
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "import os\nwhile True: os.fork()",
+        "import subprocess; subprocess.run(['true'])",
+        "import threading; threading.Thread(target=print).start()",
+        "x = bytearray(10 * 1024**3)",
+        "import socket; socket.socket()",
+        "import socket; socket.create_connection(('127.0.0.1', 1))",
+        "open('here', 'w')",
+        "open('/tmp/there', 'a')",
+        "import os; os.mkdir('folder')",
+        "import ctypes; assert ctypes.CDLL(None).syscall(0x40000000 + 41, 2, 1, 0) >= 0",
+        "def f(n): return f(n + 1)\nf(0)",
+    ],
+)
+def test_what_a_program_has_no_use_for_fails_it_and_nothing_else(program: str) -> None:
+    assert not run_confined(program)
+
+
+def test_an_endless_loop_is_ended() -> None:
+    started_s = time.monotonic()
+
+    assert not run_confined("while True: pass", wall_limit_s=0.5)
+    assert time.monotonic() - started_s < 10
+
+
+def test_no_file_of_ours_can_be_deleted_changed_or_renamed(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("kept")
+    name = str(target)
+    for attempt in (
+        f"import os; os.remove({name!r})",
+        f"import os; os.rename({name!r}, {name!r} + '2')",
+        f"import os; os.truncate({name!r}, 0)",
+        f"import os; os.chmod({name!r}, 0)",
+        f"open({name!r}, 'w')",
+        f"open({name!r}, 'r+').write('x')",
+        f"import shutil; shutil.rmtree({str(tmp_path)!r})",
+    ):
+        assert not run_confined(attempt)
+    assert target.read_text() == "kept"
+    assert target.stat().st_mode & 0o777 != 0
+
+
+def test_no_other_process_can_be_signalled() -> None:
+    assert not run_confined(f"import os; os.kill({os.getpid()}, 15)")
+
+
+def test_nothing_reaches_a_listening_socket() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        run_confined(f"import socket; socket.create_connection(('127.0.0.1', {port}))")
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_the_first_block_is_evalscopes_and_the_last_is_ours() -> None:
+    reply = "```python\na = 1\n```\nBetter:\n```\na = 2\n```"
+
+    assert (first_block(reply), last_block(reply)) == ("a = 1\n", "a = 2\n")
+    assert first_block("    return 1") == last_block("    return 1") == "    return 1"
+
+
+def test_humaneval_is_asked_and_judged_by_its_tests(tmp_path: Path) -> None:
+    folder = next(folder for folder in FOLDERS if folder.benchmark == "humaneval").write(tmp_path)
+    spec = AccuracySpec(benchmark="humaneval", data=".", allow_code_execution=True)
+    samples: list[AccuracySample] = []
+
+    async def send(ask: Ask) -> Reply:
+        await asyncio.sleep(0)
+        right = "add_0" in ask.prompt
+        return Reply(text=f"```python\n    return a {'+' if right else '-'} b + 0\n```")
+
+    results = evaluate(spec, NOWHERE, base_dir=folder, on_sample=samples.append, send=send)
+
+    assert {sample.sample_id: sample.correct for sample in samples} == {
+        "openai_humaneval/0": True,
+        "openai_humaneval/1": False,
+    }
+    assert results[0].accuracy == 0.5
+
+
+def test_nothing_is_run_unless_the_suite_allows_it(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="runs programs that the model wrote") as refused:
+        evaluate(
+            AccuracySpec(benchmark="humaneval", data="."),
+            NOWHERE,
+            base_dir=tmp_path,
+            on_sample=print,
+        )
+
+    assert "allow_code_execution" in refused.value.hint
