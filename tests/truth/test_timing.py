@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,16 +32,31 @@ def true_tpot_ms(truth: list[dict[str, Any]]) -> float:
     return fmean(gaps) / 1e6
 
 
+def in_a_quiet_moment(attempt: Callable[[], None], attempts: int = 4) -> None:
+    """Run a claim about milliseconds again where something else had the cores meanwhile."""
+    for left in reversed(range(attempts)):
+        try:
+            attempt()
+        except AssertionError:
+            if not left:
+                raise
+        else:
+            return
+
+
 def test_ttft_and_tpot_are_the_servers_own(server: ReferenceServer, tmp_path: Path) -> None:
-    measured = drive(
-        server, tmp_path, max_concurrency=32, num_prompts=96, generation={"max_tokens": 40}
-    )
-    level, truth = measured.level, server.truth()
-    assert level.completed == len(truth) == 96
-    assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), rel=0.05)
-    assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
-    assert level.stamp_source == "kernel"
-    assert level.littles_law_ratio == pytest.approx(1, abs=0.02)
+    def attempt() -> None:
+        measured = drive(
+            server, tmp_path, max_concurrency=32, num_prompts=96, generation={"max_tokens": 40}
+        )
+        level, truth = measured.level, server.truth()
+        assert level.completed == len(truth) == 96
+        assert level.stamp_source == "kernel"
+        assert level.littles_law_ratio == pytest.approx(1, abs=0.02)
+        assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), rel=0.02)
+        assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
+
+    in_a_quiet_moment(attempt)
 
 
 def test_a_closed_loop_never_has_more_in_flight_than_it_may(
@@ -56,14 +71,15 @@ def test_a_closed_loop_never_has_more_in_flight_than_it_may(
 def test_an_open_loop_keeps_its_schedule(
     server: ReferenceServer, tmp_path: Path, burstiness: float
 ) -> None:
-    measured = drive(server, tmp_path, request_rate=100, num_prompts=150, burstiness=burstiness)
-    rows = requests_of(measured)
-    assert [row["error_kind"] for row in rows] == [None] * 150
-    late = sorted(row["queue_ms"] for row in rows)
-    assert late[75] < 1
-    if burstiness == math.inf:
-        rows.sort(key=lambda row: int(row["request_index"]))
-        assert [row["scheduled_us"] for row in rows] == [i * 10_000 for i in range(150)]
+    def attempt() -> None:
+        measured = drive(server, tmp_path, request_rate=100, num_prompts=150, burstiness=burstiness)
+        rows = sorted(requests_of(measured), key=lambda row: int(row["request_index"]))
+        assert [row["error_kind"] for row in rows] == [None] * 150
+        if burstiness == math.inf:
+            assert [row["scheduled_us"] for row in rows] == [i * 10_000 for i in range(150)]
+        assert sorted(row["queue_ms"] for row in rows)[75] < 1
+
+    in_a_quiet_moment(attempt)
 
 
 def test_inf_sends_everything_at_once(server: ReferenceServer, tmp_path: Path) -> None:
@@ -104,8 +120,9 @@ def test_a_stall_of_our_own_is_shown_as_lag_and_not_added_to_the_servers_times(
     tmp_path: Path,
 ) -> None:
     """The loop is made deaf for 20 ms in every 100; tokens come every 40 ms."""
-    with ReferenceServer(ttft_ms=50, itl_ms=40) as server:
-        options = GeneratorOptions(planted_stall_ns=(100_000_000, 20_000_000))
+    options = GeneratorOptions(planted_stall_ns=(100_000_000, 20_000_000))
+
+    def attempt() -> None:
         measured = drive(
             server,
             tmp_path,
@@ -114,12 +131,14 @@ def test_a_stall_of_our_own_is_shown_as_lag_and_not_added_to_the_servers_times(
             num_prompts=64,
             generation={"max_tokens": 20},
         )
-        truth = server.truth()
-    level = measured.level
-    assert level.client_lag_max_ms is not None
-    assert level.client_lag_max_ms > 15
-    assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), abs=2)
-    assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
+        level, truth = measured.level, server.truth()
+        assert level.client_lag_max_ms is not None
+        assert level.client_lag_max_ms > 15
+        assert level.mean_ttft_ms == pytest.approx(true_ttft_ms(truth), abs=2)
+        assert level.mean_tpot_ms == pytest.approx(true_tpot_ms(truth), rel=0.01)
+
+    with ReferenceServer(ttft_ms=50, itl_ms=40) as server:
+        in_a_quiet_moment(attempt)
 
 
 def test_a_stall_that_hides_arrivals_makes_the_level_invalid(
