@@ -361,7 +361,8 @@ nightly_trend (
     p95_ttft_ms DOUBLE,
     median_tpot_ms DOUBLE,
     p95_tpot_ms DOUBLE,
-    p95_e2el_ms DOUBLE
+    p95_e2el_ms DOUBLE,
+    imported BOOLEAN
 );
 
 provenance (

@@ -11,6 +11,7 @@ SELECT
 FROM load_levels
 WHERE
     max_concurrency IS NOT NULL AND request_rate IS NULL
+    AND NOT starts_with(measurement_key, 'imported:')
     AND ($target::VARCHAR IS NULL OR target = $target)
 GROUP BY target, night, run_id, workload
 ORDER BY night DESC, target, workload;

@@ -6,7 +6,7 @@
 WITH chosen AS (
     SELECT
         night, run_id, kind, name, subset_or_level, max_concurrency, hardware_class,
-        measurement_key, valid, started_at,
+        measurement_key, imported, valid, started_at,
         CASE $metric
             WHEN 'accuracy' THEN accuracy
             WHEN 'output_throughput' THEN output_throughput

@@ -25,7 +25,9 @@ judged AS (
             AS holds
     FROM load_levels AS levels
     LEFT JOIN limits USING (run_id, target)
-    WHERE levels.max_concurrency IS NOT NULL AND levels.request_rate IS NULL
+    WHERE
+        levels.max_concurrency IS NOT NULL AND levels.request_rate IS NULL
+        AND NOT starts_with(levels.measurement_key, 'imported:')
 )
 
 SELECT

@@ -1,22 +1,26 @@
 -- What the newest night measured, one row per target and number asked for: an accuracy row per
 -- benchmark and subset, a load row per workload and level. Where a target ran twice that night, its
--- last run counts.
+-- last run counts. Results imported from other tools are not in here.
 CREATE OR REPLACE VIEW latest AS
 WITH last_night AS (
     SELECT max(night) AS night
     FROM (
         SELECT max(night) AS night FROM accuracy_results
+        WHERE NOT starts_with(measurement_key, 'imported:')
         UNION ALL
         SELECT max(night) AS night FROM load_levels
+        WHERE NOT starts_with(measurement_key, 'imported:')
     )
 ),
 
 measured AS (
     SELECT target, run_id, started_at FROM accuracy_results
-    WHERE night = (SELECT night FROM last_night)
+    WHERE
+        night = (SELECT night FROM last_night) AND NOT starts_with(measurement_key, 'imported:')
     UNION ALL
     SELECT target, run_id, started_at FROM load_levels
-    WHERE night = (SELECT night FROM last_night)
+    WHERE
+        night = (SELECT night FROM last_night) AND NOT starts_with(measurement_key, 'imported:')
 ),
 
 last_runs AS (
@@ -30,7 +34,8 @@ accuracies AS (
         accuracy, ci_low, ci_high, accuracy_strict, num_samples, extraction_failed, truncated,
         valid, invalid_reasons, started_at
     FROM accuracy_results
-    WHERE night = (SELECT night FROM last_night)
+    WHERE
+        night = (SELECT night FROM last_night) AND NOT starts_with(measurement_key, 'imported:')
 ),
 
 loads AS (
@@ -42,7 +47,8 @@ loads AS (
         mean_tpot_ms, median_tpot_ms, p95_tpot_ms, p99_tpot_ms, mean_itl_ms, p95_itl_ms,
         mean_e2el_ms, p95_e2el_ms, valid, invalid_reasons, started_at
     FROM load_levels
-    WHERE night = (SELECT night FROM last_night)
+    WHERE
+        night = (SELECT night FROM last_night) AND NOT starts_with(measurement_key, 'imported:')
 )
 
 SELECT

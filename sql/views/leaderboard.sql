@@ -1,12 +1,12 @@
 -- Every target by its newest valid whole-benchmark accuracy, with its best valid output throughput
--- of the same run.
+-- of the same run. Results imported from other tools are not in here.
 CREATE OR REPLACE VIEW leaderboard AS
 WITH newest AS (
     SELECT
         target, benchmark, run_id, night, hardware_class, accuracy, ci_low, ci_high,
         num_samples, measurement_key
     FROM accuracy_results
-    WHERE subset = 'all' AND valid
+    WHERE subset = 'all' AND valid AND NOT starts_with(measurement_key, 'imported:')
     QUALIFY row_number() OVER (PARTITION BY target, benchmark ORDER BY started_at DESC) = 1
 ),
 

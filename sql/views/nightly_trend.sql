@@ -1,7 +1,7 @@
 -- The main numbers of every series, night by night. A series is what may be compared: a target, what
 -- was asked (measurement_key) and the hardware class.
 CREATE OR REPLACE VIEW nightly_trend AS
-SELECT * FROM (
+SELECT *, starts_with(measurement_key, 'imported:') AS imported FROM (
     SELECT
         target, night, run_id, 'accuracy' AS kind, benchmark AS name, subset AS subset_or_level,
         measurement_key, hardware_class, max_concurrency, NULL::DOUBLE AS request_rate,

@@ -1,0 +1,119 @@
+"""`nightbench import`: results that other tools left on disk become nights of the history."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightbench.errors import BadInput
+from nightbench.home import Home
+
+if TYPE_CHECKING:
+    from nightbench.history.importing import Imported
+
+_TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench import`."""
+    parser = subparsers.add_parser(
+        "import", help="results of other tools as nights of the history", description=__doc__
+    )
+    parser.add_argument("--from", dest="tool", required=True, choices=_TOOLS)
+    parser.add_argument("path", type=Path, help="a result file, or a folder with some")
+    parser.add_argument("--target", help="the name of the series (imported-MODEL unless given)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, spool and land; what was imported before is not imported again."""
+    from nightbench.history.importing import read_results
+    from nightbench.history.landing import land
+
+    if not args.path.exists():
+        raise BadInput(f"{args.path} is not there")
+    home = Home.from_env()
+    taken = 0
+    for imported in read_results(args.tool, args.path):
+        taken += spool(home, args.tool, imported, args.target)
+    report = land(home)
+    for damaged in report.damaged:
+        print(damaged.reason)
+    print(
+        f"imported {taken} results, marked as imported: they have series of their own, and are not "
+        "in latest, leaderboard or capacity"
+    )
+    return 1 if report.damaged else 0
+
+
+def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool:
+    """One result as a run of its own; False where it is spooled or landed already."""
+    from nightbench.history.places import HistoryPlaces
+    from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
+
+    digest = hashlib.sha256(imported.source.read_bytes()).hexdigest()
+    moment = imported.measured_at
+    run_id = f"{moment:%Y%m%dT%H%M%SZ}-imported-{tool}-{digest[:8]}"
+    name = target or _name(imported.model)
+    night = moment.date()
+    kept = HistoryPlaces.of(home).night(night)
+    if (home.spool / run_id).exists() or (kept / run_id).exists() or _merged(kept, run_id):
+        return False
+    identities = [
+        SpoolIdentity(run_id=run_id, target=part, night=night) for part in (name, RUN_FOLDER)
+    ]
+    with Spool.open(home.spool, identities[0]) as spooled:
+        for row in (*_target_rows(imported, name), *imported.rows):
+            spooled.append(row)
+    with Spool.open(home.spool, identities[1]) as own:
+        own.append(_run_row(imported, tool, digest))
+    return True
+
+
+def _merged(night: Path, run_id: str) -> bool:
+    """Whether a merged night holds the run."""
+    from nightbench.history.merging import read_merged
+
+    return any(
+        one.manifest.identity.run_id == run_id
+        for folder in night.glob("+merged-[0-9][0-9][0-9][0-9]")
+        for one in read_merged(folder).folders
+    )
+
+
+def _target_rows(imported: Imported, name: str) -> Sequence[Any]:
+    from nightbench.records import ProvenanceRow, TargetRow
+
+    target = TargetRow(
+        model=imported.model,
+        served_model_name=name,
+        engine_kind="imported",
+        status="completed",
+        started_at=imported.measured_at,
+        ended_at=imported.measured_at,
+    )
+    return target, ProvenanceRow(name="imported_from", value=str(imported.source.absolute()))
+
+
+def _run_row(imported: Imported, tool: str, digest: str) -> Any:
+    from nightbench import __version__
+    from nightbench.records import RunRow
+
+    return RunRow(
+        suite=f"imported-{tool}",
+        suite_digest=digest[:16],
+        status="completed",
+        trigger="import",
+        started_at=imported.measured_at,
+        ended_at=imported.measured_at,
+        nightbench_version=__version__,
+    )
+
+
+def _name(model: str) -> str:
+    """A target's name from a model's: what a folder and a suite can be called."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model).name).strip("-.")
+    return f"imported-{plain or 'model'}"[:80]
