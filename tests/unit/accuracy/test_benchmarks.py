@@ -34,6 +34,13 @@ def test_every_benchmark_is_found_by_its_name(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", benchmarks.names())
+def test_every_benchmark_has_its_line_in_the_docs(name: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+
+    assert f"\n| `{name}` |" in text
+
+
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(BadInput) as refused:
         benchmarks.find("iqiuz")

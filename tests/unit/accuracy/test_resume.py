@@ -69,6 +69,38 @@ def test_a_killed_eval_picks_up_at_the_missing_samples_and_asks_nothing_twice(
     assert resumed["num_correct"] == sum(s.correct for s in after)
 
 
+def test_ctrl_c_ends_it_at_once_and_keeps_what_was_answered(
+    chat_server: ChatServer, tmp_path: Path
+) -> None:
+    samples = tmp_path / "s.jsonl"
+    some, over = threading.Event(), threading.Event()
+    lock = threading.Lock()
+    asked = 0
+
+    def answer(body: dict[str, object]) -> tuple[int, bytes, dict[str, str]]:
+        nonlocal asked
+        with lock:
+            asked += 1
+            mine = asked
+        if mine > 5:
+            some.set()
+            over.wait(60)
+        return completion("答案：B")
+
+    chat_server.answer = answer  # type: ignore[assignment]
+    process = subprocess.Popen(
+        run_eval(chat_server, samples), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert some.wait(60)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    over.set()
+
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert len(read_samples(samples)) >= 3
+
+
 def test_a_file_of_something_else_is_not_resumed_from(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": 1}\n')
