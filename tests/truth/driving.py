@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from reference import ReferenceServer
 
 from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import Measured, measure_level
 from nightbench.load.workloads import Prompts, read_prompts
 from nightbench.suite import LoadSpec
+from tests.truth.reference import ReferenceServer
 
 
 def planned(**fields: Any) -> tuple[Level, Prompts]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import drive, planned, requests_of
-from faults import EXPECTED_KIND
-from reference import ReferenceServer
 
 from nightbench.load.measure import measure_level
+from tests.truth.driving import drive, planned, requests_of
+from tests.truth.faults import EXPECTED_KIND
+from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth
 TOKENS = 8

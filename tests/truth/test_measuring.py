@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from driving import drive, planned, requests_of
-from reference import ReferenceServer
 
 from nightbench.endpoint import Endpoint
 from nightbench.load.measure import measure_level
 from nightbench.load.workloads import prompt_hash
 from nightbench.progress import Progress
+from tests.truth.driving import drive, planned, requests_of
+from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth
 

@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from driving import drive, requests_of
-from reference import ReferenceServer
 
 from nightbench.load.measure import GeneratorOptions
+from tests.truth.driving import drive, requests_of
+from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth
 
