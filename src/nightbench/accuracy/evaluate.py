@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,7 +70,12 @@ def evaluate(
         requests_per_second=requests_per_second,
         clock=clock,
     )
-    sender = chat_sender(endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s)
+    if send is None:
+        sender = chat_sender(
+            endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s
+        )
+    else:
+        sender = given(send)
     with opened_score(prepared.benchmark) as score:
         tally = _Tally(
             spec,
@@ -80,15 +86,8 @@ def evaluate(
             on_progress=on_progress,
             now=now,
         )
-
-        async def ask() -> tuple[datetime, float, str | None]:
-            async with given(send) if send is not None else sender as opened:
-                started_at, started_s = now(), clock()
-                asks = plan.asks(spec.system_prompt)
-                early = await ask_all(asks, opened, pace, on_answer=tally.answered, stop=stop)
-                return started_at, clock() - started_s, early
-
-        started_at, duration_s, ended_early = asyncio.run(ask())
+        started_at = now()
+        duration_s, ended_early = asyncio.run(_ask(plan, spec, sender, pace, tally, stop=stop))
     around = Circumstances(
         benchmark=spec.benchmark,
         measurement_key=measurement_key(spec, prepared),
@@ -102,6 +101,23 @@ def evaluate(
     order = {q.sample_id: position for position, q in enumerate(prepared.questions)}
     samples = sorted(tally.samples, key=lambda s: (order[s.sample_id], s.repeat))
     return summarise(samples, around)
+
+
+async def _ask(
+    plan: _Plan,
+    spec: AccuracySpec,
+    sender: AbstractAsyncContextManager[Send],
+    pace: Pace,
+    tally: _Tally,
+    *,
+    stop: Callable[[], str | None],
+) -> tuple[float, str | None]:
+    """Ask what is left; the seconds it took, opening the client apart, and why it ended early."""
+    asks = plan.asks(spec.system_prompt)
+    async with sender as send:
+        started_s = pace.clock()
+        early = await ask_all(asks, send, pace, on_answer=tally.answered, stop=stop)
+        return pace.clock() - started_s, early
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
