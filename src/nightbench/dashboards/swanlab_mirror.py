@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightbench.dashboards.curves import Experiment
 
 Mode = Literal["local", "offline", "online", "disabled"]
-_RUNNING, _LOCK_S, _GRACE_S = 0, 60.0, 5.0
+_RUNNING, _LOCK_S, _SETTLE_S, _GRACE_S = 0, 60.0, 15.0, 5.0
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
 )
@@ -90,7 +90,7 @@ def mirror_runs(
         raise
 
 
-def settle(home: Home, project: str) -> None:
+def settle(home: Home, project: str, *, timeout_s: float = _SETTLE_S) -> None:
     """Take away what an interrupted mirror left "running"; the next mirror makes it again.
 
     Raises:
@@ -105,7 +105,7 @@ def settle(home: Home, project: str) -> None:
             level_experiment=None,
             mode="local",
         )
-        _in_child(home, order, 30.0)
+        _in_child(home, order, timeout_s)
 
 
 def resync(home: Home, *, mode: Mode | None = None, timeout_s: float = 1800.0) -> int:
@@ -189,6 +189,13 @@ def serve_argv(store: Path, port: int) -> list[str]:
 
 
 def _in_child(home: Home, order: _Order, timeout_s: float) -> None:
+    try:
+        _run_child(home, order, timeout_s)
+    except OSError as error:
+        raise DashboardError(f"SwanLab could not be started: {error}") from error
+
+
+def _run_child(home: Home, order: _Order, timeout_s: float) -> None:
     home.dashboards.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = [sys.executable, "-m", "nightbench.dashboards.swanlab_mirror"]
     environ = os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
@@ -270,6 +277,8 @@ def _mirror(home: Home, order: _Order, store: Path) -> None:
             ledger.add(order.mode, run_id)
         for experiment in experiments_over_nights(history, targets):
             _draw(experiment, order, store)
+    if order.mode == "local":
+        _refuse_unfinished(store)
 
 
 def _settings(order: _Order) -> SwanlabSettings:
@@ -296,6 +305,15 @@ def _remove_experiments(store: Path, *, only_running: bool, key: str = "") -> No
             # by, and the next one would collide with a place that is taken.
             found.delete_instance()
             shutil.rmtree(store / str(found.run_id), ignore_errors=True)
+
+
+def _refuse_unfinished(store: Path) -> None:
+    """SwanLab swallows its own errors (a full disk, a locked database); its state does not."""
+    from swanboard.db.models import Experiment
+
+    unfinished = [str(found.name) for found in Experiment.select() if found.status == _RUNNING]
+    if unfinished:
+        raise DashboardError(f"SwanLab did not finish {', '.join(unfinished)} in {store}")
 
 
 def _draw(experiment: Experiment, order: _Order, store: Path) -> None:

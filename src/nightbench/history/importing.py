@@ -1,8 +1,8 @@
 """Results that other tools left on disk, as rows of the history.
 
 They are marked: the run's trigger is `import`, and their measurement keys begin with `imported:`,
-so that no series mixes them with what nightbench measured. Numbers are taken as the tool reports them;
-its definitions are its own (docs/metrics.md has ours), and what it does not say stays null.
+so that no series mixes them with what nightbench measured. Numbers are taken as the tool reports
+them; its definitions are its own (docs/metrics.md has ours), and what it does not say stays null.
 """
 
 from __future__ import annotations

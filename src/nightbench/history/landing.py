@@ -30,7 +30,7 @@ from nightbench.history.merging import merge_nights, sweep
 from nightbench.history.migrations import migrate
 from nightbench.history.places import HistoryPlaces, make_private
 from nightbench.history.retention import Retention, retire
-from nightbench.history.spool import sealed_folders
+from nightbench.history.spool import broken_folders, sealed_folders
 from nightbench.history.sql_files import checks, statement
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress, ignore
@@ -122,6 +122,10 @@ def _land(
     on_progress: OnProgress,
 ) -> LandingReport:
     places = HistoryPlaces.of(home)
+    report.damaged += [
+        Damaged(folder, f"{folder} does not say what it is of: look into it, then move it away")
+        for folder in broken_folders(home.spool)
+    ]
     if not sealed_folders(home.spool) and not places.landing.exists():
         return report
     places.make()

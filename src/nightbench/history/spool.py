@@ -28,10 +28,11 @@ from nightbench.history.manifest import SpoolIdentity
 from nightbench.history.places import PRIVATE_DIR, make_private
 from nightbench.history.tables import RUN_FOLDER, Row
 
-__all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "recover", "sealed_folders"]
+__all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "broken_folders", "recover", "sealed_folders"]
 
 LOCK_NAME = "lock"
 IDENTITY_NAME = "identity.json"
+BROKEN = ".broken"
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 
 Now = Callable[[], datetime]
@@ -176,18 +177,37 @@ class Spool:
 
 
 def recover(spool: Path, *, now: Now = _utc_now) -> list[Path]:
-    """Seal what dead writers left open, as `crashed`; folders whose writer lives are left alone."""
+    """Seal what dead writers left open, as `crashed`; folders whose writer lives are left alone.
+
+    Raises:
+        HistoryError: a folder could not be written; it is tried again the next time.
+    """
     sealed = []
     for folder in sorted(spool.glob("*/*.open")):
         lock_fd = _lock(folder)
         if lock_fd is None:
             continue
         try:
-            identity = _read_identity(folder)
-            sealed.append(_seal(folder, identity, "crashed", now()))
+            identity = _identity_or_none(folder)
+            if identity is None:
+                folder.rename(folder.with_suffix(BROKEN))
+            else:
+                sealed.append(_seal(folder, identity, "crashed", now()))
         finally:
             os.close(lock_fd)
     return sealed
+
+
+def broken_folders(spool: Path) -> list[Path]:
+    """Folders that say of no run and target: only a person can tell what they are."""
+    return sorted(spool.glob(f"*/*{BROKEN}"))
+
+
+def _identity_or_none(folder: Path) -> SpoolIdentity | None:
+    try:
+        return _read_identity(folder)
+    except (HistoryError, ValueError, KeyError, TypeError):
+        return None
 
 
 def sealed_folders(spool: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from nightbench.home import Home
 from nightbench.suite import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
-SHAPE = Shape(targets=("starter", "other"))
+SHAPE = Shape(levels=(1, 8), telemetry=2)
 SETTINGS = SwanlabSettings()
 TEMPLATE = "{served_model_name}-number{num_prompts}-parallel{max_concurrency}"
 
@@ -68,8 +68,6 @@ def test_a_run_is_an_experiment_per_target_with_curves_over_concurrency(home: Ho
     swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS, mode="local")
     shown = dict(experiments(home))
     assert shown == {
-        "other 2026-01-01 00:00": 1,
-        "other over nights": 1,
         "starter 2026-01-01 00:00": 1,
         "starter over nights": 1,
     }
@@ -104,7 +102,7 @@ def test_what_an_outage_left_out_is_shown_later_as_its_suite_wanted(home: Home) 
     assert swanlab_mirror.mirror_pending(home, mode="local") == 0
     names = [name for name, _ in experiments(home)]
     assert "starter 2026-01-01 00:00" in names
-    assert sum(name.startswith("starter-number4-parallel4") for name in names) == 2
+    assert sum(name.startswith("starter-number4-parallel8") for name in names) == 2
 
 
 def test_a_deleted_dashboard_is_made_again(home: Home) -> None:
@@ -146,7 +144,7 @@ def test_swanlab_prints_nothing_of_its_own(home: Home, capfd: pytest.CaptureFixt
 def test_offline_mode_needs_no_network(home: Home) -> None:
     swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS, mode="offline")
     kept = list(swanlab_mirror.store_of(home, "nightbench").glob("run-*/*.swanlab"))
-    assert len(kept) == 4
+    assert len(kept) == 2
 
 
 @pytest.mark.parametrize(
@@ -165,7 +163,7 @@ def test_the_environment_says_where_to_show(environ: dict[str, str], mode: str) 
 
 def test_the_series_over_nights_has_a_point_per_night(home: Home) -> None:
     with open_history(home) as history:
-        series = {e.group: e for e in experiments_over_nights(history, ["starter", "other"])}
+        series = {e.group: e for e in experiments_over_nights(history, ["starter"])}
     steps = [p.step for p in series["starter"].points if p.metric == "nights/accuracy/starter"]
     assert steps == [0, 1]
     metrics = {point.metric for point in series["starter"].points}

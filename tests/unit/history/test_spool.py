@@ -17,7 +17,9 @@ import pytest
 
 from nightbench.errors import HistoryError
 from nightbench.history import manifest, tables
+from nightbench.history.landing import land
 from nightbench.history.spool import Spool, SpoolIdentity, recover, sealed_folders
+from nightbench.home import Home
 from nightbench.records import LoadRequest, ProvenanceRow
 from tests.benchmarks.synthetic_nights import (
     Shape,
@@ -175,6 +177,16 @@ def test_a_writer_that_died_between_manifest_and_rename_keeps_its_status(tmp_pat
     sealed = spool.seal("completed")
     sealed.rename(tmp_path / "r1/t1.open")
     assert manifest.read(recover(tmp_path)[0])[0].status == "completed"
+
+
+def test_a_folder_that_says_of_nothing_is_put_aside_and_reported(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path / "spool", IDENTITY)
+    spool.abandon()
+    (spool.folder / "identity.json").write_text("")
+    assert recover(tmp_path / "spool") == []
+    (damaged,) = land(Home(tmp_path)).damaged
+    assert damaged.folder == tmp_path / "spool/r1/t1.broken"
+    assert "does not say what it is of" in damaged.reason
 
 
 def test_a_sigkilled_writer_loses_at_most_the_row_in_flight(tmp_path: Path) -> None:
