@@ -18,6 +18,7 @@ from nightbench.serving.file_locks import Sleep
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOG_MAX_BYTES = 64 << 20
 TAIL_LINES = 40
+TAIL_BYTES = 65536
 
 Isolation = Literal["auto", "watchdog"]
 
@@ -151,8 +152,8 @@ def tail_of(path: Path, lines: int = TAIL_LINES) -> str:
     for part in (path.with_name(path.name + ".1"), path):
         try:
             with part.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
-                text += file.read()
+                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+                text += file.read(TAIL_BYTES)
         except FileNotFoundError:
             continue
     return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
@@ -173,7 +174,7 @@ class LogFollower:
                 if stat.st_ino != self._inode:
                     self._inode, self._offset = stat.st_ino, 0
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(max(0, stat.st_size - self._offset))
         except FileNotFoundError:
             return []
         self._offset += len(data)
