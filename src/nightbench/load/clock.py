@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import ctypes
 import os
 import time
@@ -36,14 +35,12 @@ class OffsetTrack:
 
     samples: tuple[tuple[int, int], ...]
 
-    def monotonic_ns(self, realtime_ns: int) -> int:
-        """A kernel stamp on the monotonic clock, by the sample nearest before it."""
-        samples = self.samples
-        if len(samples) == 1:
-            return realtime_ns - samples[0][1]
-        guess = realtime_ns - samples[0][1]
-        at = bisect.bisect_right(samples, (guess, 1 << 62)) - 1
-        return realtime_ns - samples[max(at, 0)][1]
+    @property
+    def offset_ns(self) -> int:
+        """The offset of the level: the middle sample. Slewing moves both clocks; only a step, which
+        makes the level void, parts them."""
+        offsets = sorted(offset for _, offset in self.samples)
+        return offsets[len(offsets) // 2]
 
     @property
     def jumped(self) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 _PLAIN_TAIL = 400  # an event longer than this around its text is parsed every time
+_PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+')  # inside a JSON string, nothing else than itself
 
 
 @dataclass(slots=True)
@@ -14,7 +16,7 @@ class StreamContent:
     """What the events of one response have said so far. `chunks` holds the read each came in."""
 
     chunks: list[int] = field(default_factory=list)
-    completion_counts: list[int | None] = field(default_factory=list)
+    completion_counts: list[int] = field(default_factory=list)  # where chunks said so
     first_answer: int | None = None  # position in `chunks`
     usage: dict[str, Any] | None = None
     continuous_usage: bool = False
@@ -38,17 +40,21 @@ class EventReader:
         self._after = b""
         self._answers = False
 
-    def read(self, data: bytes, read_index: int) -> None:
-        """Take in one event that was complete with read `read_index`."""
-        before = self._before
-        if before and data.startswith(before) and data.endswith(self._after):
-            text = data[len(before) : -len(self._after)]
-            if text and b'"' not in text and b"\\" not in text:
-                self._output(read_index, None, answers=self._answers)
-                return
-        self._parse(data, read_index)
+    def read_plain(self, piece: bytes, read_index: int) -> bool:
+        """Take in a piece of the stream if it is one event like the one before; whether it was."""
+        before, after = self._before, self._after
+        if not before or not piece.startswith(before) or not piece.endswith(after):
+            return False
+        if _PLAIN_TEXT.fullmatch(piece, len(before), len(piece) - len(after)) is None:
+            return False
+        content = self.content
+        if self._answers and content.first_answer is None:
+            content.first_answer = len(content.chunks)
+        content.chunks.append(read_index)
+        return True
 
-    def _parse(self, data: bytes, read_index: int) -> None:
+    def read(self, data: bytes, read_index: int) -> None:
+        """Take in the data of one event that was complete with read `read_index`."""
         content = self.content
         if data.strip() == b"[DONE]":
             content.done = True
@@ -95,14 +101,17 @@ class EventReader:
         if answers and content.first_answer is None:
             content.first_answer = len(content.chunks)
         content.chunks.append(read_index)
-        content.completion_counts.append(counted)
+        if counted is not None:
+            content.completion_counts.append(counted)
 
     def _learn(self, data: bytes, text: str, *, answers: bool) -> None:
         quoted = b'"' + text.encode() + b'"'
         if not text or data.count(quoted) != 1 or len(data) - len(quoted) > _PLAIN_TAIL:
             return
         before, _, after = data.partition(quoted)
-        self._before, self._after, self._answers = before + b'"', b'"' + after, answers
+        self._before = b"data: " + before + b'"'
+        self._after = b'"' + after + b"\n\n"
+        self._answers = answers
 
     def _problem(self, kind: str, text: str) -> None:
         if self.content.problem is None:

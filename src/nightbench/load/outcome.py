@@ -143,9 +143,11 @@ def _http_problem(status: int, response: _Response) -> tuple[str, str]:
 
 def _read_stream(response: _Response) -> StreamContent:
     parser, reader = SseParser(), EventReader()
-    feed, read = parser.feed, reader.read
+    read, read_plain = reader.read, reader.read_plain
     for index, piece in response.body:
-        for event in feed(piece):
+        if parser.between_events and read_plain(piece, index):
+            continue
+        for event in parser.feed(piece):
             read(event, index)
     if response.complete or response.ends_with_connection:
         for event in parser.finish():
@@ -188,7 +190,8 @@ def _fill(outcome: Outcome, content: StreamContent) -> None:
         outcome.completion_tokens = len(content.chunks)
     elif outcome.completion_tokens is not None:
         outcome.token_source = "usage"  # noqa: S105
-    exact = tokens_by_counts(content.completion_counts)
+    counts = content.completion_counts
+    exact = tokens_by_counts(counts) if len(counts) == len(content.chunks) else None
     if exact is not None:
         outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
     else:
@@ -200,12 +203,11 @@ def _count(fields: object, name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def tokens_by_counts(counts: list[int | None]) -> list[int] | None:
-    """Tokens per chunk where every chunk said how many there were so far."""
-    if len(counts) < 2 or any(count is None for count in counts):
+def tokens_by_counts(counts: list[int]) -> list[int] | None:
+    """Tokens per chunk from how many there were so far; None where the counts make no sense."""
+    if len(counts) < 2:
         return None
-    totals = [0, *(count for count in counts if count is not None)]
-    tokens = [after - before for before, after in pairwise(totals)]
+    tokens = [after - before for before, after in pairwise([0, *counts])]
     return tokens if min(tokens) >= 0 else None
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from nightbench.load.clock import OffsetTrack
 from nightbench.load.outcome import Outcome
 from nightbench.load.rawlog import RawRequest
 from nightbench.records import LoadRequest
@@ -21,7 +20,7 @@ _CLOCKS_DISAGREE_NS = 1_000_000
 class ReadTally:
     """What the reads of a level say about the generator itself."""
 
-    lags_us: array[int] = field(default_factory=lambda: array("i"))
+    lags_us: array[int] = field(default_factory=lambda: array("q"))
     kernel_reads: int = 0
     user_reads: int = 0
     output_chunks: int = 0
@@ -52,11 +51,14 @@ def row_of(
     level: str,
     prompt_hash: str,
     start_ns: int,
-    offsets: OffsetTrack,
+    offset_ns: int,
     tally: ReadTally,
 ) -> LoadRequest:
-    """The row of one request; `tally` takes in what its reads say about the generator."""
-    arrivals = _arrivals(raw, offsets, tally)
+    """The row of one request; `tally` takes in what its reads say about the generator.
+
+    `offset_ns` puts kernel stamps on the monotonic clock.
+    """
+    arrivals = _arrivals(raw, offset_ns, tally)
     at = [arrivals.at_ns[read] for read in outcome.chunks]
     per_read = Counter(outcome.chunks)
     _tally_chunks(raw, arrivals, per_read, tally)
@@ -101,33 +103,39 @@ def row_of(
     )
 
 
-def _arrivals(raw: RawRequest, offsets: OffsetTrack, tally: ReadTally) -> _Arrivals:
-    at_ns, lag_ns, kernel = [], [], 0
-    for stamp, read_ns, floor in zip(raw.stamps, raw.times, raw.floors, strict=True):
-        if stamp:
-            arrived = offsets.monotonic_ns(stamp)
-            if arrived > read_ns + _CLOCKS_DISAGREE_NS:
-                tally.stamps_ahead += 1
-            arrived = min(arrived, read_ns)
-            lag = read_ns - arrived
-            kernel += 1
-        else:
-            # No stamp: the read's own time, late by no more than since the poll before.
-            arrived = read_ns
-            lag = read_ns - floor if floor else 0
-        at_ns.append(arrived)
-        lag_ns.append(lag)
-        tally.lags_us.append(min(lag // 1000, 2_000_000_000))
-    tally.kernel_reads += kernel
-    tally.user_reads += len(at_ns) - kernel
+def _arrivals(raw: RawRequest, offset_ns: int, tally: ReadTally) -> _Arrivals:
+    """When each read arrived, and how late it was read."""
+    missing = raw.stamps.count(0)
+    if missing == 0:
+        at_ns = [stamp - offset_ns for stamp in raw.stamps]
+        lag_ns = [read - arrived for read, arrived in zip(raw.times, at_ns, strict=True)]
+    else:
+        # No stamp: the read's own time, late by no more than since the poll before.
+        reads = zip(raw.stamps, raw.times, raw.floors, strict=True)
+        both = [
+            (stamp - offset_ns, read - stamp + offset_ns)
+            if stamp
+            else (read, read - floor if floor else 0)
+            for stamp, read, floor in reads
+        ]
+        at_ns, lag_ns = [at for at, _ in both], [lag for _, lag in both]
+    if lag_ns and min(lag_ns) < 0:
+        tally.stamps_ahead += sum(1 for lag in lag_ns if lag < -_CLOCKS_DISAGREE_NS)
+        at_ns = [min(at, read) for at, read in zip(at_ns, raw.times, strict=True)]
+        lag_ns = [max(lag, 0) for lag in lag_ns]
+    tally.lags_us.extend([lag // 1000 for lag in lag_ns])
+    tally.kernel_reads += len(at_ns) - missing
+    tally.user_reads += missing
     return _Arrivals(at_ns, lag_ns)
 
 
 def _tally_chunks(
     raw: RawRequest, arrivals: _Arrivals, per_read: Counter[int], tally: ReadTally
 ) -> None:
+    tally.output_chunks += sum(per_read.values())
+    if len(per_read) == 0 or max(per_read.values()) == 1:
+        return
     for read, chunks in per_read.items():
-        tally.output_chunks += chunks
         if chunks > 1 and (raw.floors[read] or arrivals.lag_ns[read] > _LATE_NS):
             tally.hidden_chunks += chunks - 1
 

@@ -16,12 +16,15 @@ class SseParser:
         self._data: list[bytes] = []
         self._skip_lf = False
 
+    @property
+    def between_events(self) -> bool:
+        """Whether nothing of an event is waiting for its rest."""
+        return not (self._buffer or self._data or self._skip_lf)
+
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that this piece completes."""
         if (
-            not self._buffer
-            and not self._data
-            and not self._skip_lf
+            self.between_events
             and piece.startswith(b"data: ")
             and piece.endswith(b"\n\n")
             and piece.find(b"\n") == len(piece) - 2

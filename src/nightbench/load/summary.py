@@ -76,7 +76,7 @@ def _parse(finished: Finished, requests_path: Path) -> _Parsed:
     ended = array("d")
     with RequestWriter(requests_path) as writer:
         for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
-            offsets = OffsetTrack(report.offsets)
+            offset_ns = OffsetTrack(report.offsets).offset_ns
             for raw in read_log(raw_path):
                 ended.append((raw.ended_ns - start_ns) / 1000)
                 writer.add(
@@ -87,7 +87,7 @@ def _parse(finished: Finished, requests_path: Path) -> _Parsed:
                         level=finished.level.label,
                         prompt_hash=finished.prompt_hashes[raw.index],
                         start_ns=start_ns,
-                        offsets=offsets,
+                        offset_ns=offset_ns,
                         tally=tally,
                     )
                 )
@@ -242,7 +242,7 @@ def _steady_us(
 
 def _lags(tally: ReadTally) -> dict[str, Any]:
     """The generator's own lag on reads: kernel's arrival to our stamp."""
-    lags_ms = np.frombuffer(tally.lags_us, dtype=np.int32) / 1000 if tally.lags_us else None
+    lags_ms = np.frombuffer(tally.lags_us, dtype=np.int64) / 1000 if tally.lags_us else None
     if lags_ms is None:
         return dict.fromkeys(("client_lag_p50_ms", "client_lag_p99_ms", "client_lag_max_ms"))
     p50, p99 = np.percentile(lags_ms, [50, 99]).tolist()

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from nightbench.load.clock import OffsetTrack
 from nightbench.load.outcome import Outcome
 from nightbench.load.rawlog import Cause, RawRequest
 from nightbench.load.rows import ReadTally, row_of
@@ -15,7 +14,6 @@ from nightbench.records import LoadRequest
 MS = 1_000_000
 START = 10_000 * MS
 OFFSET = 1_700_000_000_000 * MS
-TRACK = OffsetTrack(((START, OFFSET),))
 
 
 def kernel(at_ms: float) -> int:
@@ -61,7 +59,7 @@ def row(
         level="c1",
         prompt_hash="h",
         start_ns=START,
-        offsets=TRACK,
+        offset_ns=OFFSET,
         tally=tally or ReadTally(),
     )
 
