@@ -7,9 +7,9 @@ the ledger (it lands next time) or one that is (it only moves next time).
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -247,7 +247,7 @@ def _move(folder: Path, kept: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not os.listdir(folder):  # noqa: PTH208  (no need for paths)
+    with suppress(OSError):  # not empty: other targets of the run are still spooling
         folder.rmdir()
 
 

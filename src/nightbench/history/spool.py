@@ -66,20 +66,16 @@ class Spool:
             if not _NAME.match(name):
                 raise HistoryError(f"{name!r} cannot name a spool folder")
         run_folder = spool / identity.run_id
-        make_private(run_folder)
         folder = run_folder / f"{identity.target}.open"
         for taken in (folder, _sealed_path(folder)):
             if taken.exists():
                 raise HistoryError(
                     f"{taken} is already there", hint="A run spools each target once."
                 )
-        aside = run_folder / f".{identity.target}.{os.getpid()}.new"
-        aside.mkdir(mode=PRIVATE_DIR, exist_ok=True)
-        lock_fd = _lock(aside)
-        if lock_fd is None:
-            raise HistoryError(f"{aside} is being opened by somebody else")
-        _write_identity(aside, identity)
-        aside.rename(folder)
+        try:
+            lock_fd = _begin(folder, identity)
+        except OSError as error:
+            raise HistoryError(f"{folder} cannot be written: {error}", hint="Make room.") from error
         return cls(folder, identity, lock_fd, now)
 
     @property
@@ -174,6 +170,21 @@ class Spool:
     def _close_files(self) -> None:
         while self._files:
             os.close(self._files.popitem()[1])
+
+
+def _begin(folder: Path, identity: SpoolIdentity) -> int:
+    """Make an open folder in one step, so that it is never there without its lock held."""
+    aside = folder.with_name(f".{identity.target}.{os.getpid()}.new")
+    while not aside.exists():
+        with contextlib.suppress(FileNotFoundError):  # a lander removed the empty run folder
+            make_private(folder.parent)
+            aside.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+    lock_fd = _lock(aside)
+    if lock_fd is None:
+        raise HistoryError(f"{aside} is being opened by somebody else")
+    _write_identity(aside, identity)
+    aside.rename(folder)
+    return lock_fd
 
 
 def recover(spool: Path, *, now: Now = _utc_now) -> list[Path]:

@@ -266,3 +266,23 @@ def test_a_notebook_opens_it_in_one_line(home: Home) -> None:
     frame = history.query("trend", target="starter", metric="output_throughput")
     history.close()
     assert list(frame["max_concurrency"]) == [1, 4, 8]
+
+
+def test_landing_one_target_leaves_the_others_of_its_run_alone(home: Home) -> None:
+    from datetime import date
+
+    from nightbench.history.manifest import SpoolIdentity
+
+    first, second = (
+        SpoolIdentity(run_id="r9", target=name, night=date(2026, 1, 1)) for name in ("a", "b")
+    )
+    still_spooling = Spool.open(home.spool, second)
+    with Spool.open(home.spool, first) as spool:
+        for row in rows_of(0, "a", SHAPE):
+            spool.append(row)  # type: ignore[arg-type]
+    assert land(home).landed == ["r9/a"]
+    for row in rows_of(0, "b", SHAPE):
+        still_spooling.append(row)  # type: ignore[arg-type]
+    still_spooling.seal("completed")
+    assert land(home).landed == ["r9/b"]
+    assert count(home, "targets") == 2
