@@ -70,12 +70,7 @@ def evaluate(
         requests_per_second=requests_per_second,
         clock=clock,
     )
-    if send is None:
-        sender = chat_sender(
-            endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s
-        )
-    else:
-        sender = given(send)
+    sender = _sender(spec, endpoint, send)
     with opened_score(prepared.benchmark) as score:
         tally = _Tally(
             spec,
@@ -101,6 +96,14 @@ def evaluate(
     order = {q.sample_id: position for position, q in enumerate(prepared.questions)}
     samples = sorted(tally.samples, key=lambda s: (order[s.sample_id], s.repeat))
     return summarise(samples, around)
+
+
+def _sender(
+    spec: AccuracySpec, endpoint: Endpoint, send: Send | None
+) -> AbstractAsyncContextManager[Send]:
+    if send is not None:
+        return given(send)
+    return chat_sender(endpoint, max_concurrency=spec.max_concurrency, timeout_s=spec.timeout_s)
 
 
 async def _ask(
