@@ -103,6 +103,7 @@ class Launched:
         self._watched = Watched(
             target=started.job.target,
             endpoint=self.endpoint,
+            ready_path=started.launch.ready_path,
             counters_path=started.launch.counters_path,
             running=started.supervised.running,
             samplers=[machine.sampler(started.lease.gpus, started.supervised.pid)],
@@ -126,9 +127,13 @@ class Launched:
         """Why it is no longer to be measured."""
         return self._watch.trouble if self._watch else None
 
+    def look(self) -> Trouble | None:
+        """Look now whether it is in trouble."""
+        return self._watch.look() if self._watch else None
+
     def check(self) -> None:
-        """Raise if it is in trouble."""
-        trouble = self.trouble()
+        """Look, and raise if it is in trouble."""
+        trouble = self.look()
         if trouble is None:
             return
         supervised = self.started.supervised

@@ -56,10 +56,15 @@ def listens_below(root: int, port: int) -> bool:
 
 def is_healthy(client: httpx.Client, url: str) -> bool:
     """Whether a GET comes back 200."""
+    return status_of(client, url) == 200
+
+
+def status_of(client: httpx.Client, url: str) -> int | None:
+    """The status of a GET, None where nothing came back."""
     try:
-        return client.get(url).status_code == 200
+        return client.get(url).status_code
     except httpx.HTTPError:
-        return False
+        return None
 
 
 def list_models(client: httpx.Client, endpoint: Endpoint) -> list[str]:

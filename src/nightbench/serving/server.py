@@ -60,8 +60,13 @@ class Server:
         """Why it is no longer to be measured. Cheap, for any thread, as often as wanted."""
         return self._launched.trouble() if self._launched else None
 
+    def look(self) -> Trouble | None:
+        """The same, but looked for now: to be asked when requests have just failed. Milliseconds
+        from a healthy server, seconds from another."""
+        return self._launched.look() if self._launched else None
+
     def check(self) -> None:
-        """Raise ServerDied or ServerHung, with the log's last lines, if it is in trouble."""
+        """Look, and raise ServerDied or ServerHung with the log's last lines."""
         if self._launched:
             self._launched.check()
 

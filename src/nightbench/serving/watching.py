@@ -16,11 +16,14 @@ from nightbench.engines.vllm import Counters
 from nightbench.records import TelemetryRow
 from nightbench.serving import probing, telemetry
 from nightbench.serving.heartbeat import Decision, Heartbeat, Patience
+from nightbench.serving.supervision import wait_until
 from nightbench.serving.telemetry import Sampler
 from nightbench.suite import Target
 
 LOOK_EVERY_S = 0.25
 ASK_EVERY_S = 1.0
+LOOK_WITHIN_S = 10.0
+LAST_WORDS_S = 3.0
 
 Trouble = Literal["server_died", "server_hung"]
 
@@ -31,6 +34,7 @@ class Watched:
 
     target: Target
     endpoint: Endpoint
+    ready_path: str
     counters_path: str | None
     running: Callable[[], bool]
     samplers: Sequence[Sampler] = ()
@@ -62,6 +66,23 @@ class Watch:
     def trouble(self) -> Trouble | None:
         """Why the server is no longer to be measured, None while it is."""
         return self._trouble
+
+    def look(self) -> Trouble | None:
+        """Look now, and closely: a server that has just failed its requests may not be found out
+        yet. Takes milliseconds from a healthy one, seconds from another."""
+        if self._trouble is None:
+            self._trouble = self._judge()
+        return self._trouble
+
+    def _judge(self) -> Trouble | None:
+        watched = self._watched
+        with httpx.Client(timeout=LOOK_WITHIN_S, trust_env=False) as client:
+            status = probing.status_of(client, f"{watched.endpoint.root_url}{watched.ready_path}")
+        if status == 200:
+            return None
+        # It says itself that it is ill, or does not say anything: it may be on its way out.
+        died = wait_until(lambda: not watched.running(), LAST_WORDS_S, clock=watched.clock)
+        return "server_died" if died or status is not None else "server_hung"
 
     def add(self, rows: list[TelemetryRow]) -> None:
         """Readings that somebody else took, to be drained with ours."""

@@ -1,7 +1,7 @@
 """A server of the OpenAI API's shape that boots at once and misbehaves on request.
 
 Run as a file: PORT [--die-at-boot] [--never-ready] [--fail-answers] [--die-after-answers N]
-[--shout] [--stubborn] [--announce-port FOLDER]
+[--shout] [--stubborn] [--sick-after-answers N] [--announce-port FOLDER]
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ def handler(args: argparse.Namespace) -> type[BaseHTTPRequestHandler]:
     """The server's behaviour."""
     answers = 0
 
+    def is_sick() -> bool:
+        return args.sick_after_answers is not None and answers > args.sick_after_answers
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/health":
-                self.reply(503 if args.never_ready else 200, {})
+                self.reply(503 if args.never_ready or is_sick() else 200, {})
             elif self.path == "/v1/models":
                 self.reply(200, {"data": [{"id": MODEL}]})
             else:
@@ -37,7 +40,7 @@ def handler(args: argparse.Namespace) -> type[BaseHTTPRequestHandler]:
             nonlocal answers
             self.rfile.read(int(self.headers["Content-Length"]))
             answers += 1
-            if args.fail_answers:
+            if args.fail_answers or is_sick():
                 self.reply(500, {"error": "unsupported head size"})
             elif args.die_after_answers is not None and answers > args.die_after_answers:
                 print("Fatal: out of memory", flush=True)
@@ -62,6 +65,7 @@ def main() -> None:
     for flag in ("die-at-boot", "never-ready", "fail-answers", "shout", "stubborn"):
         parser.add_argument(f"--{flag}", action="store_true")
     parser.add_argument("--die-after-answers", type=int)
+    parser.add_argument("--sick-after-answers", type=int)
     parser.add_argument("--announce-port", type=Path)
     args = parser.parse_args()
     print("small server starting", flush=True)

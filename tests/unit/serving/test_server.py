@@ -187,6 +187,21 @@ def test_a_death_while_measuring_is_trouble_with_last_words(bench: Bench) -> Non
     assert [(row.exit_reason, row.exit_code) for row in bench.rows] == [("died", 3)]
 
 
+def test_a_server_whose_engine_is_dead_is_found_out_when_looked_at(bench: Bench) -> None:
+    """Its process lives, and its requests fail faster than anybody could notice."""
+
+    def measure() -> None:
+        with bench.serve(small("--sick-after-answers", "1")) as server:
+            assert server.look() is None
+            assert post(server).status_code == 500
+            assert server.look() == server.trouble() == "server_died"
+            server.check()
+
+    with pytest.raises(ServerDied):
+        measure()
+    assert [row.exit_reason for row in bench.rows] == ["died"]
+
+
 def test_a_port_stolen_before_the_bind_is_replaced_by_another(bench: Bench) -> None:
     """The thief answers /health like a server of ours would: it must not be measured."""
     folder, ports = bench.folder, []
@@ -198,7 +213,10 @@ def test_a_port_stolen_before_the_bind_is_replaced_by_another(bench: Bench) -> N
         import argparse
 
         behaviour = argparse.Namespace(
-            never_ready=False, fail_answers=False, die_after_answers=None
+            never_ready=False,
+            fail_answers=False,
+            die_after_answers=None,
+            sick_after_answers=None,
         )
         thief = ThreadingHTTPServer(("127.0.0.1", ports[0]), handler(behaviour))
         thieves.append(thief)
