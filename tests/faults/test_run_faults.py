@@ -211,11 +211,11 @@ def test_a_dead_engine_ends_the_level_and_the_night_goes_on_to_its_end(night: Ni
     text = night.output.read_text()
     assert "Traceback" not in text
     assert "tiny died" in text
-    levels = {row["level"]: row for row in night.landed("load_levels", "level, invalid_reasons")}
-    assert "server_died" in str(levels["c2"]["invalid_reasons"])
-    assert "server_died" not in str(levels["c1"]["invalid_reasons"])
     assert [row["exit_reason"] for row in night.landed("servers", "exit_reason")] == ["died"]
     assert [row["status"] for row in night.landed("targets", "status")] == ["failed"]
+    levels = {row["level"]: row for row in night.landed("load_levels", "level, invalid_reasons")}
+    assert "server_died" not in str(levels["c1"]["invalid_reasons"])
+    assert "server_died" in str(levels["c2"]["invalid_reasons"])
 
 
 SHORT = {"temperature": 0, "max_tokens": 8}
