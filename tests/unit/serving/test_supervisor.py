@@ -186,6 +186,22 @@ def test_sigkill_of_any_one_of_them_ends_the_tree(start: Start, who: str) -> Non
     assert_all_gone(running, tree)
 
 
+@pytest.mark.parametrize("who", ["guard", "supervisor", "nobody"])
+def test_the_lease_is_not_free_before_the_engine_is_gone(start: Start, who: str) -> None:
+    running = start(STUBBORN)
+    running.wait_for_output()
+    tree = running.tree()
+    guard = running.supervised.pid
+    supervisor = next(pid for pid in tree if processes.parent_of(pid) == guard)
+    if who == "nobody":
+        running.supervised.request_stop()
+    else:
+        os.kill({"guard": guard, "supervisor": supervisor}[who], signal.SIGKILL)
+    assert wait_until(lambda: not running.is_leased(), SOON_S)
+    keepers = (guard, supervisor)
+    assert running.is_gone({pid: at for pid, at in tree.items() if pid not in keepers})
+
+
 def test_what_outlives_both_its_keepers_is_ended_by_the_kernel_or_the_reaper(start: Start) -> None:
     running = start()
     running.wait_for_output()
