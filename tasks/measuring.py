@@ -29,6 +29,7 @@ def measure_accuracy(
         on_sample=keeper.keep,
         on_progress=Reporter(),
         stop=server.trouble,
+        requests_per_second=keeper.target.requests_per_second,
     )
     for row in results:
         keeper.keep(row)

@@ -242,6 +242,11 @@ class Target(Strict):
             raise ValueError("model: expected a path, hf:org/name@rev, modelscope:… or builtin:…")
         return self
 
+    @property
+    def requests_per_second(self) -> float | None:
+        """How fast the API may be asked, where somebody else limits that."""
+        return self.engine.requests_per_second if self.engine.kind == "remote" else None
+
 
 class Slo(Strict):
     """Limits a request, or a level's percentile, must meet."""
