@@ -110,14 +110,15 @@ def smollm2() -> Target:
     return SMOLLM2
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def smollm2_server(
     engine_home: Home,
     builtin_model: Path,
     private_machine: Machine,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
-    """Real vLLM with a real model, booted once for everybody who only asks it things."""
+    """Real vLLM with a real model, booted once for all of a module that only asks it things; gone
+    before the next module measures anything."""
     from nightbench.serving.server import serve
 
     with serve(
