@@ -6,7 +6,7 @@ Nothing here draws from a hidden source of chance: resampling takes its seed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ Interval = tuple[float, float]
 Z_95 = 1.959963984540054
 _MOST_GROUPS = 1000  # resampled units; more requests than this are dealt into so many groups
 _SAMPLE = 1_000_000
+_BLOCK = 1_000_000
 _MOST_BINS = 1024  # pooled values are looked at through so many quantile bins
 
 
@@ -155,7 +156,7 @@ def bootstrap_ratio_interval(
 
 
 def bootstrap_pooled_percentiles(
-    values: Floats,
+    values: Floats | Integers,
     owner: Integers,
     quantiles: Sequence[float],
     *,
@@ -170,16 +171,21 @@ def bootstrap_pooled_percentiles(
     """
     import numpy as np
 
-    owners, dense = np.unique(owner, return_inverse=True)
-    if len(owners) < 2:
+    present = owner_sums(owner) > 0
+    owners = int(present.sum())
+    if owners < 2:
         return [None] * len(quantiles)
     rng = np.random.default_rng(seed)
-    group = _deal(len(owners), rng)[dense]
+    group_of_owner = np.zeros(len(present), dtype=np.int32)
+    group_of_owner[present] = _deal(owners, rng)
     tops = _bin_tops(values)
-    bins = np.searchsorted(tops, values, side="left")
-    groups = int(group.max()) + 1
-    table = np.bincount(group * len(tops) + bins, minlength=groups * len(tops)).astype(np.float64)
-    table = table.reshape(groups, len(tops))
+    groups = int(group_of_owner.max()) + 1
+    cells = np.zeros(groups * len(tops))
+    for part in _blocks(len(values)):
+        bins = np.searchsorted(tops, values[part], side="left")
+        bins += group_of_owner[owner[part]] * len(tops)
+        cells += np.bincount(bins, minlength=len(cells))
+    table = cells.reshape(groups, len(tops))
     counts = _resampling_weights(len(table), resamples, rng) @ table
     cumulative = np.cumsum(counts, axis=1)
     share = cumulative / cumulative[:, -1:]
@@ -191,7 +197,23 @@ def bootstrap_pooled_percentiles(
     return intervals
 
 
-def _bin_tops(values: Floats) -> Floats:
+def owner_sums(owner: Integers, values: Floats | Integers | None = None) -> Floats:
+    """The sum of the values of each owner 0, 1, …; without values: how many each owns."""
+    import numpy as np
+
+    sums = np.zeros(int(owner.max()) + 1 if len(owner) else 0)
+    for part in _blocks(len(owner)):
+        weights = None if values is None else values[part]
+        sums += np.bincount(owner[part], weights=weights, minlength=len(sums))
+    return sums
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Tens of millions of gaps, a million at a time: numpy widens what it counts."""
+    return (slice(first, first + _BLOCK) for first in range(0, n, _BLOCK))
+
+
+def _bin_tops(values: Floats | Integers) -> Floats:
     """The upper edges of quantile bins: of a sample of a million where there are more values."""
     import numpy as np
 

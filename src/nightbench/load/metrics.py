@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,35 +86,38 @@ def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distributi
     is_gap = np.ones(len(columns.deltas_us), dtype=bool)
     is_gap[starts[starts < columns.ends]] = False  # a request's first delta is its ttft
     is_gap &= columns.completed[owner]
-    gaps_ms = columns.deltas_us[is_gap] / 1000.0
-    owner = owner[is_gap]
-    icl = _pooled("icl_ms", gaps_ms, owner)
-    tokens = columns.tokens[is_gap]
+    gaps_us, owner, tokens = columns.deltas_us[is_gap], owner[is_gap], columns.tokens[is_gap]
+    icl = _pooled("icl_ms", gaps_us, owner)
     if np.all(tokens == 1):
         return Distribution("itl_ms", icl.values, icl.intervals), icl
     tokens = np.maximum(tokens, 1)
-    itl = _pooled("itl_ms", np.repeat(gaps_ms / tokens, tokens), np.repeat(owner, tokens))
-    return itl, icl
+    shares_us = np.repeat((gaps_us / tokens).astype(np.float32), tokens)
+    return _pooled("itl_ms", shares_us, np.repeat(owner, tokens)), icl
 
 
-def _pooled(metric: str, values: Floats, owner: NDArray[np.int32]) -> Distribution:
+def _pooled(metric: str, values_us: NDArray[Any], owner: NDArray[np.int32]) -> Distribution:
+    """Statistics of microseconds, in milliseconds; `owner` is the request of each."""
     names = [name for name, _ in QUANTILES]
-    if len(values) == 0:
+    if len(values_us) == 0:
         nothing: dict[str, float | None] = dict.fromkeys(["mean", *names])
         return Distribution(metric, nothing, dict.fromkeys(["mean", *names]))
     quantiles = [quantile for _, quantile in QUANTILES]
-    found: dict[str, float | None] = {"mean": float(values.mean())}
-    found |= zip(names, np.percentile(values, [100 * q for q in quantiles]).tolist(), strict=True)
-    intervals: dict[str, stats.Interval | None] = {}
-    owners, dense = np.unique(owner, return_inverse=True)
-    sums: Floats = np.bincount(dense, weights=values).astype(np.float64)
-    counts: Floats = np.bincount(dense).astype(np.float64)
-    intervals["mean"] = stats.bootstrap_ratio_interval(sums, counts)
-    by_resampling = stats.bootstrap_pooled_percentiles(values, owner, quantiles)
+    percentiles = np.percentile(values_us, [100 * quantile for quantile in quantiles]) / 1000
+    found: dict[str, float | None] = {"mean": float(values_us.mean(dtype=np.float64)) / 1000}
+    found |= zip(names, percentiles.tolist(), strict=True)
+    counts, sums = stats.owner_sums(owner), stats.owner_sums(owner, values_us)
+    has_any = counts > 0
+    mean = stats.bootstrap_ratio_interval(sums[has_any], counts[has_any])
+    by_resampling = stats.bootstrap_pooled_percentiles(values_us, owner, quantiles)
+    intervals: dict[str, stats.Interval | None] = {"mean": _to_ms(mean)}
     for (name, quantile), interval in zip(QUANTILES, by_resampling, strict=True):
-        enough = stats.order_statistic_ranks(len(owners), quantile) is not None
-        intervals[name] = interval if enough else None
+        enough = stats.order_statistic_ranks(int(has_any.sum()), quantile) is not None
+        intervals[name] = _to_ms(interval) if enough else None
     return Distribution(metric, found, intervals)
+
+
+def _to_ms(interval_us: stats.Interval | None) -> stats.Interval | None:
+    return None if interval_us is None else (interval_us[0] / 1000, interval_us[1] / 1000)
 
 
 def throughput(columns: RequestColumns, limits: GoodputLimits | None) -> Throughput:
@@ -167,9 +170,10 @@ def steady_output_throughput(
         return None
     starts = np.concatenate(([0], columns.ends[:-1])) if columns.count else columns.ends
     sizes = columns.ends - starts
-    running = np.cumsum(columns.deltas_us, dtype=np.int64)
-    before = np.where(starts > 0, running[np.maximum(starts - 1, 0)], 0) if len(running) else starts
-    arrived = running - np.repeat(before, sizes) + np.repeat(columns["sent_us"], sizes)
+    arrived = np.cumsum(columns.deltas_us, dtype=np.int64)
+    before = np.where(starts > 0, arrived[np.maximum(starts - 1, 0)], 0) if len(arrived) else starts
+    sent = np.nan_to_num(columns["sent_us"]).astype(np.int64)
+    arrived += np.repeat(sent - before, sizes)
     inside = (arrived >= from_us) & (arrived <= until_us)
     inside &= np.repeat(columns.completed, sizes)
     return float(columns.tokens[inside].sum()) / (until_us - from_us) * 1e6

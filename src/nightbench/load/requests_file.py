@@ -96,7 +96,6 @@ class RequestColumns:
 
     numbers: dict[str, Floats]
     completed: NDArray[np.bool_]
-    error_kinds: list[str | None]
     deltas_us: Integers
     tokens: Integers
     ends: NDArray[np.int64]
@@ -130,30 +129,42 @@ NUMBERS = (
 
 
 def read_columns(path: Path) -> RequestColumns:
-    """The columns that metrics need, from a file of LoadRequest rows."""
+    """The columns that metrics need, from a file of LoadRequest rows, a group of rows at a time."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    lists = ("chunk_deltas_us", "chunk_tokens")
-    table = pq.read_table(path, columns=[*NUMBERS, "error_kind", *lists]).combine_chunks()
-
-    def number(name: str) -> Floats:
-        values = table[name].cast(pa.float64()).to_numpy()
-        array: Floats = np.asarray(values, dtype=np.float64)
-        return array
-
-    def flat(name: str) -> Integers:
-        array: Integers = np.asarray(pc.list_flatten(table[name]).to_numpy(), np.int32)
-        return array
-
-    sizes = pc.list_value_length(table["chunk_deltas_us"]).to_numpy()
+    file = pq.ParquetFile(path)
+    count = file.metadata.num_rows
+    numbers: dict[str, Floats] = {name: np.empty(count) for name in NUMBERS}
+    completed, sizes = np.empty(count, dtype=bool), np.empty(count, dtype=np.int64)
+    deltas: list[Integers] = [np.zeros(0, np.int32)]
+    tokens: list[Integers] = [np.zeros(0, np.int32)]
+    at = 0
+    columns = [*NUMBERS, "error_kind", "chunk_deltas_us", "chunk_tokens"]
+    for batch in file.iter_batches(_ROWS_A_GROUP, columns=columns):
+        rows = slice(at, at + batch.num_rows)
+        for name in NUMBERS:
+            numbers[name][rows] = batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        completed[rows] = batch["error_kind"].is_null().to_numpy(zero_copy_only=False)
+        sizes[rows] = pc.list_value_length(batch["chunk_deltas_us"]).to_numpy()
+        deltas.append(pc.list_flatten(batch["chunk_deltas_us"]).to_numpy().astype(np.int32))
+        tokens.append(pc.list_flatten(batch["chunk_tokens"]).to_numpy().astype(np.int32))
+        at += batch.num_rows
     return RequestColumns(
-        numbers={name: number(name) for name in NUMBERS},
-        completed=np.asarray(table["error_kind"].is_null().to_numpy()),
-        error_kinds=table["error_kind"].to_pylist(),
-        deltas_us=flat("chunk_deltas_us"),
-        tokens=flat("chunk_tokens"),
-        ends=np.cumsum(sizes, dtype=np.int64),
+        numbers=numbers,
+        completed=completed,
+        deltas_us=_joined(deltas),
+        tokens=_joined(tokens),
+        ends=np.cumsum(sizes),
     )
+
+
+def _joined(parts: list[Integers]) -> Integers:
+    """The parts as one, and the parts let go of."""
+    import numpy as np
+
+    joined = np.concatenate(parts)
+    parts.clear()
+    return joined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,7 +19,7 @@ _CLOCKS_DISAGREE_NS = 1_000_000
 class ReadTally:
     """What the reads of a level say about the generator itself."""
 
-    lags_us: array[int] = field(default_factory=lambda: array("q"))
+    lags_us: Counter[int] = field(default_factory=Counter)  # how many reads were so late
     kernel_reads: int = 0
     user_reads: int = 0
     output_chunks: int = 0
@@ -123,7 +122,7 @@ def _arrivals(raw: RawRequest, offset_ns: int, tally: ReadTally) -> _Arrivals:
         tally.stamps_ahead += sum(1 for lag in lag_ns if lag < -_CLOCKS_DISAGREE_NS)
         at_ns = [min(at, read) for at, read in zip(at_ns, raw.times, strict=True)]
         lag_ns = [max(lag, 0) for lag in lag_ns]
-    tally.lags_us.extend([lag // 1000 for lag in lag_ns])
+    tally.lags_us.update([lag // 1000 for lag in lag_ns])
     tally.kernel_reads += len(at_ns) - missing
     tally.user_reads += missing
     return _Arrivals(at_ns, lag_ns)

@@ -241,13 +241,14 @@ def _steady_us(
 
 
 def _lags(tally: ReadTally) -> dict[str, Any]:
-    """The generator's own lag on reads: kernel's arrival to our stamp."""
-    lags_ms = np.frombuffer(tally.lags_us, dtype=np.int64) / 1000 if tally.lags_us else None
-    if lags_ms is None:
+    """The generator's own lag on reads: from the kernel's stamp to its own."""
+    if not tally.lags_us:
         return dict.fromkeys(("client_lag_p50_ms", "client_lag_p99_ms", "client_lag_max_ms"))
-    p50, p99 = np.percentile(lags_ms, [50, 99]).tolist()
+    lags = np.array(sorted(tally.lags_us), dtype=np.int64)
+    reads = np.cumsum([tally.lags_us[lag] for lag in lags.tolist()])
+    p50, p99 = lags[np.searchsorted(reads, np.array([0.5, 0.99]) * reads[-1])] / 1000
     return {
-        "client_lag_p50_ms": p50,
-        "client_lag_p99_ms": p99,
-        "client_lag_max_ms": float(lags_ms.max()),
+        "client_lag_p50_ms": float(p50),
+        "client_lag_p99_ms": float(p99),
+        "client_lag_max_ms": float(lags[-1]) / 1000,
     }
