@@ -22,6 +22,7 @@ from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.serving.server import Server
 from nightbench.suite import Target
+from tasks.reporting import Reporter
 
 
 class TargetKeeper:
@@ -148,7 +149,7 @@ def kept_run(night: Night) -> Iterator[RunKeeper]:
 @task(name="land", task_run_name="land", cache_policy=NO_CACHE)
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
-    report = landing.land(Home.from_env())
+    report = landing.land(Home.from_env(), on_progress=Reporter())
     get_run_logger().info(
         "landed %s folders, %s rows; %s were there already",
         len(report.landed),

@@ -95,7 +95,7 @@ def _show(results: RunResults, console: Console) -> None:
         ("nightbench watch", "the curves, on a SwanLab dashboard"),
         ("make up", "the Prefect UI: schedules, runs, a button"),
     ):
-        console.print(f"  [cyan]{line:<46}[/cyan] [dim]{why}[/dim]", soft_wrap=True)
+        console.print(f"  [cyan]{line:<48}[/cyan] [dim]{why}[/dim]", soft_wrap=True)
 
 
 def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:

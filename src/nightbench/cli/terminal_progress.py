@@ -9,7 +9,6 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -38,7 +37,7 @@ class TerminalProgress:
             TextColumn("{task.fields[phase]:<11}", style="cyan"),
             TextColumn("{task.fields[subject]}", markup=False),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]:>8}"),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
@@ -71,14 +70,20 @@ class TerminalProgress:
         self._finish_all_but(key)
         if key not in self._rows:
             self._rows[key] = self._bars.add_task(
-                "", total=None, phase=progress.phase, subject=progress.subject, detail=""
+                "", total=None, phase=progress.phase, subject=progress.subject, count="", detail=""
             )
         detail = _short(progress.detail)
         if progress.total is None:
             self._bars.update(self._rows[key], detail=detail)
         else:
             done, total = progress.done or 0, progress.total
-            self._bars.update(self._rows[key], completed=done, total=total, detail=detail)
+            self._bars.update(
+                self._rows[key],
+                completed=done,
+                total=total,
+                count=f"{done}/{total}",
+                detail=detail,
+            )
 
     def _finish_all_but(self, key: tuple[str, str] | None) -> None:
         """Phases follow each other: when one speaks, the others are over."""
