@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(400)]
 NIGHTBENCH = [sys.executable, "-m", "nightbench.cli.main"]
 LONG = {"temperature": 0, "max_tokens": 300, "ignore_eos": True}
 BOOTING = r"^boot "
+SHORT = {"temperature": 0, "max_tokens": 8}
+LONG_ACCURACY = [{"benchmark": "starter", "max_concurrency": 2, "generation": LONG}]
 ASKING = r"^samples .*[1-9]\d*/"
 LOADING = r"^requests .*c2"
 
@@ -70,7 +72,7 @@ class Night:
             "name": "faults",
             "targets": [target],
             "accuracy": [
-                {"benchmark": "starter", "max_concurrency": 2, "limit": 60, "generation": LONG}
+                {"benchmark": "starter", "max_concurrency": 4, "limit": 8, "generation": SHORT}
             ],
             "load": [
                 {
@@ -177,7 +179,7 @@ def test_sigkill_during_boot(night: Night) -> None:
     ],
 )
 def test_an_end_during_accuracy_keeps_the_samples(night: Night, end: End, status: str) -> None:
-    process = night.start()
+    process = night.start(accuracy=LONG_ACCURACY)
     night.wait_for(ASKING)
     end(process)
     night.scene.assert_all_gone()
@@ -218,10 +220,6 @@ def test_a_dead_engine_ends_the_level_and_the_night_goes_on_to_its_end(night: Ni
     assert "server_died" in str(levels["c2"]["invalid_reasons"])
 
 
-SHORT = {"temperature": 0, "max_tokens": 8}
-SHORT_ACCURACY = [{"benchmark": "starter", "max_concurrency": 4, "generation": SHORT}]
-
-
 def test_two_runs_that_want_the_same_cores_follow_each_other_and_keep_their_secrets(
     scene: Scene, engine_home: Home
 ) -> None:
@@ -230,7 +228,7 @@ def test_two_runs_that_want_the_same_cores_follow_each_other_and_keep_their_secr
     target = nights[0].suite()["targets"][0]
     target["engine"]["env"] |= {"UPSTREAM_API_KEY": canary}
     for night in nights:
-        night.start(targets=[target], accuracy=SHORT_ACCURACY, load=[])
+        night.start(targets=[target], load=[])
     nights[0].wait_for(r"^(samples|lease) ")
     key = key_of(scene)
     command_lines = subprocess.run(
