@@ -27,6 +27,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--resync", action="store_true", help="make the dashboard again from the history first"
     )
+    parser.add_argument(
+        "--runs", type=int, default=60, help="how many of the newest runs --resync draws (60)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     home = Home.from_env()
     if args.resync:
-        shown = swanlab_mirror.resync(home, mode="local")
+        print("making the dashboard again from the history …", flush=True)
+        shown = swanlab_mirror.resync(home, mode="local", limit=args.runs)
         print(f"made again from the history: {shown} runs")
     store = choose_store(home, args.project)
     swanlab_mirror.settle(home, store.name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["local", "offline", "online", "disabled"]
 _RUNNING, _LOCK_S, _SETTLE_S, _GRACE_S = 0, 60.0, 15.0, 5.0
+RESYNC_RUNS = 60
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
 )
@@ -108,8 +109,17 @@ def settle(home: Home, project: str, *, timeout_s: float = _SETTLE_S) -> None:
         _in_child(home, order, timeout_s)
 
 
-def resync(home: Home, *, mode: Mode | None = None, timeout_s: float = 1800.0) -> int:
-    """Make the whole mirror again from the history; returns the number of runs shown.
+def resync(
+    home: Home,
+    *,
+    mode: Mode | None = None,
+    limit: int = RESYNC_RUNS,
+    timeout_s: float = 3600.0,
+) -> int:
+    """Make the mirror again from the history; returns the number of runs shown.
+
+    The newest `limit` runs get experiments of their own (a second or two each); the series over
+    nights have every night.
 
     Raises:
         HistoryError: there is no history.
@@ -119,7 +129,7 @@ def resync(home: Home, *, mode: Mode | None = None, timeout_s: float = 1800.0) -
     MirrorLedger.read(ledger_path(home)).forget(chosen)
     if chosen == "local":
         shutil.rmtree(home.dashboards / "swanlab", ignore_errors=True)
-    return mirror_pending(home, mode=chosen, timeout_s=timeout_s)
+    return mirror_pending(home, mode=chosen, limit=limit, timeout_s=timeout_s)
 
 
 def mirror_pending(
