@@ -31,7 +31,7 @@ class TargetKeeper:
     def __init__(self, night: Night, target: Target, spool: Spool, home: Home) -> None:
         self.target = target
         self.log_dir: Path = home.logs / night.run_id / target.name
-        self.work_dir: Path = spool.folder
+        self.work_dir: Path = self.log_dir / "load"  # raw records, until they are parsed
         self._spool = spool
         self._started_at = nights.utc_now()
         self._server: Server | None = None
@@ -107,6 +107,8 @@ class RunKeeper:
         self._flow_run_id = str(runtime.flow_run.id or "") or None
         self.failed: list[str] = []
         self._spool.append(nights.run_row(night, status="running", flow_run_id=self._flow_run_id))
+        for fact in nights.run_facts(night):
+            self._spool.append(fact)
 
     def note(self, target: Target, state: State[Any]) -> None:
         """Remember how a target went."""
