@@ -5,12 +5,14 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.keeping import land_spool, recover_spool
+from tasks.publishing import mirror_what_is_pending
 from tasks.serving import reap_leftovers
 
 
 @flow(name="maintenance", validate_parameters=True)
 def maintenance() -> None:
-    """End what dead runs left behind, then land what they had measured."""
+    """End what dead runs left behind, land what they had measured, feed the dashboards."""
     reap_leftovers()
     recover_spool()
     land_spool()
+    mirror_what_is_pending()

@@ -7,8 +7,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from nightbench.dashboards.swanlab_mirror import mirror_run
-from nightbench.errors import DashboardError
+from nightbench.dashboards.swanlab_mirror import mirror_pending, mirror_run
+from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults, TargetResults, read_run
 from nightbench.home import Home
@@ -67,3 +67,13 @@ def mirror_to_swanlab(night: Night) -> None:
         mirror_run(Home.from_env(), night.run_id, night.suite.swanlab)
     except DashboardError as error:
         get_run_logger().warning("SwanLab was not fed: %s", error)
+
+
+@task(name="mirror what is pending", task_run_name="mirror what is pending", cache_policy=NO_CACHE)
+def mirror_what_is_pending() -> int:
+    """Feed SwanLab the runs that an outage or a killed mirror left out."""
+    try:
+        return mirror_pending(Home.from_env())
+    except (DashboardError, HistoryError) as error:
+        get_run_logger().warning("SwanLab was not fed: %s", error)
+        return 0

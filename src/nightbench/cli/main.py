@@ -31,6 +31,7 @@ COMMANDS = {
     "engines": "the engine environments: list, build, remove",
     "doctor": "what this machine can run, and what is in the way",
     "reap": "end what dead runs left behind",
+    "import": "results of other tools as nights of the history",
     "land": "take what runs have spooled into the history",
 }
 
