@@ -6,22 +6,24 @@ Nothing heavy is imported before the first request has left.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from nightbench.errors import BadInput, EndpointError
+from nightbench.cli.load_arguments import (
+    add_arguments,
+    endpoint_of,
+    limits_of,
+    prompts_of,
+    spec_of,
+)
+from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from nightbench.endpoint import Endpoint
-    from nightbench.load.limits import GoodputLimits
     from nightbench.load.measure import Measured
-    from nightbench.suite import LoadSpec
 
 EXIT_INVALID = 4
 _UNREACHABLE = {"connect_refused", "connect_failed", "timeout_connect", "tls"}
@@ -35,118 +37,17 @@ def add_parser(subparsers: Any) -> None:
         description="Put any OpenAI-compatible endpoint under load and measure it. The metrics are "
         "explained in docs/metrics.md.",
     )
-    _add_target(parser.add_argument_group("what to load"))
-    _add_levels(parser.add_argument_group("how hard"))
-    _add_workload(parser.add_argument_group("with what"))
-    _add_generation(parser.add_argument_group("sampling parameters (unset ones are not sent)"))
-    _add_timeouts(parser.add_argument_group("timeouts, in seconds"))
-    _add_output(parser.add_argument_group("results"))
-
-
-def _add_target(group: Any) -> None:
-    group.add_argument("--base-url", required=True, metavar="URL", help="http://HOST:PORT/v1")
-    group.add_argument("--model", required=True, metavar="M", help="the name the server knows")
-    group.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key")
-    group.add_argument(
-        "--header", action="append", default=[], metavar="K=V", help="one more header; repeatable"
-    )
-    group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
-
-
-def _add_levels(group: Any) -> None:
-    drive = group.add_mutually_exclusive_group(required=True)
-    drive.add_argument(
-        "--max-concurrency",
-        type=_integers,
-        metavar="N[,N…]",
-        help="closed loop: so many requests in flight; each is a level",
-    )
-    drive.add_argument(
-        "--request-rate",
-        type=_numbers,
-        metavar="R[,R…]",
-        help="open loop: requests per second; inf sends all at once; each is a level",
-    )
-    group.add_argument(
-        "--burstiness",
-        type=float,
-        default=1.0,
-        metavar="B",
-        help="shape of an open loop's gaps: 1 is Poisson (default), inf is constant",
-    )
-    bound = group.add_mutually_exclusive_group()
-    bound.add_argument("--num-prompts", type=int, metavar="N", help="requests a level (100)")
-    bound.add_argument("--duration", type=float, metavar="S", help="seconds a level sends for")
-    group.add_argument(
-        "--warmup", type=int, default=0, metavar="N", help="requests before each level's clock"
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="order and arrivals (0)")
-
-
-def _add_workload(group: Any) -> None:
-    group.add_argument(
-        "--dataset",
-        metavar="KIND[:PATH]",
-        help="openqa:FILE.jsonl (field question), line_by_line:FILE, random:TOKENS "
-        "(default random:128)",
-    )
-    group.add_argument("--prompt", metavar="TEXT|@FILE", help="one prompt, sent every time")
-    group.add_argument(
-        "--repeat", action="store_true", help="go through a short data set again (hits the cache)"
-    )
-    group.add_argument("--no-stream", action="store_true", help="ask for whole answers")
-
-
-def _add_generation(group: Any) -> None:
-    for flag, kind in (
-        ("--max-tokens", int),
-        ("--min-tokens", int),
-        ("--temperature", float),
-        ("--top-p", float),
-        ("--top-k", int),
-        ("--frequency-penalty", float),
-        ("--presence-penalty", float),
-        ("--n-choices", int),
-    ):
-        group.add_argument(flag, type=kind, metavar="X")
-    group.add_argument("--ignore-eos", action="store_true", help="every answer max-tokens long")
-    group.add_argument("--stop", action="append", default=[], metavar="TEXT")
-    group.add_argument("--stop-token-ids", type=_integers, default=[], metavar="N[,N…]")
-    group.add_argument("--logprobs", action="store_true")
-    group.add_argument("--extra-body", type=_object, default={}, metavar="JSON")
-
-
-def _add_timeouts(group: Any) -> None:
-    for flag, default in (
-        ("--connect-timeout", 10.0),
-        ("--first-token-timeout", 120.0),
-        ("--read-timeout", 30.0),
-        ("--total-timeout", 600.0),
-    ):
-        group.add_argument(flag, type=float, default=default, metavar="S", help=f"({default:g})")
-
-
-def _add_output(group: Any) -> None:
-    group.add_argument(
-        "--goodput",
-        type=_limits,
-        metavar="ttft:MS,tpot:MS,e2el:MS",
-        help="count requests that meet all of these",
-    )
-    group.add_argument("--strict", action="store_true", help="exit 4 where a level is invalid")
-    group.add_argument("--json", type=Path, metavar="FILE", help='write {"levels": [...]}')
-    group.add_argument("--requests", type=Path, metavar="FILE.parquet", help="one row a request")
+    add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every level, then show and write them. Returns 0, or 4 under --strict."""
     from nightbench.load.levels import plan_levels
     from nightbench.load.measure import GeneratorOptions, measure_level
-    from nightbench.load.workloads import read_prompts
 
     spec, endpoint = spec_of(args), endpoint_of(args)
-    levels = plan_levels(spec, stream=not args.no_stream)
-    prompts = read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, Path.cwd())
+    levels = plan_levels(spec, stream=not args.no_stream, query_template=args.query_template)
+    prompts = prompts_of(args, spec, levels[-1].prompts_needed)
     show = _progress_line()
     measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="nightbench-load-") as work_dir:
@@ -158,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                     endpoint,
                     work_dir=Path(work_dir),
                     on_progress=show,
-                    limits=_goodput_limits(args.goodput),
+                    limits=limits_of(args),
                     options=GeneratorOptions(verify_tls=not args.insecure),
                 )
                 _refuse_unreachable(result, endpoint)
@@ -166,106 +67,6 @@ def run(args: argparse.Namespace) -> int:
         finally:
             _write(args, measured)
     return _conclude(args, measured)
-
-
-def spec_of(args: argparse.Namespace) -> LoadSpec:
-    """The command line as the load of a suite. Raises BadInput with what was expected."""
-    from pydantic import ValidationError
-
-    from nightbench.suite import LoadSpec
-
-    bounded_by = {"num_prompts": args.num_prompts, "duration_s": args.duration}
-    if args.num_prompts is None and args.duration is None:
-        bounded_by["num_prompts"] = 100
-    try:
-        return LoadSpec.model_validate(
-            {
-                "name": "load",
-                "workload": _workload(args),
-                "max_concurrency": args.max_concurrency,
-                "request_rate": args.request_rate,
-                "burstiness": args.burstiness,
-                **bounded_by,
-                "warmup_prompts": args.warmup,
-                "seed": args.seed,
-                "generation": _generation(args),
-                "timeouts_s": {
-                    "connect": args.connect_timeout,
-                    "first_token": args.first_token_timeout,
-                    "between_tokens": args.read_timeout,
-                    "total": args.total_timeout,
-                },
-            }
-        )
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'load'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise BadInput(problems, hint="nightbench load --help") from error
-
-
-def endpoint_of(args: argparse.Namespace) -> Endpoint:
-    """Where to send, with the key from the environment. Raises BadInput."""
-    from nightbench.endpoint import Endpoint
-
-    base_url = args.base_url.rstrip("/")
-    if not urlsplit(base_url).path:
-        base_url += "/v1"
-    key = ""
-    if args.api_key_env:
-        key = os.environ.get(args.api_key_env, "")
-        if not key:
-            raise BadInput(
-                f"the environment variable {args.api_key_env} is empty",
-                hint=f"export {args.api_key_env}=… first; keys are not taken from the command line",
-            )
-    headers = []
-    for header in args.header:
-        name, separator, value = header.partition("=")
-        if not separator or not name.strip():
-            raise BadInput(f"--header {header!r}: expected NAME=VALUE")
-        headers.append((name.strip(), value))
-    return Endpoint(base_url=base_url, model=args.model, api_key=key, headers=tuple(headers))
-
-
-def _workload(args: argparse.Namespace) -> dict[str, Any]:
-    if args.prompt is not None:
-        if args.dataset is not None:
-            raise BadInput("--prompt and --dataset are two sources of prompts", hint="give one")
-        return {"kind": "prompt", "prompt": _text_or_file(args.prompt)}
-    kind, _, rest = (args.dataset or "random:128").partition(":")
-    if kind == "random":
-        if not (rest or "128").isdigit():
-            raise BadInput(f"--dataset {args.dataset}: expected random:TOKENS, such as random:128")
-        return {"kind": "random", "random_input_len": int(rest or 128)}
-    return {"kind": kind, "path": rest or None, "repeat": args.repeat}
-
-
-def _generation(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "max_tokens": args.max_tokens,
-        "min_tokens": args.min_tokens,
-        "temperature": args.temperature,
-        "top_p": args.top_p,
-        "top_k": args.top_k,
-        "frequency_penalty": args.frequency_penalty,
-        "presence_penalty": args.presence_penalty,
-        "n": args.n_choices,
-        "ignore_eos": True if args.ignore_eos else None,
-        "stop": args.stop,
-        "stop_token_ids": args.stop_token_ids,
-        "logprobs": True if args.logprobs else None,
-        "extra_body": args.extra_body,
-    }
-
-
-def _goodput_limits(limits: dict[str, float] | None) -> GoodputLimits | None:
-    if not limits:
-        return None
-    from nightbench.load.limits import GoodputLimits
-
-    return GoodputLimits(**{f"{metric}_ms": value for metric, value in limits.items()})
 
 
 def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
@@ -317,37 +118,3 @@ def _progress_line() -> OnProgress:
         print(line, end="", file=sys.stderr, flush=True)
 
     return show
-
-
-def _integers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
-
-
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(_text_or_file(text))
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("expected a JSON object")
-    return value
-
-
-def _limits(text: str) -> dict[str, float]:
-    limits = {}
-    for part in text.split(","):
-        name, _, value = part.partition(":")
-        if name not in ("ttft", "tpot", "e2el"):
-            raise argparse.ArgumentTypeError("expected ttft:MS, tpot:MS, e2el:MS")
-        limits[name] = float(value)
-    return limits
-
-
-def _text_or_file(text: str) -> str:
-    if not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{text[1:]} cannot be read: {error.strerror}") from error

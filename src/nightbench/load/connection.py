@@ -19,7 +19,7 @@ from nightbench.load.exchange import Exchange
 from nightbench.load.rawlog import NO_STAMP, Cause
 from nightbench.load.tls import TlsPipe
 
-READ_BYTES = 16384
+READ_BYTES = 4096
 _SO_TIMESTAMPNS = 35  # the software receive stamp (SO_TIMESTAMPING's RX_SOFTWARE), in 16 bytes
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nightbench.load.arrivals import Arrivals
@@ -54,6 +54,7 @@ class Level:
     generation: dict[str, Any]
     timeouts: LevelTimeouts
     stream: bool = True
+    query_template: str | None = None  # a JSON object with %m and %p for the model and the prompt
 
     @property
     def arrivals(self) -> Arrivals | None:
@@ -91,12 +92,15 @@ class Level:
                 self.timeouts.total,
             ],
             "stream": self.stream,
+            "query_template": self.query_template,
         }
         text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def plan_levels(spec: LoadSpec, *, stream: bool = True) -> tuple[Level, ...]:
+def plan_levels(
+    spec: LoadSpec, *, stream: bool = True, query_template: str | None = None
+) -> tuple[Level, ...]:
     """The levels of a load, in order, each with prompts of its own."""
     steps: list[tuple[int | None, float | None]]
     if spec.max_concurrency is not None:
@@ -106,15 +110,14 @@ def plan_levels(spec: LoadSpec, *, stream: bool = True) -> tuple[Level, ...]:
     levels: list[Level] = []
     first_prompt = 0
     for concurrency, rate in steps:
-        level = _level(spec, concurrency, rate, first_prompt, stream)
+        level = _level(spec, concurrency, rate, first_prompt)
+        level = replace(level, stream=stream, query_template=query_template)
         levels.append(level)
         first_prompt = level.prompts_needed
     return tuple(levels)
 
 
-def _level(
-    spec: LoadSpec, concurrency: int | None, rate: float | None, first_prompt: int, stream: bool
-) -> Level:
+def _level(spec: LoadSpec, concurrency: int | None, rate: float | None, first_prompt: int) -> Level:
     timeouts = spec.timeouts_s
     return Level(
         workload=spec.name,
@@ -134,7 +137,6 @@ def _level(
             between_tokens=timeouts.between_tokens,
             total=timeouts.total,
         ),
-        stream=stream,
     )
 
 

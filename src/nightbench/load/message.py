@@ -60,14 +60,28 @@ def head_of(endpoint: Endpoint, address: Address) -> str:
 
 
 def body_of(level: Level, model: str, prompt: str) -> bytes:
-    """The JSON body of one request."""
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": "user", "content": prompt}],
-    } | level.generation
+    """The JSON body of one request: the level's template, or a chat of one turn."""
+    body: dict[str, Any]
+    if level.query_template is None:
+        body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    else:
+        body = _filled(json.loads(level.query_template), model, prompt)
+    body |= level.generation
     if level.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _filled(value: Any, model: str, prompt: str) -> Any:
+    """A template with %m and %p, in any of its strings, replaced by the model and the prompt."""
+    if isinstance(value, str):
+        # The prompt last: what is in it is no template.
+        return value.replace("%m", model).replace("%p", prompt)
+    if isinstance(value, dict):
+        return {key: _filled(item, model, prompt) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, model, prompt) for item in value]
+    return value
 
 
 def write_bodies(level: Level, prompts: Prompts, model: str, path: Path) -> list[str]:

@@ -10,8 +10,8 @@ from nightbench.load.outcome import Outcome
 from nightbench.load.rawlog import RawRequest
 from nightbench.records import LoadRequest
 
-# Above this a read was late enough for its loop to have hidden an arrival before it.
-_LATE_NS = 500_000
+# Chunks of one read that may be further apart than this were hidden by our own delay.
+_HIDDEN_NS = 1_000_000
 _CLOCKS_DISAGREE_NS = 1_000_000
 
 
@@ -135,7 +135,7 @@ def _tally_chunks(
     if len(per_read) == 0 or max(per_read.values()) == 1:
         return
     for read, chunks in per_read.items():
-        if chunks > 1 and (raw.floors[read] or arrivals.lag_ns[read] > _LATE_NS):
+        if chunks > 1 and _uncertainty_ns(raw, arrivals, read) > _HIDDEN_NS:
             tally.hidden_chunks += chunks - 1
 
 
@@ -145,12 +145,16 @@ def _ttft_bound_ms(
     """How much earlier the first token may have come, where its read held more than one chunk."""
     if not outcome.chunks or not outcome.streamed or per_read[outcome.chunks[0]] < 2:
         return None
-    read = outcome.chunks[0]
+    return _uncertainty_ns(raw, arrivals, outcome.chunks[0]) / 1e6
+
+
+def _uncertainty_ns(raw: RawRequest, arrivals: _Arrivals, read: int) -> int:
+    """How much earlier than its stamp the first chunk of a read may have come."""
     floor = raw.floors[read]
     if not floor:
         # The loop slept: what arrived first woke it, so it is as early as waking was late.
-        return arrivals.lag_ns[read] / 1e6
-    return max(0, arrivals.at_ns[read] - max(floor, raw.sent_ns)) / 1e6
+        return arrivals.lag_ns[read]
+    return max(0, arrivals.at_ns[read] - max(floor, raw.sent_ns))
 
 
 def _deltas_us(at: list[int], sent: int | None) -> list[int]:

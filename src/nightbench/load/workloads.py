@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.errors import DataError
 
 if TYPE_CHECKING:
+    from nightbench.load.tokens import Tokenizer
     from nightbench.suite import Workload
 
 # Short common words: one token each, with the space before, in nearly every vocabulary.
@@ -56,8 +57,29 @@ def prompt_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read_prompts(workload: Workload, count: int, seed: int, base_dir: Path) -> Prompts:
-    """`count` prompts of a workload in a seeded order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptLengths:
+    """Which prompts of a data set are taken: by tokens where there is a tokenizer, by characters
+    else."""
+
+    shortest: int = 0
+    longest: int | None = None
+
+    def fits(self, length: int) -> bool:
+        """Whether a prompt of this length is taken."""
+        return length >= self.shortest and (self.longest is None or length <= self.longest)
+
+
+def read_prompts(
+    workload: Workload,
+    count: int,
+    seed: int,
+    base_dir: Path,
+    *,
+    lengths: PromptLengths = PromptLengths(),
+    tokenizer: Tokenizer | None = None,
+) -> Prompts:
+    """`count` prompts of a workload in a seeded order; with a tokenizer, lengths are tokens.
 
     Raises DataError where the data cannot be read or holds fewer prompts than `count` and the
     workload does not say `repeat`: going round would measure the server's prefix cache.
@@ -65,20 +87,27 @@ def read_prompts(workload: Workload, count: int, seed: int, base_dir: Path) -> P
     if workload.kind == "prompt":
         return Prompts(_Same(workload.prompt or "", count), shares_prefix=True)
     if workload.kind == "random":
-        return Prompts(_RandomWords(workload.random_input_len or 1, count, seed))
+        return Prompts(_Random(workload.random_input_len or 1, count, seed, tokenizer))
     path = base_dir / (workload.path or "")
     texts = _questions(path) if workload.kind == "openqa" else _lines(path)
+    measure = tokenizer.count if tokenizer else len
+    if lengths != PromptLengths():
+        texts = [text for text in texts if lengths.fits(measure(text))]
     random.Random(f"prompts-{seed}").shuffle(texts)  # noqa: S311 an order, not a secret
     if len(texts) >= count:
         return Prompts(texts[:count])
     if not workload.repeat or not texts:
         raise DataError(
-            f"{path} holds {len(texts)} prompts; {count} are asked for, warm-up and all levels "
-            "together",
+            f"{path} holds {len(texts)} prompts{_of(lengths)}; {count} are asked for, warm-up and "
+            "all levels together",
             hint="ask for fewer (num_prompts, warmup_prompts, fewer levels), give more data, or "
             "say repeat: true and accept that the server's prefix cache is measured",
         )
     return Prompts(_Repeated(texts, count), shares_prefix=True)
+
+
+def _of(lengths: PromptLengths) -> str:
+    return "" if lengths == PromptLengths() else " of the lengths asked for"
 
 
 def _read_text(path: Path) -> str:
@@ -141,16 +170,19 @@ class _Repeated(Sequence[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class _RandomWords(Sequence[str]):
+class _Random(Sequence[str]):
     """Made when asked for: a million prompts take no memory."""
 
     length: int
     size: int
     seed: int
+    tokenizer: Tokenizer | None
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, index: Any) -> Any:
         rng = random.Random(f"random-{self.seed}-{index}")  # noqa: S311
+        if self.tokenizer is not None:
+            return self.tokenizer.random_text(self.length, rng)
         return " ".join(rng.choices(_WORDS, k=self.length))

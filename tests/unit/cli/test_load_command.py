@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.cli import load_command
+from nightbench.cli import load_arguments, load_command
 from nightbench.errors import BadInput, DataError
 
 
@@ -20,33 +20,33 @@ def parsed(*argv: str) -> argparse.Namespace:
 
 
 def test_levels_and_their_size_are_read() -> None:
-    spec = load_command.spec_of(parsed("--max-concurrency", "5,10", "--num-prompts", "7"))
+    spec = load_arguments.spec_of(parsed("--max-concurrency", "5,10", "--num-prompts", "7"))
     assert spec.max_concurrency == (5, 10)
     assert spec.num_prompts == 7
 
 
 def test_a_rate_of_inf_is_a_level() -> None:
-    spec = load_command.spec_of(parsed("--request-rate", "2.5,inf", "--num-prompts", "7"))
+    spec = load_arguments.spec_of(parsed("--request-rate", "2.5,inf", "--num-prompts", "7"))
     assert spec.request_rate == (2.5, math.inf)
 
 
 def test_a_hundred_prompts_are_asked_where_nothing_is_said() -> None:
-    assert load_command.spec_of(parsed("--max-concurrency", "5")).num_prompts == 100
+    assert load_arguments.spec_of(parsed("--max-concurrency", "5")).num_prompts == 100
 
 
 def test_a_duration_bounds_a_level_instead() -> None:
-    spec = load_command.spec_of(parsed("--max-concurrency", "5", "--duration", "30"))
+    spec = load_arguments.spec_of(parsed("--max-concurrency", "5", "--duration", "30"))
     assert (spec.num_prompts, spec.duration_s) == (None, 30)
 
 
 def test_only_what_was_given_is_sent() -> None:
-    spec = load_command.spec_of(parsed("--max-concurrency", "1"))
+    spec = load_arguments.spec_of(parsed("--max-concurrency", "1"))
     assert spec.generation.body() == {}
     given = parsed(
         *("--max-concurrency", "1", "--max-tokens", "9", "--temperature", "0", "--ignore-eos"),
         *("--stop", "a", "--stop", "b", "--n-choices", "2", "--extra-body", '{"guided": 1}'),
     )
-    assert load_command.spec_of(given).generation.body() == {
+    assert load_arguments.spec_of(given).generation.body() == {
         "max_tokens": 9,
         "temperature": 0.0,
         "ignore_eos": True,
@@ -67,13 +67,15 @@ def test_only_what_was_given_is_sent() -> None:
     ],
 )
 def test_prompts_come_from_where_it_is_said(argv: list[str], kind: str, path: str | None) -> None:
-    workload = load_command.spec_of(parsed("--max-concurrency", "1", *argv)).workload
+    workload = load_arguments.spec_of(parsed("--max-concurrency", "1", *argv)).workload
     assert (workload.kind, workload.path) == (kind, path)
 
 
 def test_a_prompt_can_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("from a file")
-    spec = load_command.spec_of(parsed("--max-concurrency", "1", "--prompt", f"@{tmp_path}/p.txt"))
+    spec = load_arguments.spec_of(
+        parsed("--max-concurrency", "1", "--prompt", f"@{tmp_path}/p.txt")
+    )
     assert spec.workload.prompt == "from a file"
 
 
@@ -91,7 +93,7 @@ def test_a_prompt_can_be_a_file(tmp_path: Path) -> None:
 )
 def test_bad_input_is_said_before_anything_is_sent(argv: list[str], problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
-        load_command.spec_of(parsed("--max-concurrency", "1", *argv))
+        load_arguments.spec_of(parsed("--max-concurrency", "1", *argv))
 
 
 def test_neither_a_rate_nor_a_concurrency_is_a_usage_error() -> None:
@@ -101,15 +103,15 @@ def test_neither_a_rate_nor_a_concurrency_is_a_usage_error() -> None:
 
 
 def test_a_url_without_a_path_gets_v1() -> None:
-    assert load_command.endpoint_of(parsed("--max-concurrency", "1")).base_url.endswith(":9/v1")
+    assert load_arguments.endpoint_of(parsed("--max-concurrency", "1")).base_url.endswith(":9/v1")
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     args = parsed("--max-concurrency", "1", "--api-key-env", "SOME_KEY", "--header", "X-A=b=c")
     with pytest.raises(BadInput, match="SOME_KEY"):
-        load_command.endpoint_of(args)
+        load_arguments.endpoint_of(args)
     monkeypatch.setenv("SOME_KEY", "s3cret")
-    headers = load_command.endpoint_of(args).request_headers()
+    headers = load_arguments.endpoint_of(args).request_headers()
     assert headers == {"Authorization": "Bearer s3cret", "X-A": "b=c"}
 
 

@@ -48,6 +48,15 @@ def test_without_streaming_nothing_is_said_of_it() -> None:
     assert "stream" not in json.loads(body_of(level, "glm", "hi"))
 
 
+def test_a_template_is_filled_with_the_model_and_the_prompt_wherever_it_says_so() -> None:
+    template = '{"model": "%m", "messages": [{"role": "user", "content": "Q: %p"}], "k": 1}'
+    (level,) = plan_levels(SPEC, stream=False, query_template=template)
+    body = json.loads(body_of(level, "glm", 'is "%m" text?'))
+    assert body["model"] == "glm"
+    assert body["messages"] == [{"role": "user", "content": 'Q: is "%m" text?'}]
+    assert (body["k"], body["max_tokens"]) == (1, 9)
+
+
 def test_the_head_carries_the_key_and_the_suites_headers() -> None:
     head = head_of(ENDPOINT, address_of(ENDPOINT))
     assert head.startswith("POST /v1/chat/completions HTTP/1.1\r\nHost: 10.0.0.1:8000\r\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nightbench.errors import DataError
-from nightbench.load.workloads import Prompts, prompt_hash, read_prompts
+from nightbench.load.workloads import PromptLengths, Prompts, prompt_hash, read_prompts
 from nightbench.suite import Workload
 
 
@@ -81,6 +82,36 @@ def test_random_prompts_have_their_length_and_differ(tmp_path: Path) -> None:
     assert {len(text.split()) for text in texts} == {20}
     assert len(set(texts)) == 1000
     assert texts[7] == read(tmp_path, 10, kind="random", random_input_len=20).texts[7]
+
+
+def test_prompts_of_other_lengths_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("a\nbbb\nccccc\ndddd")
+    workload = Workload(kind="line_by_line", path="lines.txt")
+    lengths = PromptLengths(shortest=2, longest=4)
+    prompts = read_prompts(workload, 2, 0, tmp_path, lengths=lengths)
+    assert sorted(prompts.texts) == ["bbb", "dddd"]
+    with pytest.raises(DataError, match="holds 2 prompts of the lengths asked for; 3 are"):
+        read_prompts(workload, 3, 0, tmp_path, lengths=lengths)
+
+
+class Letters:
+    """A tokenizer whose tokens are letters."""
+
+    def count(self, text: str) -> int:
+        return len(text.replace(" ", ""))
+
+    def random_text(self, length: int, rng: random.Random) -> str:
+        return "".join(rng.choices("abc", k=length))
+
+
+def test_with_a_tokenizer_lengths_are_tokens(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("a b\na b c d e")
+    lines = Workload(kind="line_by_line", path="lines.txt")
+    longest = PromptLengths(longest=2)
+    prompts = read_prompts(lines, 1, 0, tmp_path, lengths=longest, tokenizer=Letters())
+    assert list(prompts.texts) == ["a b"]
+    random_ones = Workload(kind="random", random_input_len=9)
+    assert len(read_prompts(random_ones, 5, 0, tmp_path, tokenizer=Letters()).texts[3]) == 9
 
 
 def test_one_prompt_shares_its_prefix_by_nature(tmp_path: Path) -> None:
