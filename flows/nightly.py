@@ -15,18 +15,24 @@ from tasks.publishing import mirror_to_swanlab, publish_results
 
 
 @flow(name="nightly", flow_run_name=by_suite, validate_parameters=True)
-def nightly(suite: str = "starter", targets: list[str] | None = None) -> State[RunResults]:
+def nightly(
+    suite: str = "starter", targets: list[str] | None = None, resume: str | None = None
+) -> State[RunResults]:
     """Run a suite: serve, ask, load and keep each target, one after the other.
 
     Args:
         suite: a suite file, or the name of one that ships with nightbench.
         targets: names of the targets to run; left empty, all of them.
+        resume: a run of this suite that ended too early: the replies it has are taken over, and
+            the targets it had completed are left out.
     """
-    night = begin_night(suite, targets)
+    night = begin_night(suite, targets, resume=resume)
     try:
         with kept_run(night) as run:
             for target in night.targets:
-                state = benchmark_target(suite, target.name, night.run_id, return_state=True)
+                state = benchmark_target(
+                    suite, target.name, night.run_id, night.resumes, return_state=True
+                )
                 run.note(target, state)
     finally:
         land_spool()

@@ -9,15 +9,26 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from nightbench import night as nights
+from nightbench import resuming
+from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.planning import refuse_what_cannot_run
 from nightbench.suite_file import find_suite, read_suite
 
 
 @task(name="begin", task_run_name="begin", cache_policy=NO_CACHE)
-def begin_night(suite: str, targets: list[str] | None, run_id: str | None = None) -> Night:
+def begin_night(
+    suite: str,
+    targets: list[str] | None,
+    run_id: str | None = None,
+    resume: str | None = None,
+) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     suite_file = read_suite(find_suite(suite))
+    if resume is not None:
+        unfinished = resuming.find_unfinished(Home.from_env(), resume)
+        unfinished.refuse_another(suite_file)
+        targets, resume = targets or list(unfinished.targets), unfinished.run_id
     now = nights.utc_now()
     night = Night(
         run_id=run_id or nights.new_run_id(suite_file.suite.name, now, os.urandom(3)),
@@ -25,6 +36,7 @@ def begin_night(suite: str, targets: list[str] | None, run_id: str | None = None
         suite_file=suite_file,
         targets=nights.choose_targets(suite_file, targets),
         trigger="cli" if not runtime.deployment.id else _trigger(),
+        resumes=resume,
     )
     for target in night.targets:
         refuse_what_cannot_run(night.suite, target, night.base_dir)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from nightbench import resuming
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.home import Home
 from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import measure_level
 from nightbench.load.workloads import Prompts, read_prompts
+from nightbench.night import Night
+from nightbench.records import AccuracySample
 from nightbench.serving.server import Server
-from nightbench.suite import AccuracySpec, LoadSpec
+from nightbench.suite import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
 from tasks.reporting import Reporter
 
 
 @task(name="accuracy", task_run_name="accuracy {spec.benchmark}", cache_policy=NO_CACHE)
 def measure_accuracy(
-    spec: AccuracySpec, server: Server, keeper: TargetKeeper, base_dir: Path
+    spec: AccuracySpec,
+    server: Server,
+    keeper: TargetKeeper,
+    base_dir: Path,
+    already: Sequence[AccuracySample] = (),
 ) -> None:
-    """Ask one benchmark; every reply is kept as it comes. Raises ServerError if the server went."""
+    """Ask what of a benchmark is not `already` answered; every reply is kept as it comes.
+
+    Raises ServerError if the server went.
+    """
     results = evaluate(
         spec,
         server.endpoint,
@@ -29,12 +41,22 @@ def measure_accuracy(
         on_sample=keeper.keep,
         on_progress=Reporter(),
         stop=server.trouble,
+        already=already,
+        on_kept=keeper.keep,
         requests_per_second=keeper.target.requests_per_second,
     )
     for row in results:
         keeper.keep(row)
     keeper.take_telemetry(server)
     server.check()
+
+
+@task(name="answered before", task_run_name="answered before", cache_policy=NO_CACHE)
+def answered_before(night: Night, target: Target, server: Server) -> list[AccuracySample]:
+    """What the run that this one resumes has answered, by this target on hardware like this."""
+    return resuming.answers(
+        Home.from_env(), night.resumes or "", target.name, server.hardware_class
+    )
 
 
 @task(name="read prompts", task_run_name="prompts of {spec.name}", cache_policy=NO_CACHE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from nightbench import __version__
-from nightbench.records import RunRow, TargetRow
+from nightbench.records import ProvenanceRow, RunRow, TargetRow
 from nightbench.suite import Suite, Target
 from nightbench.suite_file import SuiteFile
 
@@ -25,6 +26,7 @@ class Night:
     suite_file: SuiteFile
     targets: tuple[Target, ...]
     trigger: str = "cli"
+    resumes: str | None = None  # the run whose answers are taken over
 
     @property
     def suite(self) -> Suite:
@@ -81,6 +83,18 @@ def run_row(
         git_commit=git_commit(Path(__file__).parent),
         host=socket.gethostname(),
     )
+
+
+def run_facts(night: Night) -> list[ProvenanceRow]:
+    """What the run was asked to do: what it takes to resume it, should it die."""
+    names = json.dumps([target.name for target in night.targets])
+    facts = [
+        ProvenanceRow(name="suite_file", value=str(night.suite_file.path)),
+        ProvenanceRow(name="targets", value=names),
+    ]
+    if night.resumes is not None:
+        facts.append(ProvenanceRow(name="resumed_from", value=night.resumes))
+    return facts
 
 
 def target_row(

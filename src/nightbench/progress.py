@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["environment", "model", "lease", "boot", "samples", "requests", "teardown", "land"]
+Phase = Literal[
+    "environment", "model", "lease", "boot", "resume", "samples", "requests", "teardown", "land"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Everything follows from the seed, so that two makings of a history are the same 
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator
@@ -61,6 +62,8 @@ def spool_night(spool: Path, night: int, shape: Shape = Shape()) -> list[Path]:
     sealed = [spool_target(spool, night, target, shape) for target in shape.targets]
     with Spool.open(spool, _identity(night, RUN_FOLDER), now=lambda: began(night)) as own:
         own.append(run_row(night, shape, status="running", ended_at=None))
+        own.append(ProvenanceRow(name="suite_file", value=f"suites/{shape.suite}.yaml"))
+        own.append(ProvenanceRow(name="targets", value=json.dumps(shape.targets)))
         own.append(run_row(night, shape, status="completed", ended_at=_after(night, 3600)))
     return [*sealed, own.folder]
 

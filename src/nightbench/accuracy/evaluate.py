@@ -34,6 +34,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _ignore(sample: AccuracySample) -> None:
+    """Nobody wants to know."""
+
+
 def _never() -> str | None:
     return None
 
@@ -47,6 +51,7 @@ def evaluate(
     on_progress: OnProgress = progress.ignore,
     stop: Callable[[], str | None] = _never,
     already: Sequence[AccuracySample] = (),
+    on_kept: Callable[[AccuracySample], None] = _ignore,
     requests_per_second: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
     now: Callable[[], datetime] = _utc_now,
@@ -55,9 +60,10 @@ def evaluate(
     """The benchmark's score at this endpoint: a row over all of it, then one per subset.
 
     `on_sample` gets every answer as it comes, so that it can be spooled. `already` holds answers of
-    this very run from before it was interrupted: they are counted and not asked again (a sample
-    whose prompt has changed since is asked). `stop` is polled; the reason it returns ends the
-    asking at once and makes the rows invalid. `clock` is in seconds.
+    this very run, or of the one it resumes, from before it was interrupted: they are counted, given
+    to `on_kept` and not asked again (a sample whose prompt has changed since is asked). `stop` is
+    polled; the reason it returns ends the asking at once and makes the rows invalid. `clock` is in
+    seconds.
 
     Raises BadInput or DataError before anything is sent, and EndpointError when the endpoint
     refuses or is not there before it answered anything. Later failures are samples with an
@@ -65,6 +71,7 @@ def evaluate(
     """
     prepared = prepare(benchmarks.find(spec.benchmark), spec, base_dir)
     plan = _plan(prepared, spec.repeats, already)
+    _say_what_is_kept(plan, spec.benchmark, on_kept, on_progress)
     pace = Pace(
         max_concurrency=spec.max_concurrency,
         requests_per_second=requests_per_second,
@@ -96,6 +103,19 @@ def evaluate(
     order = {q.sample_id: position for position, q in enumerate(prepared.questions)}
     samples = sorted(tally.samples, key=lambda s: (order[s.sample_id], s.repeat))
     return summarise(samples, around)
+
+
+def _say_what_is_kept(
+    plan: _Plan,
+    benchmark: str,
+    on_kept: Callable[[AccuracySample], None],
+    on_progress: OnProgress,
+) -> None:
+    for sample in plan.kept:
+        on_kept(sample)
+    if plan.kept:
+        detail = f"{len(plan.kept)} of {plan.total} replies taken over, not asked again"
+        on_progress(Progress(phase="resume", subject=benchmark, detail=detail))
 
 
 def _sender(

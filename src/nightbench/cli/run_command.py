@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench import night
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
-from nightbench.cli.suite_argument import add_suite_argument, suite_from
+from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError
 from nightbench.home import Home
 from nightbench.planning import refuse_what_cannot_run
@@ -30,6 +30,11 @@ def add_parser(subparsers: Any) -> None:
     add_suite_argument(parser)
     parser.add_argument("--target", action="append", metavar="NAME", help="only this target")
     parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on where this run ended too early: its replies are taken over, its load is not",
+    )
+    parser.add_argument(
         "--gate", action="store_true", help="exit with 3 where a gate is not passed"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
@@ -39,18 +44,18 @@ def run(args: argparse.Namespace) -> int:
     """Run, show, and judge by the suite's gates where asked."""
     from rich.console import Console
 
-    suite_file = suite_from(args.suite)
-    for target in night.choose_targets(suite_file, args.target):
+    home = Home.from_env()
+    suite_file, names = _what_to_run(args, home)
+    for target in night.choose_targets(suite_file, names):
         refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
     # Prefect passes a SIGTERM on to whom it found: an orderly end, as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    home = Home.from_env()
     os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
     console = Console()
     console.print(f"[bold]nightbench[/bold]  {suite_file.suite.description}")
     with prefect_api(home) as url:
         os.environ["PREFECT_API_URL"] = url
-        results, failure = _run_flow(suite_file, args.target, console)
+        results, failure = _run_flow(suite_file, names, args.resume, console)
     _show(results, console)
     if args.json:
         args.json.write_text(json.dumps(asdict(results), default=str, indent=2), encoding="utf-8")
@@ -63,8 +68,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _what_to_run(args: argparse.Namespace, home: Home) -> tuple[SuiteFile, list[str] | None]:
+    """The suite and the names of its targets; of a run to resume, those it did not complete."""
+    if args.resume is None:
+        return suite_from(args.suite), args.target
+    from nightbench.resuming import find_unfinished
+
+    unfinished = find_unfinished(home, args.resume)
+    args.resume = unfinished.run_id
+    named = args.suite if args.suite != DEFAULT_SUITE else unfinished.suite_file
+    suite_file = suite_from(named)
+    unfinished.refuse_another(suite_file)
+    return suite_file, args.target or list(unfinished.targets)
+
+
 def _run_flow(
-    suite_file: SuiteFile, targets: list[str] | None, console: Console
+    suite_file: SuiteFile, targets: list[str] | None, resume: str | None, console: Console
 ) -> tuple[RunResults, str]:
     """The flow run's results and, where it failed, why. Prefect is imported here, once its
     settings are in the environment."""
@@ -74,7 +93,7 @@ def _run_flow(
 
     with TerminalProgress(console) as progress, shown_by(progress):
         try:
-            state = nightly(str(suite_file.path), targets, return_state=True)
+            state = nightly(str(suite_file.path), targets, resume, return_state=True)
         finally:
             flush_logs()
     outcome: RunResults | BaseException = state.result(raise_on_failure=False)  # type: ignore[assignment]

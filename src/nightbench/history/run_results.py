@@ -1,4 +1,4 @@
-"""One run, read back from the history: what its targets came to."""
+"""One run, read back from the history: what its targets came to, and what was answered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import Any, TypeVar
 
 from nightbench.errors import BadInput
 from nightbench.history.reading import History
-from nightbench.records import AccuracyResult, LoadLevel, RunRow, ServerRow, TargetRow
+from nightbench.history.sql_files import statement
+from nightbench.records import (
+    AccuracyResult,
+    AccuracySample,
+    LoadLevel,
+    RunRow,
+    ServerRow,
+    TargetRow,
+)
 
-Record = TypeVar("Record", RunRow, TargetRow, ServerRow, AccuracyResult, LoadLevel)
+Record = TypeVar("Record", RunRow, TargetRow, ServerRow, AccuracyResult, AccuracySample, LoadLevel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,7 @@ class RunResults:
     run_id: str
     row: RunRow | None  # None while the run itself has not been sealed
     targets: tuple[TargetResults, ...]
+    resumed_from: str | None = None  # the run whose answers it took over
 
     def overall_accuracy(self) -> list[tuple[str, str, float]]:
         """(target, benchmark, accuracy over all of it)."""
@@ -44,14 +53,61 @@ class RunResults:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSample:
+    """One answer, and where it was given."""
+
+    target: str
+    hardware_class: str | None
+    sample: AccuracySample
+
+
+def find_run(history: History, given: str) -> str:
+    """The run that is meant: an id, the beginning of one, or `latest`.
+
+    Raises:
+        BadInput: none begins like this, or several do.
+    """
+    if given == "latest":
+        newest = history.sql(statement("newest_run")).rows[0][0]
+        if newest is None:
+            raise BadInput("there is no run in the history yet")
+        return str(newest)
+    found = [str(r[0]) for r in history.sql(statement("run_ids_like"), prefix=given).rows]
+    if given in found:
+        return given
+    if not found:
+        raise BadInput(f"no run begins with {given!r}", hint="`nightbench history` lists them.")
+    if len(found) > 1:
+        some = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+        raise BadInput(f"{len(found)} runs begin with {given!r}: {some}")
+    return found[0]
+
+
+def read_samples(
+    history: History, run_id: str, *, target: str | None = None, benchmark: str | None = None
+) -> list[KeptSample]:
+    """The answers of a run, in the order of their ids; none where they are past retention."""
+    read = _read(history, "run_samples", run_id, AccuracySample, target=target, benchmark=benchmark)
+    return [
+        KeptSample(target=place.target, hardware_class=place.hardware_class, sample=sample)
+        for place, sample in read
+    ]
+
+
+def read_facts(history: History, run_id: str) -> dict[str, str]:
+    """What the run was asked to do, by name (see `nightbench.night.run_facts`)."""
+    return {str(name): str(value) for name, value in history.rows("run_facts", run_id=run_id).rows}
+
+
 def read_run(history: History, run_id: str) -> RunResults:
     """Everything summarised of a run. Raises BadInput where the history has no such run."""
     targets = list(_read(history, "run_targets", run_id, TargetRow))
-    if not targets:
+    runs = [row for _, row in _read(history, "run_row", run_id, RunRow)]
+    if not targets and not runs:
         raise BadInput(
             f"the history has no run {run_id}", hint="`nightbench history` lists those there are."
         )
-    runs = [row for _, row in _read(history, "run_row", run_id, RunRow)]
     servers = list(_read(history, "run_servers", run_id, ServerRow))
     accuracy = list(_read(history, "run_accuracy", run_id, AccuracyResult))
     levels = list(_read(history, "run_levels", run_id, LoadLevel))
@@ -69,6 +125,7 @@ def read_run(history: History, run_id: str) -> RunResults:
             )
             for place, row in targets
         ),
+        resumed_from=read_facts(history, run_id).get("resumed_from"),
     )
 
 
@@ -81,9 +138,9 @@ class _Place:
 
 
 def _read(
-    history: History, query: str, run_id: str, record: type[Record]
+    history: History, query: str, run_id: str, record: type[Record], **params: str | None
 ) -> Iterator[tuple[_Place, Record]]:
-    result = history.rows(query, run_id=run_id)
+    result = history.rows(query, run_id=run_id, **params)
     names = [field.name for field in fields(record)]
     for values in result.rows:
         row = dict(zip(result.columns, values, strict=True))
