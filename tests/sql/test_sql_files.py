@@ -112,6 +112,7 @@ PARAMS: dict[str, object] = {
     "a": run_id_of(1),
     "b": run_id_of(2),
     "level": "c4",
+    "benchmark": "starter",
 }
 
 

@@ -46,6 +46,17 @@ def sample_text(sample: AccuracySample) -> Text:
     return text
 
 
+def change_text(before: AccuracySample, after: AccuracySample) -> Text:
+    """One question that was answered otherwise before: how now, then how before."""
+    text = sample_text(after)
+    mark = "right" if before.correct else "wrong"
+    text.append(f"  before: {mark}, {_reading(before)}\n", style="dim")
+    if before.reply is not None:
+        reply = safe_text(before.reply, max_chars=REPLY_CHARS)
+        text.append(_indented(reply), style="dim")
+    return text
+
+
 def _reading(sample: AccuracySample) -> str:
     def said(value: str | None) -> str:
         return "no answer" if value is None else safe_line(value, max_chars=60)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from nightbench.accuracy.table import accuracy_table
@@ -19,8 +22,8 @@ def print_results(results: RunResults, console: Console) -> None:
         if target.accuracy:
             console.print()
             console.print(accuracy_table(target.accuracy))
-        if target.levels:
-            console.print(levels_table(target.levels))
+        for workload, levels in groupby(target.levels, key=lambda level: level.workload):
+            console.print(levels_table(levels, title=escape(f"Load {safe_line(workload)}")))
 
 
 def _headline(target: TargetResults) -> Text:

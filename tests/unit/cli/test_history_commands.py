@@ -141,13 +141,65 @@ def test_show_takes_the_beginning_of_a_run_id(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out
     assert run_id_of(0) in told
     assert "openqa" in told
-    assert "boot 35.0 s" in told
+    assert "booted in 35 s" in told
 
 
 @pytest.mark.usefixtures("at_home")
 def test_show_of_an_ambiguous_beginning_names_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "2026"]) == 2
     assert run_id_of(0) in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize(
+    ("asked", "numbers"),
+    [
+        (["wrong"], {0, 1, 4}),
+        (["wrong", "--limit", "1"], {0}),
+        (["right"], {2, 3, 5}),
+        (["unparsed"], set()),
+        (["flipped"], {0, 4}),
+        (["flipped", "--against", run_id_of(1)], set()),
+    ],
+    ids=["wrong", "one", "right", "unparsed", "flipped", "against"],
+)
+def test_show_samples_shows_those_and_no_others(
+    asked: list[str], numbers: set[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", run_id_of(1), "--samples", *asked]) == 0
+    told = capsys.readouterr().out
+    assert {n for n in range(6) if f"starter q{n} " in told} == numbers
+    assert "\x1b" not in told
+
+
+@pytest.mark.usefixtures("at_home")
+def test_flipped_answers_are_compared_with_the_run_before_and_shown_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["show", "latest", "--samples", "flipped", "--benchmark", "starter"]) == 0
+    told = capsys.readouterr().out
+    assert f"against {run_id_of(0)}" in told
+    assert "before: right" in told
+    assert "2 lost, 0 gained" in told
+    assert main(["show", run_id_of(0), "--samples", "flipped"]) == 0
+    assert "no run before this one" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--samples", "wrong", "--target", "nobody"], "no samples of nobody"),
+        (["--samples", "wrong", "--against", run_id_of(0)], "--samples flipped"),
+        (["--benchmark", "starter"], "--samples wrong"),
+    ],
+    ids=["nobody", "against", "benchmark"],
+)
+def test_a_choice_of_no_samples_is_explained(
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "latest", *asked]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_land_says_what_it_did(
