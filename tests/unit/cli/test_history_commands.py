@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nightbench.accuracy.sample_view import WHICH
 from nightbench.cli.main import main
+from nightbench.cli.show_command import SAMPLES
 from nightbench.cli.sql_command import cell, display_width
 from nightbench.history.landing import land
 from nightbench.home import Home
@@ -200,6 +202,10 @@ def test_a_choice_of_no_samples_is_explained(
 ) -> None:
     assert main(["show", "latest", *asked]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_show_offers_every_kind_of_sample_there_is() -> None:
+    assert set(SAMPLES) == {*WHICH, "flipped"}
 
 
 def test_land_says_what_it_did(
