@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.beginning import begin_night
-from tasks.keeping import kept_target, land_spool
+from tasks.keeping import kept_run_if, kept_target, land_spool
 from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
 from tasks.preparing import prepare_engine_and_model
+from tasks.publishing import mirror_to_swanlab, publish_results
 from tasks.serving import served
 
 
@@ -28,8 +29,9 @@ def benchmark_target(
     """
     night = begin_night(suite, [target], run_id, resume)
     chosen = night.targets[0]
+    alone = run_id is None
     try:
-        with kept_target(night, chosen) as keeper:
+        with kept_run_if(alone, night), kept_target(night, chosen) as keeper:
             loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
             prepare_engine_and_model(chosen, night.base_dir)
             with served(chosen, night.base_dir, keeper) as server:
@@ -41,3 +43,6 @@ def benchmark_target(
                         measure_load(level, prompts, server, keeper)
     finally:
         land_spool()
+    if alone:
+        publish_results(night)
+        mirror_to_swanlab(night)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class TargetKeeper:
         self._started_at = nights.utc_now()
         self._server: Server | None = None
         self._row("running")
+        for fact in nights.slo_facts(night.suite.slo):
+            self._spool.append(fact)
 
     def keep(self, row: Row) -> None:
         """Spool one row, at once."""
@@ -127,6 +129,11 @@ class RunKeeper:
             )
         )
         self._spool.seal(status)
+
+
+def kept_run_if(alone: bool, night: Night) -> AbstractContextManager[object]:
+    """`kept_run` for a target that is a run of its own; else its night keeps the run."""
+    return kept_run(night) if alone else nullcontext()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from nightbench import __version__
 from nightbench.records import ProvenanceRow, RunRow, TargetRow
-from nightbench.suite import Suite, Target
+from nightbench.serving.provenance import git_commit
+from nightbench.suite import Slo, Suite, Target
 from nightbench.suite_file import SuiteFile
 
 
@@ -80,7 +80,7 @@ def run_row(
         error=error,
         flow_run_id=flow_run_id,
         nightbench_version=__version__,
-        git_commit=git_commit(Path(__file__).parent),
+        git_commit=git_commit(),
         host=socket.gethostname(),
     )
 
@@ -121,19 +121,10 @@ def target_row(
     )
 
 
-def git_commit(folder: Path) -> str | None:
-    """The commit of the checkout the code runs from; None where it is not a checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
+def slo_facts(slo: Slo) -> list[ProvenanceRow]:
+    """The suite's limits as facts of a target: what the view `capacity` judges by."""
+    limits = slo.model_dump(exclude_none=True)
+    return [ProvenanceRow(name=f"slo_{name}", value=str(value)) for name, value in limits.items()]
 
 
 def utc_now() -> datetime:

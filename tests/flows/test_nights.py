@@ -236,3 +236,37 @@ def test_a_gate_that_does_not_hold_is_exit_code_3(house: House) -> None:
     night = house("run", suite, "--gate")
     assert night.returncode == 3, night.stdout + night.stderr
     assert "gate min_accuracy.starter: reference reached" in night.stderr
+
+
+ALONE = """
+import os, sys
+from nightbench.cli.prefect_api import prefect_api, prefect_settings
+from nightbench.home import Home
+
+home = Home.from_env()
+os.environ.update(prefect_settings(home))
+with prefect_api(home) as url:
+    os.environ["PREFECT_API_URL"] = url
+    from flows.benchmark_target import benchmark_target
+    from tasks.reporting import flush_logs
+
+    benchmark_target(sys.argv[1], "reference")
+    flush_logs()
+"""
+
+
+def test_a_target_started_alone_is_a_run_of_its_own(house: House) -> None:
+    suite = str(house.suite(accuracy=[]))
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, suite],
+        env=house.env,
+        cwd=house.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert house.sql("SELECT status FROM runs") == [{"status": "completed"}]
+    assert house.sql("SELECT count(*) AS n FROM load_levels") == [{"n": 2}]
+    assert house.prefect("SELECT count(*) FROM artifact WHERE key = 'results'") == [(1,)]
+    assert house.living() == []

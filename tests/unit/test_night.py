@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nightbench.errors import SuiteError
-from nightbench.night import choose_targets, config_digest, new_run_id
+from nightbench.night import choose_targets, config_digest, new_run_id, slo_facts
 from nightbench.suite import Gates, Target
 from nightbench.suite_file import find_suite, read_suite
 from nightbench.verdicts.gates import failed_gates
@@ -40,4 +40,12 @@ def test_a_gate_holds_for_what_reaches_it_and_fails_for_what_was_not_measured() 
     assert lines == [
         "gate min_accuracy.iquiz: b reached 74.0%, 75.0% is asked",
         "gate min_accuracy.mmlu: it was not measured",
+    ]
+
+
+def test_the_suites_limits_are_facts_the_capacity_view_reads() -> None:
+    slo = read_suite(find_suite("glm-4.5-air")).suite.slo
+    assert [(fact.name, fact.value) for fact in slo_facts(slo)] == [
+        ("slo_ttft_p95_ms", "500.0"),
+        ("slo_tpot_p95_ms", "50.0"),
     ]
