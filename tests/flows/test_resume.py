@@ -14,13 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from tests.flows.test_nights import (  # noqa: F401 - fixtures
-    REFERENCE_SERVER,
-    House,
-    house,
-    prefect_database,
-)
+from house import REFERENCE_SERVER, House
 
 MAX_TOKENS = 7  # tells the benchmark's requests from the checks that the server answers
 QUESTIONS = 60
@@ -53,7 +47,7 @@ def api() -> Iterator[Api]:
         process.kill()
 
 
-def suite_of(house: House, api: Api, **changes: Any) -> Path:  # noqa: F811
+def suite_of(house: House, api: Api, **changes: Any) -> Path:
     target = {
         "name": "api",
         "served_model_name": "truth",
@@ -68,7 +62,7 @@ def suite_of(house: House, api: Api, **changes: Any) -> Path:  # noqa: F811
     return house.suite(targets=[target], accuracy=[accuracy], **changes)
 
 
-def kill_in_the_middle(house: House, api: Api, suite: Path) -> None:  # noqa: F811
+def kill_in_the_middle(house: House, api: Api, suite: Path) -> None:
     already_asked = len(api.asked())
     process = house.start("run", str(suite))
     with process:
@@ -79,7 +73,7 @@ def kill_in_the_middle(house: House, api: Api, suite: Path) -> None:  # noqa: F8
 
 
 def test_a_killed_night_is_resumed_and_nothing_answered_is_asked_again(
-    house: House,  # noqa: F811
+    house: House,
     api: Api,
 ) -> None:
     suite = suite_of(house, api)
@@ -124,7 +118,7 @@ def test_a_killed_night_is_resumed_and_nothing_answered_is_asked_again(
     assert crashed in house("show", results["run_id"]).stdout
 
 
-def test_what_cannot_be_resumed_is_refused(house: House, api: Api) -> None:  # noqa: F811
+def test_what_cannot_be_resumed_is_refused(house: House, api: Api) -> None:
     suite = suite_of(house, api, load=[])
     kill_in_the_middle(house, api, suite)
     text = suite.read_text(encoding="utf-8")

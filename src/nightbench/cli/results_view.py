@@ -37,6 +37,8 @@ def _headline(target: TargetResults) -> Text:
             text.append(f", booted in {server.boot_s:.0f} s", style="dim")
         if server.teardown_clean:
             text.append(f", gone in {server.teardown_s or 0:.1f} s", style="dim")
+        if server.teardown_clean is False:
+            text.append(f"  teardown not proven: {server.teardown_detail or ''}", style="red")
     if target.hardware_class:
         text.append(f"\n  on {target.hardware_class}", style="dim")
     if not done:
