@@ -119,7 +119,7 @@ def wilson_interval(successes: float, n: float, z: float = Z_95) -> Interval:
 
 
 def bootstrap_mean_interval(
-    values: Sequence[float] | Floats, *, resamples: int = 2000, seed: int = 0
+    values: Sequence[float] | Floats, *, resamples: int = 1000, seed: int = 0
 ) -> Interval | None:
     """The 95 % percentile-bootstrap interval of a mean; None below two values.
 
@@ -132,7 +132,7 @@ def bootstrap_mean_interval(
 
 
 def bootstrap_ratio_interval(
-    numerators: Floats, denominators: Floats, *, resamples: int = 2000, seed: int = 0
+    numerators: Floats, denominators: Floats, *, resamples: int = 1000, seed: int = 0
 ) -> Interval | None:
     """The 95 % bootstrap interval of sum(numerators) / sum(denominators), over their pairs.
 

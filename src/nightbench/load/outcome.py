@@ -59,7 +59,8 @@ class _Response:
         self.headers: dict[str, str] = {}
         self.read_index = 0
         self.complete = False
-        self.body: list[tuple[int, bytes]] = []
+        self.pieces: list[bytes] = []  # of the body, decoded
+        self.piece_reads: list[int] = []  # the read that each came in
         self._decoder: _Decoder | None = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -73,7 +74,8 @@ class _Response:
     def on_body(self, data: bytes) -> None:
         if self._decoder is not None:
             data = self._decoder.decompress(data)
-        self.body.append((self.read_index, data))
+        self.pieces.append(data)
+        self.piece_reads.append(self.read_index)
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -99,7 +101,7 @@ def outcome_of(raw: RawRequest) -> Outcome:
         content = _read_stream(response)
         kind, error = _stream_problem(content, kind, error)
         _fill(outcome, content)
-    elif response.body and kind is None:
+    elif response.pieces and kind is None:
         kind, error = _read_json(outcome, response)
     elif kind is None and outcome.http_status is None:
         kind, error = "cut", "the server closed the connection without an answer"
@@ -112,10 +114,11 @@ def outcome_of(raw: RawRequest) -> Outcome:
 
 def _feed(response: _Response, raw: RawRequest) -> str:
     """Parse the reads; what is wrong with the HTTP or its compression, or nothing."""
+    feed = response.parser.feed_data
     try:
         for index, read in enumerate(raw.reads):
             response.read_index = index
-            response.parser.feed_data(read)
+            feed(read)
     except httptools.HttpParserError as error:
         return f"{error}{f': {error.__context__}' if error.__context__ else ''}"
     return ""
@@ -134,7 +137,7 @@ def _transport_problem(raw: RawRequest, response: _Response, broken: str) -> tup
 
 
 def _http_problem(status: int, response: _Response) -> tuple[str, str]:
-    text = b"".join(data for _, data in response.body).decode(errors="replace")
+    text = b"".join(response.pieces).decode(errors="replace")
     if status == 429:
         wait = response.headers.get("retry-after")
         return "rate_limited", (f"Retry-After: {wait}; " if wait else "") + text
@@ -144,11 +147,13 @@ def _http_problem(status: int, response: _Response) -> tuple[str, str]:
 def _read_stream(response: _Response) -> StreamContent:
     parser, reader = SseParser(), EventReader()
     read, read_plain = reader.read, reader.read_plain
-    for index, piece in response.body:
-        if parser.between_events and read_plain(piece, index):
+    between_events = True
+    for index, piece in zip(response.piece_reads, response.pieces, strict=True):
+        if between_events and read_plain(piece, index):
             continue
         for event in parser.feed(piece):
             read(event, index)
+        between_events = parser.between_events
     if response.complete or response.ends_with_connection:
         for event in parser.finish():
             read(event, response.read_index)
@@ -167,9 +172,9 @@ def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tup
 
 
 def _read_json(outcome: Outcome, response: _Response) -> tuple[str | None, str]:
-    text = b"".join(data for _, data in response.body)
+    text = b"".join(response.pieces)
     reader = EventReader()
-    reader.read(text, response.body[-1][0])
+    reader.read(text, response.piece_reads[-1])
     content = reader.content
     if content.problem is None and not content.chunks and content.finish_reason is None:
         return "malformed", f"no choices: {text[:200]!r}"
