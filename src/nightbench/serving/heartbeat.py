@@ -18,11 +18,13 @@ Decision = Literal["alive", "ask", "hung"]
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: without a step while requests are in flight or without any answer, before a quiet
-    server is asked, and for its answer."""
+    server is asked, and for its answer. All of them longer where its processes are computing: one
+    step of a large model on a CPU may take minutes, on a GPU it never does."""
 
-    hung_after_s: float = 45.0
+    hung_after_s: float = 30.0
     quiet_for_s: float = 10.0
-    answer_within_s: float = 30.0
+    answer_within_s: float = 20.0
+    times_if_computing: float = 10.0
 
 
 class Heartbeat:
@@ -33,17 +35,21 @@ class Heartbeat:
         self._moved_at_s = now_s
         self._signature: int | None = None
 
-    def saw(self, now_s: float, counters: Counters | None) -> Decision:
-        """`counters` is None where the server did not say anything."""
+    def saw(self, now_s: float, counters: Counters | None, *, computing: bool = False) -> Decision:
+        """`counters` is None where the server did not say anything; `computing` is whether its
+        processes use a CPU for what a GPU is not there for."""
         if counters is not None and counters.signature != self._signature:
             self._signature = counters.signature
             self._moved_at_s = now_s
             return "alive"
         still_s = now_s - self._moved_at_s
-        if still_s >= self._patience.hung_after_s:
+        times = self._patience.times_if_computing if computing else 1.0
+        if still_s >= self._patience.hung_after_s * times:
             return "hung"
         idle = counters is not None and not (counters.requests_running or counters.requests_waiting)
-        return "ask" if idle and still_s >= self._patience.quiet_for_s else "alive"
+        return (
+            "ask" if idle and not computing and still_s >= self._patience.quiet_for_s else "alive"
+        )
 
     def answered(self, now_s: float, ok: bool) -> Decision:
         """What became of the question."""

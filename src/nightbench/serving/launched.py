@@ -27,7 +27,8 @@ from nightbench.serving.booting import Boot, BootPhases, PortTaken
 from nightbench.serving.launching import Job, Started, gpu_memory, start
 from nightbench.serving.processes import is_same, kill_all, stat_of
 from nightbench.serving.supervision import wait_until
-from nightbench.serving.watching import Trouble, Watch, Watched, read_counters
+from nightbench.serving.telemetry import ProcessSampler
+from nightbench.serving.watching import Trouble, Watch, Watched, never, read_counters
 
 KILL_PATIENCE_S = 5.0
 PORT_PATIENCE_S = 2.0
@@ -99,14 +100,15 @@ class Launched:
             )
         )
         self.engine_version = self.engine_version or self._ask_version()
-        machine = started.job.machine
+        sampler = started.job.machine.sampler(started.lease.gpus, started.supervised.pid)
         self._watched = Watched(
             target=started.job.target,
             endpoint=self.endpoint,
             ready_path=started.launch.ready_path,
             counters_path=started.launch.counters_path,
             running=started.supervised.running,
-            samplers=[machine.sampler(started.lease.gpus, started.supervised.pid)],
+            samplers=[sampler],
+            computing=sampler.is_computing if isinstance(sampler, ProcessSampler) else never,
             patience=started.job.options.patience,
             clock=started.job.options.clock,
         )

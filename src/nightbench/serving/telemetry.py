@@ -16,6 +16,7 @@ from nightbench.serving import processes
 from nightbench.serving.gpus import Gpu, Nvml
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+COMPUTING_CORES = 0.5
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 Sampler = Callable[[], list[TelemetryRow]]
@@ -35,6 +36,7 @@ class ProcessSampler:
     def __init__(self, root: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._root, self._clock = root, clock
         self._ticks: dict[int, int] = {}
+        self._cores_used = 0.0
         self._at = clock()
 
     def __call__(self) -> list[TelemetryRow]:
@@ -45,13 +47,20 @@ class ProcessSampler:
         elapsed_s = max(now - self._at, 1e-9)
         self._ticks = {pid: ticks for pid, (ticks, _) in usage.items()}
         self._at = now
+        self._cores_used = spent / _TICKS_PER_S / elapsed_s
         return rows(
             "host",
             {
-                "cpu_cores_used": spent / _TICKS_PER_S / elapsed_s,
+                "cpu_cores_used": self._cores_used,
                 "rss_bytes": sum(pages for _, pages in usage.values()) * _PAGE_BYTES,
             },
         )
+
+    def is_computing(self) -> bool:
+        """Whether the tree uses a good part of a core, and nothing in it is stopped: what waits
+        for a stopped process may spin, and gets nowhere."""
+        states = [stat[2] for pid in self._ticks if (stat := processes.stat_of(pid))]
+        return self._cores_used > COMPUTING_CORES and not any(state in "Tt" for state in states)
 
 
 class GpuSampler:

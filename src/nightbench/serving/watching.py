@@ -28,6 +28,11 @@ LAST_WORDS_S = 3.0
 Trouble = Literal["server_died", "server_hung"]
 
 
+def never() -> bool:
+    """Its processes compute on GPUs: their CPU time says nothing."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """What is watched, and how to look at it."""
@@ -38,6 +43,7 @@ class Watched:
     counters_path: str | None
     running: Callable[[], bool]
     samplers: Sequence[Sampler] = ()
+    computing: Callable[[], bool] = never
     patience: Patience = field(default_factory=Patience)
     clock: Callable[[], float] = time.monotonic
 
@@ -117,7 +123,8 @@ class Watch:
         counters = read_counters(client, self._watched)
         if counters is not None:
             self.add(telemetry.rows("server", counters.readings()))
-        decision = self._heartbeat.saw(self._watched.clock(), counters)
+        now_s, computing = self._watched.clock(), self._watched.computing()
+        decision = self._heartbeat.saw(now_s, counters, computing=computing)
         if decision != "ask":
             return decision
         wait_s = self._watched.patience.answer_within_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nightbench.engines.vllm import Counters
 from nightbench.serving.heartbeat import Heartbeat, Patience
 
-PATIENCE = Patience(hung_after_s=45, quiet_for_s=10, answer_within_s=30)
+PATIENCE = Patience(hung_after_s=45, quiet_for_s=10, answer_within_s=30, times_if_computing=10)
 IDLE = Counters(signature=1)
 BUSY = Counters(signature=1, requests_running=3)
 
@@ -26,6 +26,12 @@ def test_requests_in_flight_without_a_step_are_a_hang() -> None:
     heartbeat = beating()
     assert heartbeat.saw(44, BUSY) == "alive"
     assert heartbeat.saw(45, BUSY) == "hung"
+
+
+def test_a_cpu_that_computes_is_given_longer_and_not_for_ever() -> None:
+    heartbeat = beating()
+    assert heartbeat.saw(449, BUSY, computing=True) == "alive"
+    assert heartbeat.saw(450, BUSY, computing=True) == "hung"
 
 
 def test_an_idle_server_is_asked_and_its_answer_is_life() -> None:
