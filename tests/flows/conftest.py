@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,16 +16,34 @@ from nightbench.home import Home
 
 
 @pytest.fixture(scope="session")
-def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Prefect database after its migrations, which take longer than a night here."""
-    home = Home(tmp_path_factory.mktemp("prefect"))
-    with prefect_api(home, environ=os.environ | {"PREFECT_API_URL": ""}):
-        return home.prefect / "prefect.db"
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose Prefect database is made: its migrations take longer than a night here."""
+    return Home(tmp_path_factory.mktemp("prefect"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_home: Home) -> Iterator[str]:
+    """The URL of a Prefect API for all nights that are not about Prefect's server."""
+    with prefect_api(prefect_home, environ=os.environ | {"PREFECT_API_URL": ""}) as url:
+        yield url
 
 
 @pytest.fixture
-def house(tmp_path: Path, prefect_database: Path) -> House:
+def house(tmp_path: Path, prefect_server: str) -> House:
+    return House(tmp_path, prefect_server)
+
+
+@pytest.fixture
+def house_with_its_own_prefect(tmp_path: Path, prefect_server: str, prefect_home: Home) -> House:
+    """A house in which `nightbench run` starts a Prefect server, as on a fresh machine."""
     prefect = tmp_path / "home" / "prefect"
     prefect.mkdir(parents=True)
-    shutil.copy(prefect_database, prefect)
+    with (
+        closing(sqlite3.connect(prefect_home.prefect / "prefect.db")) as made,
+        closing(sqlite3.connect(prefect / "prefect.db")) as mine,
+    ):
+        made.backup(mine)
+        mine.execute("DELETE FROM flow_run")
+        mine.execute("DELETE FROM artifact")
+        mine.commit()
     return House(tmp_path)

@@ -25,12 +25,13 @@ PROMPTS = "".join(json.dumps({"question": f"What is {n} and one?"}) + "\n" for n
 class House:
     """A home of its own, and the commands in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, api_url: str = "") -> None:
         self.folder = folder
         self.env = os.environ | {
             "NIGHTBENCH_HOME": str(folder / "home"),
             "NIGHTBENCH_LEASES": str(folder / "leases"),
             "SWANLAB_MODE": "local",
+            "PREFECT_API_URL": api_url,
         }
         (folder / "prompts.jsonl").write_text(PROMPTS, encoding="utf-8")
 
