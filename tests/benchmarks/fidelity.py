@@ -310,6 +310,8 @@ def _compare(
     itl_ms: float,
     cpu_s: float,
 ) -> Line:
+    if len(truth) != work.requests or any(r["max_tokens"] != work.tokens for r in truth):
+        raise SystemExit(f"{tool.name} did other work than was asked: {len(truth)} requests whole")
     ttfts = sorted((record["first_ns"] - record["recv_ns"]) / 1e6 for record in truth)
     gaps = work.tokens - 1
     tpot_ms = fmean((record["last_ns"] - record["first_ns"]) / 1e6 / gaps for record in truth)

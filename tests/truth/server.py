@@ -2,9 +2,10 @@
 
     python tests/truth/server.py --ttft-ms 50 --itl-ms 10
 
-OpenAI-compatible: POST /v1/chat/completions. The number of tokens is the request's max_tokens.
-Its own endpoints: GET /truth (one JSON line per request), GET /peak, POST /reset, POST /plan (a
-JSON list of faults: request n gets the n-th, over and over). Times are CLOCK_MONOTONIC ns;
+OpenAI-compatible: POST /v1/chat/completions. The number of tokens is the request's max_tokens or
+max_completion_tokens. Its own endpoints: GET /truth (one JSON line per request), GET /peak, POST
+/reset, POST /plan (a JSON list of faults: request n gets the n-th, over and over). Times are
+CLOCK_MONOTONIC ns;
 `recv_ns` is when the request reached the machine, by the kernel. One epoll loop, so that 512
 streams of 100 tokens/s fit on one core beside a client.
 """
@@ -176,7 +177,7 @@ class Server:
     def complete(self, client: Client, body: dict[str, Any], at: int) -> None:
         fault = self.plan[self.number % len(self.plan)]
         self.number += 1
-        tokens = body.get("max_tokens") or 16
+        tokens = body.get("max_completion_tokens") or body.get("max_tokens") or 16
         prompt = str(body["messages"][-1]["content"])
         record = Record(self.number, fault, prompt, tokens, at)
         self.records.append(record)
