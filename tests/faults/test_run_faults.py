@@ -126,7 +126,7 @@ class Night:
     def landed(self, table: str, columns: str = "count(*) AS n") -> list[dict[str, Any]]:
         """What a dead run has left, once it is landed."""
         self.nightbench("land")
-        sql = f"SELECT {columns} FROM {table}"  # noqa: S608 - names of this file
+        sql = f"SELECT {columns} FROM {table}"
         rows: list[dict[str, Any]] = json.loads(self.nightbench("sql", sql, "--format", "json"))
         return rows
 

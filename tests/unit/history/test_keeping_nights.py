@@ -33,7 +33,7 @@ def digests(home: Home) -> dict[str, object]:
     with open_history(home) as history:
         return {
             name: history.sql(
-                "SELECT count(*), sum(hash(t))"  # noqa: S608
+                "SELECT count(*), sum(hash(t))"
                 f" FROM (SELECT {columns.get(name, '*')} FROM {name}) AS t"
             ).rows
             for name in NAMES

@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Home:
 
 def count(home: Home, table: str) -> int:
     with open_history(home) as history:
-        return int(str(history.sql(f"SELECT count(*) FROM {table}").rows[0][0]))  # noqa: S608
+        return int(str(history.sql(f"SELECT count(*) FROM {table}").rows[0][0]))
 
 
 def counts(home: Home) -> dict[str, int]:
