@@ -15,7 +15,7 @@ from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import measure_level
 from nightbench.load.workloads import Prompts, read_prompts
 from nightbench.night import Night
-from nightbench.records import AccuracySample
+from nightbench.records import AccuracySample, blamed
 from nightbench.serving.server import Server
 from nightbench.suite import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
@@ -45,8 +45,9 @@ def measure_accuracy(
         on_kept=keeper.keep,
         requests_per_second=keeper.target.requests_per_second,
     )
+    trouble = server.look() if any(row.num_failed for row in results) else None
     for row in results:
-        keeper.keep(row)
+        keeper.keep(blamed(row, trouble))
     keeper.take_telemetry(server)
     server.check()
 
@@ -77,7 +78,7 @@ def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetK
         on_progress=Reporter(),
         stop=server.trouble,
     )
-    keeper.keep(measured.level)
+    keeper.keep(blamed(measured.level, server.look() if measured.level.failed else None))
     for interval in measured.intervals:
         keeper.keep(interval)
     keeper.keep_file("load_requests", measured.requests_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def boot_server(target: Target, base_dir: Path, keeper: TargetKeeper, stack: Exi
 def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
     """Tear the server down and prove it; the proof is kept with its last readings."""
     keeper.take_telemetry(server)
-    stack.close()
+    stack.__exit__(*sys.exc_info())  # the server's row says what ended it
 
 
 @task(name="reap leftovers", task_run_name="reap leftovers", cache_policy=NO_CACHE)

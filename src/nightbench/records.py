@@ -7,8 +7,9 @@ manifest. Times of day are UTC. `None` means "not measured" or "not defined", ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,3 +267,13 @@ class TelemetryRow:
     source: str  # gpu0 …, host, server
     name: str  # with its unit: utilization_percent, memory_bytes, requests_running …
     value: float
+
+
+MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)
+
+
+def blamed(row: MeasuredRow, trouble: str | None) -> MeasuredRow:
+    """The row, invalid for what happened to its server meanwhile (`server_died`, `server_hung`)."""
+    if trouble is None or trouble in row.invalid_reasons:
+        return row
+    return replace(row, valid=False, invalid_reasons=[*row.invalid_reasons, trouble])
