@@ -164,7 +164,9 @@ def _evalscope(file: Path, report: Document) -> Imported:
     measured_at = _modified(file)
     metric = report["metrics"][0]
     benchmark = str(report["dataset_name"])
-    key = _key("evalscope", {"dataset": benchmark, "metric": metric["name"]}, ("dataset", "metric"))
+    # Reports of schema 2 (evalscope 1.14) call the metric by its identity, older ones by its name.
+    name = metric["identity"]["name"] if "identity" in metric else metric["name"]
+    key = _key("evalscope", {"dataset": benchmark, "metric": name}, ("dataset", "metric"))
     parts = [("all", metric)] + [
         (str(subset["name"]), subset)
         for category in metric["categories"]

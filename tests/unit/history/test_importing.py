@@ -117,6 +117,14 @@ def test_a_report_of_evalscope_is_an_accuracy_with_its_subsets(tmp_path: Path) -
     assert scores == {"all": 0.75, "IQ": 0.6, "EQ": 0.825}
 
 
+def test_a_report_of_schema_2_names_its_metric_by_identity(tmp_path: Path) -> None:
+    metric = {key: value for key, value in REPORT["metrics"][0].items() if key != "name"}
+    metric["identity"] = {"name": "accuracy", "aggregation": "mean", "dimensions": {}}
+    write(tmp_path / "reports" / "m" / "iquiz.json", REPORT | {"metrics": [metric]})
+    (imported,) = read_results("evalscope", tmp_path)
+    assert len(imported.rows) == 3
+
+
 @pytest.mark.parametrize("tool", ["vllm-bench", "evalscope", "evalscope-perf"])
 def test_a_file_of_something_else_is_named(tmp_path: Path, tool: str) -> None:
     path = write(tmp_path / "x.json", {"what": "ever"})
