@@ -32,7 +32,7 @@ def _headline(target: TargetResults) -> Text:
     text.append(target.target, style="bold")
     text.append(f"  {safe_line(target.row.served_model_name)}", style="dim")
     for server in target.servers:
-        text.append(f"  {server.engine_kind} {server.engine_version or ''}", style="dim")
+        text.append(f"\n  {server.engine_kind} {server.engine_version or ''}", style="dim")
         if server.boot_s is not None:
             text.append(f", booted in {server.boot_s:.0f} s", style="dim")
         if server.teardown_clean:
