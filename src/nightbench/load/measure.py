@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nightbench import progress
 from nightbench.endpoint import Endpoint
+from nightbench.load.host import HostReading, HostUse, read_host
 from nightbench.load.job import Job
 from nightbench.load.levels import Level
 from nightbench.load.message import address_of, head_of, write_bodies
@@ -92,7 +93,14 @@ def measure_level(
     cache.begin()
     with Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
-        reports, stopped = crew.run(on_counts, cache.mark, stop)
+        host: list[HostReading | None] = []
+
+        def on_ready() -> None:
+            cache.mark()
+            host.append(read_host())
+
+        reports, stopped = crew.run(on_counts, on_ready, stop)
+        host.append(read_host())
     cache.mark()
     from nightbench.load.summary import Finished, summarise
 
@@ -107,6 +115,7 @@ def measure_level(
         stopped=stopped,
         limits=limits,
         cache=cache.use,
+        host=HostUse(host[0], host[1]) if host[0] and host[1] else None,
     )
     requests_path = work_dir / f"{level.label}.parquet"
     row, intervals = summarise(finished, requests_path)

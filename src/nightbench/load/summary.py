@@ -12,6 +12,7 @@ import numpy as np
 
 from nightbench.load import metrics
 from nightbench.load.clock import OffsetTrack
+from nightbench.load.host import HostUse
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level
 from nightbench.load.limits import GoodputLimits
@@ -42,6 +43,7 @@ class Finished:
     stopped: str | None
     limits: GoodputLimits | None
     cache: CacheUse | None = None
+    host: HostUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def _evidence(
         else 0.0,
         p99_queue_ms=found["queue_ms"].values["p99"],
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
+        host_busy_share=finished.host.busy_share if finished.host else None,
+        client_cpu_share=_client_cpu_share(finished),
         wanted_rate=wanted_rate,
         achieved_rate=achieved_rate,
         cached_tokens=_cached_above_template(finished, cached),
@@ -131,6 +135,13 @@ def _evidence(
         and level.max_concurrency is not None,
         stopped=finished.stopped,
     )
+
+
+def _client_cpu_share(finished: Finished) -> float:
+    """Of the machine's core time in the level, what the generator took."""
+    if finished.host is None:
+        return 0.0
+    return sum(report.cpu_s for report in finished.reports) / finished.host.capacity_s
 
 
 def _rates(columns: RequestColumns, level: Level) -> tuple[float | None, float | None]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 CLIENT_SHARE = 0.05  # of the median ttft or tpot, by the generator's own delay
 SEND_SHARE = 0.10  # of the median ttft, by late sends at p99
 HIDDEN_SHARE = 0.05  # of output chunks whose arrival the generator's own delay hid
+HOST_BUSY_SHARE = 0.8  # of the machine's cores, with a generator that takes
+CLIENT_CPU_SHARE = 0.1  # of them: it fights a server beside it
 RATE_SHARE = 0.02
 CONCURRENCY_SHARE = 0.05
 CACHE_SHARE = 0.01
@@ -30,6 +32,8 @@ class Evidence:
     tpot_residual_ms: float
     p99_queue_ms: float | None
     hidden_chunk_share: float
+    host_busy_share: float | None
+    client_cpu_share: float
     wanted_rate: float | None  # requests per second of the schedule that was drawn
     achieved_rate: float | None
     cached_tokens: int | None  # above the chat template's floor
@@ -49,6 +53,7 @@ def invalid_reasons(evidence: Evidence) -> list[str]:
         ("too_few_requests", evidence.completed < FEWEST_REQUESTS),
         ("failures", evidence.failed > FAILURE_SHARE * max(evidence.num_prompts, 1)),
         ("client_lag", _client_lag(evidence)),
+        ("host_contention", _host_contention(evidence)),
         ("rate_missed", _rate_missed(evidence)),
         ("concurrency_not_reached", _concurrency_not_reached(evidence)),
         ("prompts_exhausted", evidence.prompts_exhausted),
@@ -67,6 +72,13 @@ def _client_lag(evidence: Evidence) -> bool:
         or (tpot is not None and evidence.tpot_residual_ms > CLIENT_SHARE * tpot)
         or (ttft is not None and late is not None and late > SEND_SHARE * ttft)
         or evidence.hidden_chunk_share > HIDDEN_SHARE
+    )
+
+
+def _host_contention(evidence: Evidence) -> bool:
+    busy = evidence.host_busy_share
+    return (
+        busy is not None and busy > HOST_BUSY_SHARE and evidence.client_cpu_share > CLIENT_CPU_SHARE
     )
 
 
