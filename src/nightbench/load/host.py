@@ -1,4 +1,4 @@
-"""How busy the generator's own machine is: a generator that fights its server for cores slows it."""
+"""How busy the generator's own machine is: one that fights its server for cores slows it."""
 
 from __future__ import annotations
 
