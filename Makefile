@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-unit test-faults test-engines lint up clean
+.PHONY: help nightly test test-unit test-faults fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad 
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
 	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser"
+
+fidelity: $(VENV)/.installed-dev  ## our load generator beside its peers, against a server that keeps the truth
+	@$(BIN)/python -m tests.benchmarks.fidelity --tokenizer .nightbench/models/smollm2-135m-instruct
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, the layers
 	@$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from nightbench import resuming
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.home import Home
 from nightbench.load.levels import Level, plan_levels
-from nightbench.load.measure import measure_level
+from nightbench.load.measure import GeneratorOptions, measure_level
 from nightbench.load.workloads import Prompts, read_prompts
 from nightbench.night import Night
 from nightbench.records import AccuracySample, blamed
@@ -77,6 +77,8 @@ def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetK
         work_dir=keeper.work_dir,
         on_progress=Reporter(),
         stop=server.trouble,
+        # Somebody else's server is measured as it is found.
+        options=GeneratorOptions(watch_prefix_cache=keeper.target.engine.kind != "remote"),
     )
     keeper.keep(blamed(measured.level, server.look() if measured.level.failed else None))
     for interval in measured.intervals:
