@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nightbench import progress
 from nightbench.endpoint import Endpoint
 from nightbench.load.host import HostReading, HostUse, read_host
-from nightbench.load.job import Job
+from nightbench.load.job import Job, ShardReport
 from nightbench.load.levels import Level
 from nightbench.load.message import address_of, head_of, write_bodies
 from nightbench.load.prefix_cache import (
@@ -81,27 +81,8 @@ def measure_level(
     bodies_path = work_dir / f"{level.label}.bodies"
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
-    subject = f"{level.workload} {level.label}"
-
-    def on_counts(done: int, failed: int) -> None:
-        detail = f"{failed} failed" if failed else ""
-        on_progress(progress.Progress("requests", subject, detail, done, level.num_prompts))
-
-    allow_open_files()
     started_at = datetime.now(UTC)
-    cache = _CacheWatch(endpoint, options)
-    cache.begin()
-    with Crew(jobs) as crew:
-        on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
-        host: list[HostReading | None] = []
-
-        def on_ready() -> None:
-            cache.mark()
-            host.append(read_host())
-
-        reports, stopped = crew.run(on_counts, on_ready, stop)
-        host.append(read_host())
-    cache.mark()
+    driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
     from nightbench.load.summary import Finished, summarise
 
     finished = Finished(
@@ -110,18 +91,62 @@ def measure_level(
         prompt_hashes=hashes[level.warmup_prompts :],
         shares_prefix=prompts.shares_prefix,
         raw_paths=tuple(Path(job.raw_path) for job in jobs),
-        reports=tuple(reports),
+        reports=driven.reports,
         started_at=started_at,
-        stopped=stopped,
+        stopped=driven.stopped,
         limits=limits,
-        cache=cache.use,
-        host=HostUse(host[0], host[1]) if host[0] and host[1] else None,
+        cache=driven.cache,
+        host=driven.host,
     )
     requests_path = work_dir / f"{level.label}.parquet"
     row, intervals = summarise(finished, requests_path)
     for job in jobs:
         _remove(job)
     return Measured(row, intervals, requests_path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Driven:
+    """What is known once a level's requests are over, before anything is parsed."""
+
+    reports: tuple[ShardReport, ...]
+    stopped: str | None
+    cache: CacheUse | None
+    host: HostUse | None
+
+
+def _drive(
+    jobs: list[Job],
+    level: Level,
+    endpoint: Endpoint,
+    *,
+    on_progress: progress.OnProgress,
+    stop: Callable[[], str | None],
+    options: GeneratorOptions,
+) -> _Driven:
+    """Send the requests; read cache and host where the warm-up ends and where the level does."""
+    subject = f"{level.workload} {level.label}"
+    cache = _CacheWatch(endpoint, options)
+    readings: list[HostReading | None] = []
+
+    def on_counts(done: int, failed: int) -> None:
+        detail = f"{failed} failed" if failed else ""
+        on_progress(progress.Progress("requests", subject, detail, done, level.num_prompts))
+
+    def on_ready() -> None:
+        cache.mark()
+        readings.append(read_host())
+
+    allow_open_files()
+    cache.begin()
+    with Crew(jobs) as crew:
+        on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
+        reports, stopped = crew.run(on_counts, on_ready, stop)
+        readings.append(read_host())
+    cache.mark()
+    before, after = readings[0], readings[-1]
+    host = HostUse(before, after) if len(readings) == 2 and before and after else None
+    return _Driven(tuple(reports), stopped, cache.use, host)
 
 
 class _CacheWatch:
