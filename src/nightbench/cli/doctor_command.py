@@ -37,9 +37,9 @@ def run(_args: argparse.Namespace) -> int:
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         print(f"{name:<{width}}  {text}")
-    leftovers = [state for state in states if state.is_leftover and state.living]
+    leftovers = [state for state in states if state.is_leftover and (state.living or state.dirty)]
     if leftovers:
-        print("\nSomething of a dead run is still alive: `nightbench reap` ends it.")
+        print("\nSomething of a dead run is still there: `nightbench reap` ends it.")
     return 1 if leftovers else 0
 
 
@@ -62,6 +62,9 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
         lines.append(
             (f"gpu {gpu.index}", f"{gpu.name}, {used:.1f} of {total:.0f} GiB used ({who})")
         )
+    if inventory.left_out:
+        slices = ", ".join(gpu.uuid for gpu in inventory.left_out)
+        lines.append(("MIG slices", f"only where CUDA_VISIBLE_DEVICES names them: {slices}"))
     kept = "PID namespace" if isolated else "watchdog (the kernel allows no PID namespace)"
     return [*lines, ("servers are kept by", kept)]
 
@@ -94,5 +97,6 @@ def _leases(where: Path, states: list[LeaseState]) -> list[tuple[str, str]]:
             lines.append((state.path.stem, f"held: {who}"))
         elif state.is_leftover:
             pids = ", ".join(map(str, state.living)) or "nothing alive"
-            lines.append((state.path.stem, f"left behind: {pids}"))
+            dirty = f" ({state.dirty})" if state.dirty else ""
+            lines.append((state.path.stem, f"left behind: {pids}{dirty}"))
     return lines

@@ -2,13 +2,14 @@
 
 Prefect's own temporary server outlives a killed process and dies first on Ctrl-C, before the run
 could report that it was interrupted. So ours is started under nightbench's supervisor: out of the
-terminal's reach, and gone when we are, however we go.
+terminal's reach, gone when we are, however we go, and started again should it go first.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.1
 STOP_S = 10.0
+LOOK_EVERY_S = 0.5
+MOST_RESTARTS = 20  # one that dies of its own database would go on for ever
 
 
 def prefect_settings(home: Home) -> dict[str, str]:
@@ -39,6 +42,12 @@ def prefect_settings(home: Home) -> dict[str, str]:
         # The terminal shows progress; Prefect's lines go to its API and to the server's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # The silence after which a run counts as crashed is a few of these (prefect-server.yaml).
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # A server that restarts is back within seconds; 8 waits, doubling, are some minutes.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
+        # What is said meanwhile of events that find no server is for nobody on a terminal.
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     }
 
 
@@ -53,10 +62,26 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
     if running:
         yield running
         return
-    port = free_port()
-    url = f"http://{HOST}:{port}/api"
-    server = Supervised(
-        Order(
+    server = OwnServer(home, environ)
+    try:
+        wait_until_healthy(server.url, server.running, server.log_path)
+        server.keep()
+        yield server.url
+    finally:
+        server.stop()
+
+
+class OwnServer:
+    """A server of our own, under the supervisor that keeps engines.
+
+    A flow run waits for an API that is away for a while; so one that died is started again, on the
+    same port and database, and neither the measurement nor its record in Prefect comes to harm.
+    """
+
+    def __init__(self, home: Home, environ: Mapping[str, str]) -> None:
+        port = free_port()
+        self.url = f"http://{HOST}:{port}/api"
+        self._order = Order(
             argv=server_argv(port),
             env=dict(environ) | prefect_settings(home) | {"PREFECT_UI_ENABLED": "0"},
             secrets=(),
@@ -65,13 +90,37 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
             record={},
             grace_s=STOP_S,
         )
-    )
-    try:
-        wait_until_healthy(url, server.running, server.order.log_path)
-        yield url
-    finally:
-        server.request_stop()
-        server.wait(2 * STOP_S)
+        self.log_path = self._order.log_path
+        self._supervised = Supervised(self._order)
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="prefect-server", daemon=True)
+
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._supervised.running()
+
+    def keep(self) -> None:
+        """From now on, start it again when it has died."""
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """End it, and wait until it is gone."""
+        self._stopping.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        self._supervised.request_stop()
+        self._supervised.wait(2 * STOP_S)
+
+    def _keep(self) -> None:
+        for _ in range(MOST_RESTARTS):
+            while self.running():
+                if self._stopping.wait(LOOK_EVERY_S):
+                    return
+            self._supervised.request_stop()
+            self._supervised.wait(STOP_S)
+            if self._stopping.is_set():
+                return
+            self._supervised = Supervised(self._order)
 
 
 def server_argv(port: int, host: str = HOST) -> tuple[str, ...]:

@@ -23,8 +23,9 @@ def run(_args: argparse.Namespace) -> int:
         print(f"{state.path.stem}: {subject}: " + (f"ended {pids}" if pids else "nothing was left"))
     if not found:
         print(f"nothing was left behind ({where})")
-    resisting = [state for state in reaper.states(where) if state.is_leftover and state.living]
+    resisting = [state for state in reaper.states(where) if state.is_leftover]
     for state in resisting:
         pids = ", ".join(map(str, state.living))
-        print(f"{state.path.stem}: still alive: {pids} (another user's? then they must reap it)")
+        alive = f"still alive: {pids} (another user's? then they must reap it)"
+        print(f"{state.path.stem}: " + (alive if pids else f"not leased again yet: {state.dirty}"))
     return 1 if resisting else 0

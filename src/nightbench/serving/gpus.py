@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,10 @@ Nvml = Any  # the pynvml module, which carries no types
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU. `index` is NVML's (PCI order), which CUDA's own need not be: name them by uuid."""
+    """One GPU. `index` is NVML's (PCI order), which CUDA's own need not be: name them by uuid.
+
+    With MIG, one slice of a GPU: its uuid begins with MIG-, its index is the whole GPU's.
+    """
 
     index: int
     uuid: str
@@ -28,15 +31,22 @@ class Gpu:
     max_sm_clock_mhz: int | None = None
     numa_node: int | None = None
 
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a MIG slice: a GPU of its own to CUDA, out of reach of all others."""
+        return self.uuid.startswith("MIG-")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """What NVML says. `problem` is why it says nothing: no driver, or one that does not match.
 
-    `links[a, b]` (a < b, NVML indices) is how near two GPUs are: higher is nearer.
+    `links[a, b]` (a < b, NVML indices) is how near two GPUs are: higher is nearer. `left_out` are
+    MIG slices beside whole GPUs: what a target got would else change from night to night.
     """
 
     gpus: tuple[Gpu, ...] = ()
+    left_out: tuple[Gpu, ...] = ()
     links: Mapping[tuple[int, int], int] | None = None
     driver_version: str | None = None
     cuda_version: str | None = None
@@ -49,6 +59,9 @@ class GpuUse:
 
     memory_used_bytes: int
     pids: tuple[int, ...]
+
+
+ReadUse = Callable[[Sequence[str]], Mapping[str, GpuUse]]
 
 
 def load_nvml() -> Nvml:
@@ -76,18 +89,39 @@ def read_inventory(nvml: Nvml | None = None, environ: Mapping[str, str] = os.env
 def _read(nvml: Nvml, visible: str | None) -> Inventory:
     count = nvml.nvmlDeviceGetCount()
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
-    gpus = tuple(_gpu(nvml, index, handle) for index, handle in enumerate(handles))
+    devices = tuple(
+        _gpu(nvml, index, device)
+        for index, handle in enumerate(handles)
+        for device in _devices(nvml, handle)
+    )
+    gpus = only_visible(devices, visible)
+    whole = tuple(gpu for gpu in gpus if not gpu.is_slice)
+    chosen = gpus if visible is not None else whole or gpus
     links = {
         (a, b): _nearness(nvml, handles[a], handles[b])
         for a, b in itertools.combinations(range(count), 2)
     }
     cuda = _optional(nvml, nvml.nvmlSystemGetCudaDriverVersion)
     return Inventory(
-        gpus=only_visible(gpus, visible),
+        gpus=chosen,
+        left_out=tuple(gpu for gpu in gpus if gpu not in chosen),
         links=links,
         driver_version=_text(nvml.nvmlSystemGetDriverVersion()),
         cuda_version=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,
     )
+
+
+def _devices(nvml: Nvml, handle: Any) -> list[Any]:
+    """What CUDA sees of a GPU: itself or, where MIG is on, only the slices made of it."""
+    mode = _optional(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    if mode is None or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
+        return [handle]
+    at_most = _optional(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
+    slices = [
+        _optional(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+        for place in range(at_most)
+    ]
+    return [device for device in slices if device is not None]
 
 
 def _gpu(nvml: Nvml, index: int, handle: Any) -> Gpu:
@@ -129,7 +163,8 @@ def _nearness(nvml: Nvml, one: Any, other: Any) -> int:
 
 
 def only_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
-    """The GPUs that CUDA_VISIBLE_DEVICES names, by index or by (a unique start of) UUID.
+    """The GPUs that CUDA_VISIBLE_DEVICES names: by index, by (a unique start of) UUID, a MIG slice
+    by its whole UUID.
 
     As CUDA reads it: the first entry that names nothing ends the list.
     """
@@ -140,8 +175,9 @@ def only_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
         match = [
             gpu
             for gpu in gpus
-            if (entry.isdigit() and gpu.index == int(entry))
+            if (entry.isdigit() and gpu.index == int(entry) and not gpu.is_slice)
             or (entry.startswith("GPU-") and gpu.uuid.startswith(entry))
+            or (entry.startswith("MIG-") and gpu.uuid == entry)
         ]
         if len(match) != 1:
             break
@@ -152,11 +188,14 @@ def only_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
 def choose_nearest(
     free: Sequence[Gpu], count: int, links: Mapping[tuple[int, int], int] | None
 ) -> tuple[Gpu, ...] | None:
-    """The `count` free GPUs that are connected best, None where there are not so many.
+    """The `count` free GPUs that are connected best, None where there are not so many. MIG slices
+    cannot talk to one another: one is taken alone or not at all.
 
     Every pair counts, for collectives are as fast as their slowest link: first the worst link, then
     the sum, then the same NUMA node, then the lowest indices.
     """
+    if count > 1:
+        free = [gpu for gpu in free if not gpu.is_slice]
     if len(free) < count:
         return None
     near = links or {}

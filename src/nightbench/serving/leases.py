@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,10 @@ from nightbench.errors import LeaseError
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import reaper
 from nightbench.serving.file_locks import POLL_S, Sleep, open_shared, try_lock
-from nightbench.serving.gpus import Gpu, GpuUse, Inventory, choose_nearest
+from nightbench.serving.gpus import Gpu, GpuUse, Inventory, ReadUse, choose_nearest
 
 # Contexts, displays and monitors leave some memory used on an idle GPU.
 IDLE_GPU_BYTES = 1 << 30
-
-ReadUse = Callable[[Sequence[str]], Mapping[str, GpuUse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +126,15 @@ class _Taken:
 def _refuse_impossible(request: Request, inventory: Inventory) -> None:
     if request.num_gpus and not inventory.gpus:
         return  # a machine without GPUs: the engine's CPU build runs on its cores
-    if request.num_gpus > len(inventory.gpus):
+    slices = [gpu for gpu in (*inventory.gpus, *inventory.left_out) if gpu.is_slice]
+    usable = [gpu for gpu in inventory.gpus if request.num_gpus == 1 or not gpu.is_slice]
+    if request.num_gpus > len(usable):
+        split = f"; {len(slices)} MIG slices do not count, they cannot be joined" if slices else ""
         raise LeaseError(
             f"{request.subject} needs {request.num_gpus} GPUs, this machine has "
-            f"{len(inventory.gpus)} it may use",
-            hint="Lower tensor_parallel_size, use a larger node, or widen CUDA_VISIBLE_DEVICES.",
+            f"{len(usable)} it may use{split}",
+            hint="Lower tensor_parallel_size, use a larger node, or widen CUDA_VISIBLE_DEVICES."
+            + (" `nvidia-smi -i N -mig 0` makes a GPU whole again." if slices else ""),
         )
 
 
@@ -166,7 +168,11 @@ def _attempt_gpus(
     chosen: tuple[Gpu, ...] = ()
     try:
         use = read_use(list(locked))
-        busy = {uuid: use[uuid] for uuid in locked if use[uuid].memory_used_bytes > IDLE_GPU_BYTES}
+        busy = {
+            uuid: use[uuid]
+            for uuid, held in locked.items()
+            if use[uuid].memory_used_bytes > held.memory_limit_bytes
+        }
         free = [gpu for gpu in inventory.gpus if gpu.uuid in locked and gpu.uuid not in busy]
         chosen = choose_nearest(free, request.num_gpus, inventory.links) or ()
     finally:
@@ -182,7 +188,9 @@ def _attempt_gpus(
         )
     reasons = [f"{len(free)} of {request.num_gpus} GPUs are free"]
     reasons += [f"leased by {leased_by}"] if leased_by else []
-    reasons += [f"{uuid} is used by {_users(gpu_use)}" for uuid, gpu_use in busy.items()]
+    for uuid, gpu_use in busy.items():
+        left = "was left dirty, and " if locked[uuid].is_dirty else ""
+        reasons.append(f"{uuid} {left}is used by {_users(gpu_use)}")
     return "; ".join(reasons)
 
 
@@ -211,14 +219,20 @@ class _Held:
         self._where = where
         self.paths: list[Path] = []
         self.fds: list[int] = []
+        self.is_dirty = False
+        self.memory_limit_bytes = IDLE_GPU_BYTES
 
     def take(self, name: str) -> bool:
-        """Lock one file; a leftover found in it is ended first."""
+        """Lock one file; a leftover found in it is ended first, and a dirty GPU remembered."""
         path = self._where / f"{name}.lock"
         fd = open_shared(path)
         if not try_lock(fd) or not reaper.clear(fd):
             os.close(fd)
             return False
+        limit = reaper.memory_limit_bytes(fd)
+        if limit is not None:
+            self.is_dirty = True
+            self.memory_limit_bytes = min(limit, IDLE_GPU_BYTES)
         self.paths.append(path)
         self.fds.append(fd)
         return True

@@ -2,85 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-
 import pytest
+from recorded_node import RecordedNode, Slice, hgx_8, pairs_4, pcie_8, split_2
 
 from nightbench.errors import LeaseError
 from nightbench.serving import gpus
 from nightbench.serving.gpus import Gpu, choose_nearest, only_visible
 from nightbench.serving.provenance import hardware_class
 
-# NVML_TOPOLOGY_*: 10 single switch, 20 multiple switches, 30 host bridge, 40 NUMA node, 50 system.
-NODE, SYSTEM = 40, 50
-
-
-class NVMLError(Exception):
-    """As pynvml's."""
-
-
-@dataclass
-class RecordedNode:
-    """The pynvml functions that are used, over a recorded node."""
-
-    count: int
-    nvlink: set[frozenset[int]] = field(default_factory=set)
-    numa: tuple[int, ...] = ()
-    fails: str | None = None
-    NVMLError: type[Exception] = NVMLError
-    NVML_P2P_CAPS_INDEX_NVLINK: int = 2
-    NVML_P2P_STATUS_OK: int = 0
-    NVML_CLOCK_SM: int = 1
-
-    def nvmlInit(self) -> None:  # noqa: N802
-        if self.fails:
-            raise NVMLError(self.fails)
-
-    def nvmlShutdown(self) -> None: ...  # noqa: N802
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return self.count
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
-        return index
-
-    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
-        return f"GPU-{handle}a{handle}"
-
-    def nvmlDeviceGetName(self, _: int) -> bytes:  # noqa: N802
-        return b"NVIDIA H100 80GB HBM3"
-
-    def nvmlDeviceGetMemoryInfo(self, _: int) -> SimpleNamespace:  # noqa: N802
-        return SimpleNamespace(total=85520809984, used=628621312)
-
-    def nvmlDeviceGetPowerManagementLimit(self, _: int) -> int:  # noqa: N802
-        return 700000
-
-    def nvmlDeviceGetMaxClockInfo(self, _: int, clock: int) -> int:  # noqa: N802
-        assert clock == self.NVML_CLOCK_SM
-        return 1980
-
-    def nvmlDeviceGetNumaNodeId(self, handle: int) -> int:  # noqa: N802
-        if not self.numa:
-            raise NVMLError("Not Supported")
-        return self.numa[handle]
-
-    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        return "570.124.06"
-
-    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
-        return 12080
-
-    def nvmlDeviceGetP2PStatus(self, one: int, other: int, _: int) -> int:  # noqa: N802
-        return 0 if frozenset((one, other)) in self.nvlink else 5
-
-    def nvmlDeviceGetTopologyCommonAncestor(self, one: int, other: int) -> int:  # noqa: N802
-        return NODE if self.numa and self.numa[one] == self.numa[other] else SYSTEM
-
-
-PCIE_8 = RecordedNode(8, numa=(0, 0, 0, 0, 1, 1, 1, 1))
-PAIRS_4 = RecordedNode(4, nvlink={frozenset((0, 2)), frozenset((1, 3))})
+PCIE_8, PAIRS_4 = pcie_8(), pairs_4()
 
 
 def test_a_node_is_read_as_it_is() -> None:
@@ -98,10 +28,34 @@ def test_a_node_is_read_as_it_is() -> None:
     )
 
 
-def test_a_driver_that_does_not_match_is_a_problem_and_not_a_crash() -> None:
-    inventory = gpus.read_inventory(RecordedNode(0, fails="Driver/library version mismatch"), {})
+@pytest.mark.parametrize(
+    "problem",
+    ["Driver/library version mismatch", "NVML Shared Library Not Found", "Driver Not Loaded"],
+)
+def test_a_driver_that_is_not_right_is_a_problem_and_not_a_crash(problem: str) -> None:
+    inventory = gpus.read_inventory(RecordedNode(0, fails=problem), {})
     assert inventory.gpus == ()
-    assert inventory.problem == "Driver/library version mismatch"
+    assert inventory.problem == problem
+
+
+def test_the_real_nvml_is_asked_and_its_absence_is_no_crash() -> None:
+    """Here, wherever here is."""
+    inventory = gpus.read_inventory(environ={})
+    assert (inventory.problem is None) == (inventory.driver_version is not None)
+    assert not (inventory.problem and inventory.gpus)
+
+
+def test_every_name_the_recorded_nodes_answer_to_is_one_of_pynvml() -> None:
+    """Else a node could be recorded that no driver knows."""
+    import pynvml
+
+    names = [name for name in dir(RecordedNode) if name.lower().startswith("nvml")]
+    assert len(names) > 20
+    assert [name for name in names if not hasattr(pynvml, name)] == []
+    for name in names:
+        ours = getattr(RecordedNode(1), name)
+        if isinstance(ours, int) and name.startswith("NVML_"):
+            assert ours == getattr(pynvml, name), name
 
 
 def test_memory_that_cannot_be_read_is_a_lease_error_with_advice() -> None:
@@ -114,6 +68,18 @@ def test_four_of_eight_come_from_one_socket() -> None:
     inventory = gpus.read_inventory(PCIE_8, {})
     free = [gpu for gpu in inventory.gpus if gpu.index != 1]
     chosen = choose_nearest(free, 4, inventory.links)
+    assert chosen is not None
+    assert [gpu.index for gpu in chosen] == [4, 5, 6, 7]
+
+
+def test_where_every_pair_has_nvlink_four_of_eight_still_share_a_socket() -> None:
+    inventory = gpus.read_inventory(hgx_8(), {})
+    free = [gpu for gpu in inventory.gpus if gpu.index not in (0, 5)]
+    assert choose_nearest(free, 4, inventory.links) is not None
+    everything = choose_nearest(inventory.gpus, 8, inventory.links)
+    assert everything is not None
+    assert [gpu.index for gpu in everything] == list(range(8))
+    chosen = choose_nearest([g for g in inventory.gpus if g.index], 4, inventory.links)
     assert chosen is not None
     assert [gpu.index for gpu in chosen] == [4, 5, 6, 7]
 
@@ -140,3 +106,29 @@ def test_the_hardware_class_is_model_count_and_power_limit() -> None:
     inventory = gpus.read_inventory(PAIRS_4, {})
     assert hardware_class(inventory.gpus, (), "cpu") == "NVIDIA H100 80GB HBM3 700 W x4"
     assert hardware_class((), (0, 1), "AMD EPYC") == "AMD EPYC x2"
+
+
+def test_a_gpu_that_is_split_is_not_there_and_its_slices_wait_to_be_named() -> None:
+    inventory = gpus.read_inventory(split_2(), {})
+    assert [gpu.uuid for gpu in inventory.gpus] == ["GPU-0a0"]
+    assert [gpu.index for gpu in inventory.left_out] == [1, 1]
+    first = inventory.left_out[0].uuid
+    named = gpus.read_inventory(split_2(), {"CUDA_VISIBLE_DEVICES": first})
+    assert [gpu.uuid for gpu in named.gpus] == [first]
+    assert named.left_out == ()
+    assert named.gpus[0].is_slice
+    assert hardware_class(named.gpus, (), "cpu") == "NVIDIA H100 80GB HBM3 MIG 3g.40gb x1"
+
+
+def test_where_there_are_only_slices_one_is_had_but_never_two_together() -> None:
+    node = RecordedNode(1, split=frozenset({0}), slices=(Slice(0, 0), Slice(0, 1)))
+    inventory = gpus.read_inventory(node, {})
+    assert len(inventory.gpus) == 2
+    assert choose_nearest(inventory.gpus, 1, inventory.links) is not None
+    assert choose_nearest(inventory.gpus, 2, inventory.links) is None
+
+
+def test_a_gpu_with_mig_on_and_no_slice_made_cannot_be_had() -> None:
+    inventory = gpus.read_inventory(RecordedNode(2, split=frozenset({0, 1})), {})
+    assert inventory.gpus == inventory.left_out == ()
+    assert inventory.problem is None
