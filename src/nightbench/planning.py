@@ -56,7 +56,7 @@ def plan_target(
     """What one target would do."""
     loads = tuple(plan_load(spec) for spec in suite.load_of(target))
     accuracy = suite.accuracy_of(target)
-    boot_s = 0.0 if target.engine.kind == "remote" else ASSUMED_BOOT_S
+    boot_s = 0.0 if target.is_attached else ASSUMED_BOOT_S
     return PlannedTarget(
         name=target.name,
         command=dispatch.display_command(target),
@@ -132,9 +132,9 @@ def _is_path(model: str | None) -> bool:
 
 def _hardware(target: Target) -> str:
     engine = target.engine
-    if engine.kind == "remote":
+    if engine.kind == "remote" or target.is_attached:
         return "nothing here: somebody else runs it"
     gpus = engine.num_gpus
-    if engine.kind == "vllm" and engine.environment == "auto":
+    if engine.kind != "command" and engine.kind != "ollama" and engine.environment == "auto":
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

@@ -5,6 +5,8 @@ An installed wheel carries them in `nightbench/_resources`; a checkout has them 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -20,6 +22,12 @@ def sql_dir() -> Path:
 def suites_dir() -> Path:
     """The suites that come with nightbench."""
     return _resource("deployments") / "suites"
+
+
+def suite_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Where suites are found by name: NIGHTBENCH_SUITES where it is set, then those that ship."""
+    own = environ.get("NIGHTBENCH_SUITES")
+    return (Path(own).absolute(), suites_dir()) if own else (suites_dir(),)
 
 
 def deployments_dir() -> Path:

@@ -9,13 +9,43 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-Scalar = str | int | float | bool
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-Name = Annotated[str, Field(pattern=NAME, max_length=80)]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+from nightbench.suite_engines import (
+    CommandEngine,
+    Engine,
+    Environment,
+    LmdeployEngine,
+    OllamaEngine,
+    RayCluster,
+    RemoteEngine,
+    SglangEngine,
+    VllmEngine,
+)
+from nightbench.suite_types import Name, PositiveFloat, PositiveInt, Scalar, Strict
+
+__all__ = [
+    "AccuracySpec",
+    "CommandEngine",
+    "Environment",
+    "Gates",
+    "Generation",
+    "LmdeployEngine",
+    "LoadSpec",
+    "OllamaEngine",
+    "RayCluster",
+    "RemoteEngine",
+    "Scalar",
+    "SglangEngine",
+    "Slo",
+    "Strict",
+    "Suite",
+    "SwanlabSettings",
+    "Target",
+    "Timeouts",
+    "VllmEngine",
+    "Workload",
+]
 
 _DURATION = re.compile(r"^(?P<number>\d+(\.\d+)?)(?P<unit>s|m|h)$")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -38,10 +68,7 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
-class Strict(BaseModel):
-    """Unknown keys are typing errors; values do not change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Api = Literal["chat", "completions"]
 
 
 class Generation(Strict):
@@ -80,89 +107,17 @@ class Timeouts(Strict):
     total: PositiveFloat = 600
 
 
-class Environment(Strict):
-    """Where an engine's executable comes from: exactly one of the three."""
-
-    requirement: str | None = None
-    executable: str | None = None
-    image: str | None = None
-    extra_index_url: str | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Environment:
-        if sum(x is not None for x in (self.requirement, self.executable, self.image)) != 1:
-            raise ValueError("expected exactly one of requirement, executable, image")
-        if self.extra_index_url is not None and self.requirement is None:
-            raise ValueError("extra_index_url goes with requirement")
-        return self
-
-
-class VllmEngine(Strict):
-    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`."""
-
-    kind: Literal["vllm"]
-    environment: Environment | Literal["auto"] = "auto"
-    tensor_parallel_size: PositiveInt = 1
-    pipeline_parallel_size: PositiveInt = 1
-    data_parallel_size: PositiveInt = 1
-    args: dict[str, Scalar | list[Scalar]] = {}
-    env: dict[str, str] = {}
-
-    @field_validator("env", mode="before")
-    @classmethod
-    def _text(cls, value: object) -> object:
-        return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    @property
-    def num_gpus(self) -> int:
-        """GPUs the engine spans on one node."""
-        return self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
-
-
-class CommandEngine(Strict):
-    """Any server by its argv; {port}, {host}, {model} and {served_model_name} are filled in."""
-
-    kind: Literal["command"]
-    argv: Annotated[tuple[str, ...], Field(min_length=1)]
-    ready_path: str = "/health"
-    num_gpus: Annotated[int, Field(ge=0)] = 0
-    env: dict[str, str] = {}
-
-    @field_validator("argv")
-    @classmethod
-    def _takes_a_port(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
-        if not any("{port}" in part for part in argv):
-            raise ValueError("expected {port} somewhere: nightbench chooses a free one")
-        return argv
-
-
-class RemoteEngine(Strict):
-    """An API that somebody else runs: nothing is started or stopped."""
-
-    kind: Literal["remote"]
-    base_url: Annotated[str, Field(pattern=r"^https?://")]
-    api_key_env: str | None = None
-    requests_per_second: PositiveFloat | None = None
-    headers: dict[str, str] = {}
-
-    @field_validator("base_url")
-    @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/")
-
-
-Engine = Annotated[VllmEngine | CommandEngine | RemoteEngine, Field(discriminator="kind")]
-
-
 class AccuracySpec(Strict):
     """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub.
 
     The first questions are taken under a limit, or with `sample_seed` a random choice of them, the
     same every night. `few_shot` replaces the benchmark's own number of examples. Benchmarks that
     run what the model wrote (in a sandbox) do so only where `allow_code_execution` is true.
+    `api: completions` sends the prompt as it stands, for models without a chat template.
     """
 
     benchmark: Name
+    api: Api = "chat"
     subsets: tuple[str, ...] | None = None
     source: Literal["hf", "modelscope"] | None = None
     data: str | None = None
@@ -176,6 +131,14 @@ class AccuracySpec(Strict):
     timeout_s: PositiveFloat = 600
     allow_code_execution: bool = False
     generation: Generation = Generation()
+
+    @model_validator(mode="after")
+    def _text_has_no_chat(self) -> AccuracySpec:
+        if self.api == "completions" and (
+            self.system_prompt is not None or self.generation.chat_template_kwargs
+        ):
+            raise ValueError("system_prompt and chat_template_kwargs go with api: chat")
+        return self
 
 
 class Workload(Strict):
@@ -224,7 +187,8 @@ class LoadSpec(Strict):
 class Target(Strict):
     """One model on one engine configuration: what a series over nights is about.
 
-    `accuracy` and `load`, where given, replace the suite's for this target.
+    `accuracy` and `load`, where given, replace the suite's for this target. A server that shows no
+    life for `hang_timeout_s` is ended; without GPUs, ten times that while its processes compute.
     """
 
     name: Name
@@ -232,20 +196,34 @@ class Target(Strict):
     served_model_name: str | None = None
     engine: Engine
     boot_timeout_s: DurationS = 1800
+    hang_timeout_s: DurationS = 30
     priority: int = 0  # higher first, where the time budget does not hold all
     accuracy: tuple[AccuracySpec, ...] | None = None
     load: tuple[LoadSpec, ...] | None = None
 
     @model_validator(mode="after")
     def _model_where_needed(self) -> Target:
-        if self.model is None and self.engine.kind == "vllm":
+        if self.model is None and self.engine.kind in ("vllm", "lmdeploy", "sglang"):
             raise ValueError("model: expected a path, hf:org/name@rev, modelscope:… or builtin:…")
+        if self.model is None and self.engine.kind == "ollama":
+            raise ValueError("model: expected a name of Ollama's library, or a GGUF to make one of")
         return self
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether somebody else runs the server: it is neither started nor stopped."""
+        engine = self.engine
+        return engine.kind == "remote" or (engine.kind == "ollama" and engine.base_url is not None)
 
     @property
     def requests_per_second(self) -> float | None:
         """How fast the API may be asked, where somebody else limits that."""
         return self.engine.requests_per_second if self.engine.kind == "remote" else None
+
+    @property
+    def max_retries(self) -> int | None:
+        """How often a failed question is asked again, where the suite says so."""
+        return self.engine.max_retries if self.engine.kind == "remote" else None
 
 
 class Slo(Strict):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from pydantic_core import ErrorDetails
 
 from nightbench import suite as models
 from nightbench.errors import BadInput, SuiteError
-from nightbench.resources import suites_dir
+from nightbench.resources import suite_folders
 from nightbench.suite import Suite, Target
+from nightbench.suite_engines import ENGINE_KINDS
 
 KeyPath = tuple[str | int, ...]
 
@@ -47,19 +49,25 @@ class SuiteFile:
         )
 
 
-def find_suite(suite: str) -> Path:
-    """The file that a path, or the name of a suite that ships with nightbench, means.
+def suites_by_name(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """The suites that can be meant by name, in order of name: a person's own before ours."""
+    folders = [*reversed(suite_folders(environ))]
+    found = {file.stem: file for folder in folders for file in folder.glob("*.yaml")}
+    return dict(sorted(found.items()))
 
-    Raises BadInput with the names that ship.
+
+def find_suite(suite: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The file that a path, or the name of a suite in NIGHTBENCH_SUITES or of ours, means.
+
+    Raises BadInput with the names there are.
     """
     path = Path(suite)
     if path.is_file():
         return path.absolute()
-    shipped = suites_dir() / f"{suite}.yaml"
-    if "/" not in suite and shipped.is_file():
-        return shipped
-    names = ", ".join(sorted(file.stem for file in suites_dir().glob("*.yaml")))
-    raise BadInput(f"there is no suite file {suite}", hint=f"Suites that ship: {names}.")
+    named = suites_by_name(environ)
+    if suite in named:
+        return named[suite]
+    raise BadInput(f"there is no suite file {suite}", hint=f"Suites by name: {', '.join(named)}.")
 
 
 def read_suite(path: Path) -> SuiteFile:
@@ -201,7 +209,7 @@ def _describe(detail: ErrorDetails, lines: dict[KeyPath, int]) -> str:
 
 
 # pydantic puts the tag or type of the union's member that it tried into an error's place.
-_UNION_MEMBERS = {"vllm", "command", "remote", "Environment"}
+_UNION_MEMBERS = {*ENGINE_KINDS, "Environment"}
 
 
 def _key_path(loc: tuple[str | int, ...]) -> KeyPath:
@@ -225,7 +233,7 @@ def _expectation(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return "this key is required"
     if detail["type"].startswith("union_tag"):
-        return "kind: expected one of vllm, command, remote"
+        return f"kind: expected one of {', '.join(ENGINE_KINDS)}"
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = detail["input"]

@@ -49,7 +49,7 @@ def test_a_remote_target_has_no_tensor_parallel_size(tmp_path: Path) -> None:
 
 def test_an_unknown_engine_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
     found = problems(tmp_path, "name: x\ntargets: [{name: a, engine: {kind: vlm}}]\n")
-    assert "expected one of vllm, command, remote" in found
+    assert "expected one of vllm, lmdeploy, sglang, ollama, command, remote" in found
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nightbench.errors import BadInput
 from nightbench.home import Home
+
+if TYPE_CHECKING:
+    from nightbench.serving.environments import EngineEnvironment
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,7 +44,7 @@ def _list(home: Home) -> int:
     folders = sorted(path for path in home.engines.glob("*") if path.is_dir())
     for path in folders:
         ready = environments.read_ready(path)
-        state = f"vLLM {ready.version}, torch {ready.torch_version}" if ready else "not whole"
+        state = _described(ready) if ready else "not whole"
         use = "" if path.name in current else "  (no recipe makes this one any more)"
         print(f"{path.name}  {state}{use}")
     built = {path.name for path in folders}
@@ -63,8 +66,13 @@ def _build(home: Home, name: str) -> int:
     recipe = recipes.load(name)
     with TerminalProgress(Console(stderr=True)) as progress:
         built = environments.build(recipe, home, on_progress=progress)
-    print(f"{built.key}: vLLM {built.version}, torch {built.torch_version}")
+    print(f"{built.key}: {_described(built)}")
     return 0
+
+
+def _described(environment: EngineEnvironment) -> str:
+    torch = f", torch {environment.torch_version}" if environment.torch_version else ""
+    return f"{environment.executable.name} {environment.version}{torch}"
 
 
 def _remove(home: Home, key: str) -> int:

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nightbench.engines import command, vllm
+from nightbench.engines import command, container, lmdeploy, ollama, sglang, vllm
+from nightbench.engines.container import Container
 from nightbench.engines.vllm import BootSign, Counters, Flavour
 from nightbench.errors import BadInput
 from nightbench.suite import Target
+from nightbench.suite_engines import Environment
 
 API_KEY_ENV = {"vllm": "VLLM_API_KEY", "command": "NIGHTBENCH_API_KEY"}
 
@@ -21,18 +23,30 @@ class Launch:
     argv: tuple[str, ...]
     env: dict[str, str] = field(repr=False)
     ready_path: str
-    counters_path: str | None  # where the engine says how it is doing, if it does
+    counters_path: str | None = None  # where the engine says how it is doing, if it does
+    version_path: str | None = None  # where it says its version
+    container: Container | None = None
 
 
 def display_command(target: Target) -> str:
     """The command a target is started with, for a person; "" where nothing is started."""
-    match target.engine.kind:
+    engine, model, name = target.engine, target.model or "", target.served_model_name
+    if target.is_attached:
+        return ""
+    match engine.kind:
         case "vllm":
-            return vllm.display_command(target.engine, target.model or "", target.served_model_name)
+            words = vllm.command(engine, model, name)
+        case "lmdeploy":
+            words = lmdeploy.command(engine, model, name)
+        case "sglang":
+            words = sglang.command(engine, model, name)
+        case "ollama":
+            words = ollama.argv(engine)
         case "command":
-            return shlex.join(target.engine.argv)
+            words = engine.argv
         case "remote":
-            return ""
+            words = ()
+    return shlex.join(words)
 
 
 def plan_launch(
@@ -44,14 +58,18 @@ def plan_launch(
     api_key: str,
     flavour: Flavour,
     cores: Sequence[int] = (),
+    store: str = "",
 ) -> Launch:
     """What to start for a target whose model, port and hardware are known.
 
     The first word of argv is the engine's own command; its environment's path is put there later.
-    Raises BadInput for a remote target, and for options that nightbench sets itself.
+    `store` is where Ollama keeps its models. Raises BadInput for a target that nobody here starts,
+    and for options that nightbench sets itself.
     """
     engine, name = target.engine, target.served_model_name
-    key = {API_KEY_ENV.get(engine.kind, ""): api_key}
+    if image_of(target) is not None:
+        host = container.INSIDE_HOST
+    key = {API_KEY_ENV[engine.kind]: api_key} if engine.kind in API_KEY_ENV else {}
     match engine.kind:
         case "vllm":
             return Launch(
@@ -59,21 +77,65 @@ def plan_launch(
                 env=vllm.env(engine, flavour=flavour, cores=cores) | key,
                 ready_path=vllm.READY_PATH,
                 counters_path=vllm.COUNTERS_PATH,
+                version_path=vllm.VERSION_PATH,
+            )
+        case "lmdeploy":
+            return Launch(
+                argv=lmdeploy.argv(engine, model_path or "", name, host, port),
+                env=lmdeploy.env(engine),
+                ready_path=lmdeploy.READY_PATH,
+            )
+        case "sglang":
+            return Launch(
+                argv=sglang.argv(engine, model_path or "", name, host, port),
+                env=sglang.env(engine),
+                ready_path=sglang.READY_PATH,
+            )
+        case "ollama" if not target.is_attached:
+            return Launch(
+                argv=ollama.argv(engine),
+                env=ollama.env(engine, host, port, store),
+                ready_path=ollama.READY_PATH,
+                version_path=ollama.VERSION_PATH,
             )
         case "command":
             return Launch(
                 argv=command.argv(engine, model_path, name, host, port),
                 env=command.env(engine) | key,
                 ready_path=engine.ready_path,
-                counters_path=None,
+                version_path=vllm.VERSION_PATH,
             )
-        case "remote":
+        case _:
             raise BadInput(f"{target.name} is remote: there is nothing to start")
+
+
+def environment_of(target: Target) -> Environment | None:
+    """The environment a suite names for the engine, None where it leaves that to us."""
+    engine = target.engine
+    match engine.kind:
+        case "ollama" | "remote":
+            return None
+        case _:
+            return None if engine.environment == "auto" else engine.environment
+
+
+def image_of(target: Target) -> str | None:
+    """The container image the engine runs in, if it does."""
+    environment = environment_of(target)
+    return environment.image if environment else None
+
+
+def served_name(target: Target) -> str:
+    """The name requests ask for; "" is asked of the server."""
+    if target.engine.kind == "ollama":
+        return ollama.served_name(target.model or "", target.served_model_name)
+    return target.served_model_name or ""
 
 
 def num_gpus(target: Target) -> int:
     """GPUs the target asks for on a node that has some."""
-    return 0 if target.engine.kind == "remote" else target.engine.num_gpus
+    engine = target.engine
+    return 0 if engine.kind == "remote" or target.is_attached else engine.num_gpus
 
 
 def boot_sign(target: Target, line: str) -> BootSign | None:

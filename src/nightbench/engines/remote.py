@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nightbench.endpoint import Endpoint
+from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
-from nightbench.suite import RemoteEngine
+from nightbench.suite_engines import RemoteEngine
 
 
 def endpoint(engine: RemoteEngine, model: str, environ: Mapping[str, str]) -> Endpoint:
     """The endpoint as the suite names it. Raises BadInput where its key is not in `environ`."""
-    key = ""
-    if engine.api_key_env is not None:
-        key = environ.get(engine.api_key_env, "")
-        if not key:
-            raise BadInput(
-                f"the key for {engine.base_url} is not there: {engine.api_key_env} is not set",
-                hint=f"export {engine.api_key_env}=… and run again.",
-            )
-    base_url = engine.base_url if engine.base_url.endswith("/v1") else f"{engine.base_url}/v1"
+    base_url = base_url_of(engine)
+    key_env = key_env_of(engine)
+    key = environ.get(key_env, "") if key_env else ""
+    if key_env and not key:
+        raise BadInput(
+            f"the key for {base_url} is not there: {key_env} is not set",
+            hint=f"export {key_env}=… and run again.",
+        )
     return Endpoint(
         base_url=base_url, model=model, api_key=key, headers=tuple(engine.headers.items())
     )
+
+
+def base_url_of(engine: RemoteEngine) -> str:
+    """Where it is; ends in /v1."""
+    base_url = engine.base_url
+    if base_url is None:
+        if engine.provider is None:
+            raise BadInput("engine: expected base_url or provider")
+        base_url = PROVIDERS[engine.provider].base_url
+    return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+
+
+def key_env_of(engine: RemoteEngine) -> str | None:
+    """The variable that holds its key, if it takes one."""
+    if engine.api_key_env is not None or engine.provider is None:
+        return engine.api_key_env
+    return PROVIDERS[engine.provider].api_key_env

@@ -6,17 +6,18 @@ Pure: nothing here starts, reads or asks anything.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.errors import BadInput
-from nightbench.suite import Scalar, VllmEngine
+from nightbench.suite_engines import VllmEngine
 
 Flavour = Literal["cpu", "cuda"]
 
 READY_PATH = "/health"
+VERSION_PATH = "/version"
 COUNTERS_PATH = "/metrics"
 
 # What nightbench sets itself. A key on a command line would be readable by every user (`ps`).
@@ -26,8 +27,8 @@ _OWNED = {
     "tensor-parallel-size": "engine.tensor_parallel_size",
     "pipeline-parallel-size": "engine.pipeline_parallel_size",
     "data-parallel-size": "engine.data_parallel_size",
-    "host": "nothing: nightbench binds 127.0.0.1",
-    "port": "nothing: nightbench chooses a free one",
+    "host": HOST,
+    "port": PORT,
     "api-key": "nothing: nightbench makes a random one and hands it over by environment",
 }
 
@@ -40,46 +41,27 @@ def argv(
     Raises BadInput where `args` holds an option that nightbench sets itself.
     """
     return (
-        *_model_arguments(engine, model_path, served_model_name),
+        *command(engine, model_path, served_model_name),
         *("--host", host, "--port", str(port)),
     )
 
 
-def display_command(engine: VllmEngine, model_path: str, served_model_name: str | None) -> str:
-    """The command for a person to read or type; the port is chosen when the server starts."""
-    return shlex.join(_model_arguments(engine, model_path, served_model_name))
-
-
-def _model_arguments(
-    engine: VllmEngine, model_path: str, served_model_name: str | None
-) -> tuple[str, ...]:
+def command(engine: VllmEngine, model_path: str, served_model_name: str | None) -> tuple[str, ...]:
+    """The command without its address, as a person would type it."""
     parallel = {
         "tensor-parallel-size": engine.tensor_parallel_size,
         "pipeline-parallel-size": engine.pipeline_parallel_size,
         "data-parallel-size": engine.data_parallel_size,
     }
     named = ("--served-model-name", served_model_name) if served_model_name else ()
+    executor = {"distributed-executor-backend": "engine.ray"} if engine.ray else {}
     return (
         *("vllm", "serve", model_path),
-        *(part for key, size in parallel.items() if size > 1 for part in (f"--{key}", str(size))),
-        *(part for key, value in engine.args.items() for part in _option(key, value)),
+        *sizes(parallel),
+        *(("--distributed-executor-backend", "ray") if engine.ray else ()),
+        *options(engine.args, _OWNED | executor, has_negations=True),
         *named,
     )
-
-
-def _option(key: str, value: Scalar | list[Scalar]) -> tuple[str, ...]:
-    name = key.strip("-").replace("_", "-")
-    if name in _OWNED:
-        raise BadInput(
-            f"engine.args.{key} is not for a suite to set", hint=f"Set {_OWNED[name]} instead."
-        )
-    if value is True:
-        return (f"--{name}",)
-    if value is False:
-        return (f"--no-{name}",)
-    if isinstance(value, list):
-        return (f"--{name}", *map(str, value))
-    return (f"--{name}", str(value))
 
 
 def env(engine: VllmEngine, *, flavour: Flavour, cores: Sequence[int] = ()) -> dict[str, str]:
@@ -92,6 +74,8 @@ def env(engine: VllmEngine, *, flavour: Flavour, cores: Sequence[int] = ()) -> d
         base |= {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "2"}
         if engine.tensor_parallel_size > 1:
             base["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(cores, engine.tensor_parallel_size)
+    if engine.ray is not None:
+        base["RAY_ADDRESS"] = engine.ray.address  # vLLM calls ray.init() without one
     return base | engine.env
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ class Boot:
     port: int
     ready_path: str
     on_progress: OnProgress
+    in_container: bool = False  # its listener is no process of ours, then
     clock: Callable[[], float] = time.monotonic
     sleep: Sleep = time.sleep
 
@@ -65,7 +67,8 @@ def wait_ready(boot: Boot) -> tuple[Endpoint, BootPhases]:
         while not probing.is_healthy(client, healthy):
             watcher.tick("starting")
             boot.sleep(POLL_S)
-        if not probing.listens_below(boot.supervised.pid, boot.port):
+        # A container's port is docker's: it does not start where somebody else has that.
+        if not boot.in_container and not probing.listens_below(boot.supervised.pid, boot.port):
             raise PortTaken
         watcher.is_healthy()
         endpoint = _with_model(client, boot, watcher)
@@ -83,6 +86,10 @@ def _with_model(client: httpx.Client, boot: Boot, watcher: _BootWatcher) -> Endp
         raise watcher.failed(f"serves {', '.join(listed) or 'nothing'}, and not {wanted}")
     if not listed:
         raise watcher.failed("lists no model")
+    if not wanted and len(listed) > 1:
+        raise watcher.failed(
+            f"lists {len(listed)} models ({', '.join(listed)}): set served_model_name"
+        )
     return replace(boot.endpoint, model=wanted or listed[0])
 
 
@@ -154,7 +161,7 @@ class _BootWatcher:
     def _exited(self) -> BootFailed | PortTaken:
         """Why it went: somebody else has its port, or what its last words say."""
         error = self.failed("exited before it was ready")
-        if "address already in use" in error.log_tail.lower():
+        if re.search(r"address already in use|port is already allocated", error.log_tail, re.I):
             return PortTaken()
         return error
 

@@ -24,10 +24,10 @@ from nightbench.engines.vllm import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress
-from nightbench.serving import recipes
+from nightbench.serving import images, recipes
 from nightbench.serving.file_locks import locked
 from nightbench.serving.recipes import Recipe
-from nightbench.suite import Environment
+from nightbench.suite_engines import Environment
 
 TAIL_LINES = 15
 Say = Callable[[str, int | None, int | None], None]
@@ -39,11 +39,14 @@ class EngineEnvironment:
 
     key: str
     flavour: Flavour
-    vllm: Path
+    executable: Path
     python: Path | None = None  # None where a suite brought its own executable
     version: str | None = None
     torch_version: str | None = None
     cache: Path | None = None
+    image: str | None = None  # its executable is docker, then
+    image_digest: str | None = None
+    store: Path | None = None  # where Ollama keeps its models
 
 
 def ensure(
@@ -52,20 +55,36 @@ def ensure(
     *,
     on_progress: OnProgress,
     has_gpu: bool,
+    kind: str = "vllm",
 ) -> EngineEnvironment:
-    """The environment a suite asks for, built now if it is not there.
+    """The environment a suite asks for, built now (or, an image, pulled) if it is not there.
 
     Raises BadInput for an executable that is not there, EngineEnvironmentError for a failed build.
     """
+    flavour: Flavour = "cuda" if has_gpu else "cpu"
     if environment != "auto" and environment.image is not None:
-        raise BadInput(
-            f"engine images are not supported yet: {environment.image}",
-            hint="Use environment: {requirement: …} or {executable: …}.",
-        )
+        return of_image(environment.image, home, flavour, on_progress)
     if environment != "auto" and environment.executable is not None:
-        return _of_executable(environment.executable, "cuda" if has_gpu else "cpu")
-    recipe = recipes.choose(environment, has_gpu=has_gpu)
+        return _of_executable(environment.executable, flavour)
+    recipe = recipes.choose(environment, has_gpu=has_gpu, kind=kind)
     return build(recipe, home, on_progress=on_progress)
+
+
+def of_image(
+    image: str, home: Home, flavour: Flavour, on_progress: OnProgress
+) -> EngineEnvironment:
+    """A container image as an environment. Raises BadInput, EngineEnvironmentError."""
+    docker = images.find_docker()
+    digest = images.ensure(docker, image, on_progress)
+    key = "image-" + re.sub(r"[^A-Za-z0-9._]+", "-", image)
+    return EngineEnvironment(
+        key=key,
+        flavour=flavour,
+        executable=docker,
+        cache=home.engines.resolve() / key / "cache",
+        image=image,
+        image_digest=digest,
+    )
 
 
 def _of_executable(executable: str, flavour: Flavour) -> EngineEnvironment:
@@ -73,13 +92,13 @@ def _of_executable(executable: str, flavour: Flavour) -> EngineEnvironment:
     if found is None:
         raise BadInput(
             f"engine.environment.executable: {executable} is not there or not executable",
-            hint="Give the path of a vllm command, or leave environment out.",
+            hint="Give the path of the engine's command, or leave environment out.",
         )
     beside = Path(found).parent / "python"
     return EngineEnvironment(
         key="executable",
         flavour=flavour,
-        vllm=Path(found),
+        executable=Path(found),
         python=beside if beside.exists() else None,
     )
 
@@ -101,7 +120,7 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
             found = read_ready(root)
     if found is None:
         raise EngineEnvironmentError(
-            f"{recipe.name} was built, but has no vllm command in {root / 'bin'}",
+            f"{recipe.name} was built, but has no {recipe.command} in {root / 'bin'}",
             hint="Look at the recipe's requirements.",
         )
     return found
@@ -113,12 +132,13 @@ def read_ready(root: Path) -> EngineEnvironment | None:
         facts = json.loads((root / "ready.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if facts["root"] != str(root.resolve()) or not (root / "bin" / "vllm").exists():
+    executable = root / "bin" / facts.get("command", "vllm")
+    if facts["root"] != str(root.resolve()) or not executable.exists():
         return None
     return EngineEnvironment(
         key=root.name,
         flavour=facts["flavour"],
-        vllm=root / "bin" / "vllm",
+        executable=executable,
         python=root / "bin" / "python",
         version=facts["version"],
         torch_version=facts["torch_version"],
@@ -150,18 +170,19 @@ def _build(recipe: Recipe, root: Path, on_progress: OnProgress) -> None:
         _write_alias(recipe, root, python, run)
         said = run([str(python), "-I", "-W", "ignore", "-c", _check(recipe)])
         facts = json.loads(said.splitlines()[-1])
-    ready = {"root": str(root), "flavour": recipe.flavour, **facts}
+    ready = {"root": str(root), "flavour": recipe.flavour, "command": recipe.command, **facts}
     aside = root / "ready.json.new"
     aside.write_text(json.dumps(ready, indent=1))
     aside.replace(root / "ready.json")
-    say(f"vLLM {facts['version']} is ready")
+    say(f"{recipe.distribution} {facts['version']} is ready")
 
 
 def _check(recipe: Recipe) -> str:
-    distribution = recipe.alias.name if recipe.alias else "vllm"
     return (
-        f"{recipe.check}\nimport json\nfrom importlib.metadata import version\n"
-        f"facts = dict(version=version({distribution!r}), torch_version=version('torch'))\n"
+        f"{recipe.check}\nimport json\n"
+        "from importlib.metadata import PackageNotFoundError, version\n"
+        "try:\n    torch = version('torch')\nexcept PackageNotFoundError:\n    torch = None\n"
+        f"facts = dict(version=version({recipe.distribution!r}), torch_version=torch)\n"
         "print(json.dumps(facts))"
     )
 

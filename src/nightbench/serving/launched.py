@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,10 @@ from nightbench.progress import OnProgress, Progress
 from nightbench.records import ServerRow, TelemetryRow
 from nightbench.serving import booting, probing, reaper, telemetry
 from nightbench.serving.booting import Boot, BootPhases, PortTaken
+from nightbench.serving.heartbeat import Patience
+from nightbench.serving.images import remove_container
 from nightbench.serving.launching import Job, Started, gpu_memory, start
-from nightbench.serving.processes import is_same, kill_all, stat_of
+from nightbench.serving.processes import boot_id, is_same, kill_all, stat_of
 from nightbench.serving.supervision import wait_until
 from nightbench.serving.telemetry import ProcessSampler
 from nightbench.serving.watching import Trouble, Watch, Watched, never, read_counters
@@ -97,6 +100,7 @@ class Launched:
                 port=started.port,
                 ready_path=started.launch.ready_path,
                 on_progress=on_progress,
+                in_container=started.launch.container is not None,
             )
         )
         self.engine_version = self.engine_version or self._ask_version()
@@ -109,13 +113,23 @@ class Launched:
             running=started.supervised.running,
             samplers=[sampler],
             computing=sampler.is_computing if isinstance(sampler, ProcessSampler) else never,
-            patience=started.job.options.patience,
+            patience=Patience.of(started.job.target.hang_timeout_s),
             clock=started.job.options.clock,
         )
 
     def _ask_version(self) -> str | None:
+        path = self.started.launch.version_path
+        if path is None:
+            return None
         with httpx.Client(timeout=5.0, trust_env=False) as client:
-            return probing.read_version(client, self.endpoint)
+            return probing.read_version(client, self.endpoint, path)
+
+    def container_id(self) -> str | None:
+        """The container it runs in, as docker numbers it; None where it runs in none."""
+        container = self.started.launch.container
+        if container is None or not container.id_path.exists():
+            return None
+        return container.id_path.read_text().strip() or None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -186,6 +200,8 @@ class Launched:
         on_progress(Progress("teardown", job.target.name, "stopping the server"))
         supervised.wait(job.options.grace_s + KILL_PATIENCE_S)
         problems = self._leftovers(known)
+        if problems:
+            self._mark_dirty(known, "; ".join(problems))
         self._stopped_at = datetime.now(UTC)
         self._teardown = Teardown(time.monotonic() - began, not problems, "; ".join(problems))
         detail = self._teardown.detail or "gone: no process, no port"
@@ -201,6 +217,9 @@ class Launched:
             return not probing.is_listening(probing.HOST, self.started.port)
 
         problems = []
+        container = self.started.launch.container
+        if container and not remove_container(container.docker, container.name):
+            problems.append(f"the container {container.name} could not be removed")
         kill_all(survivors())
         if not wait_until(lambda: not survivors(), KILL_PATIENCE_S):
             problems.append(f"still alive: {', '.join(map(str, survivors()))}")
@@ -209,6 +228,27 @@ class Launched:
         if not wait_until(self._memory_is_back, MEMORY_PATIENCE_S):
             problems.append("GPU memory is not back to its level before")
         return problems
+
+    def _mark_dirty(self, known: dict[int, int], detail: str) -> None:
+        """So that what we could not end is known to the reaper, and our GPUs are not leased again
+        before their memory is back."""
+        started = self.started
+        limits = {
+            f"gpu-{uuid}": used + MEMORY_SLACK_BYTES for uuid, used in started.memory_before.items()
+        }
+        for path in started.lease.paths:
+            record = reaper.Record(
+                launch_id=started.launch_id,
+                subject=started.job.target.name,
+                user=getpass.getuser(),
+                run_dir=str(started.job.run_dir),
+                port=started.port,
+                boot_id=boot_id(),
+                processes=tuple((pid, at) for pid, at in known.items() if is_same(pid, at)),
+                dirty=detail,
+                memory_limit_bytes=limits.get(path.stem),
+            )
+            reaper.mark_dirty(path, record)
 
     def _memory_is_back(self) -> bool:
         before = self.started.memory_before

@@ -12,19 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch
+from nightbench.engines import container, dispatch
 from nightbench.engines.dispatch import Launch
 from nightbench.errors import BadInput
 from nightbench.progress import OnProgress
 from nightbench.serving import leases, probing, redaction
+from nightbench.serving.contained import contained
 from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.heartbeat import Patience
 from nightbench.serving.leases import Lease
 from nightbench.serving.machine import Machine
 from nightbench.serving.supervision import Isolation, Order, Supervised
 from nightbench.suite import Target
-
-DEFAULT_PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,6 @@ class Options:
     port: int | None = None
     grace_s: float = 8.0
     isolation: Isolation = "auto"
-    patience: Patience = DEFAULT_PATIENCE
     clock: Callable[[], float] = time.monotonic
 
 
@@ -102,13 +99,24 @@ def _start(job: Job, lease: Lease) -> Started:
     port = choose_port(job.options.port)
     endpoint = Endpoint(
         base_url=f"http://{probing.HOST}:{port}/v1",
-        model=job.target.served_model_name or "",
+        model=dispatch.served_name(job.target),
         api_key=secrets.token_urlsafe(24),
     )
+    launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
     chosen = _hardware_env(lease, job.environment) | launch.env
+    if job.environment is not None:
+        launch = contained(
+            launch,
+            job.environment,
+            lease,
+            model=job.model,
+            port=port,
+            name=f"nightbench-{launch_id[:12]}",
+            run_dir=_run_dir(job),
+            variables=chosen,
+        )
     env = redaction.inherited_env(os.environ) | chosen
-    launch_id = secrets.token_hex(16)
     return Started(
         job=job,
         lease=lease,
@@ -119,7 +127,9 @@ def _start(job: Job, lease: Lease) -> Started:
         memory_before=gpu_memory(job.machine, lease),
         started_at=datetime.now(UTC),
         launch_id=launch_id,
-        supervised=Supervised(_order(job, lease, launch, env, _record(job, launch_id, port))),
+        supervised=Supervised(
+            _order(job, lease, launch, env, _record(job, launch, launch_id, port))
+        ),
     )
 
 
@@ -132,15 +142,23 @@ def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
         api_key=endpoint.api_key,
         flavour=job.environment.flavour if job.environment else "cuda",
         cores=lease.cores,
+        store=str(job.environment.store) if job.environment else "",
     )
-    if job.environment is None:
+    environment = job.environment
+    if environment is None or environment.image is not None or job.target.engine.kind == "command":
         return launch
-    return replace(launch, argv=(str(job.environment.vllm), *launch.argv[1:]))
+    return replace(launch, argv=(str(environment.executable), *launch.argv[1:]))
 
 
-def _record(job: Job, launch_id: str, port: int) -> dict[str, object]:
+def _run_dir(job: Job) -> Path:
+    return job.run_dir / f"server-{job.launch}"
+
+
+def _record(job: Job, launch: Launch, launch_id: str, port: int) -> dict[str, object]:
     """What the lease says about us; the supervisor adds the processes."""
+    inside = launch.container
     return {
+        "containers": [[inside.docker, inside.name]] if inside else [],
         "launch_id": launch_id,
         "subject": job.target.name,
         "user": getpass.getuser(),
@@ -156,11 +174,12 @@ def _order(
         argv=launch.argv,
         env=env,
         secrets=tuple(redaction.secrets_of(env)),
-        run_dir=job.run_dir / f"server-{job.launch}",
+        run_dir=_run_dir(job),
         lock_fds=lease.fds,
         record=record,
         grace_s=job.options.grace_s,
         isolation=job.options.isolation,
+        afterwards=(container.remove_argv(launch.container),) if launch.container else (),
     )
 
 
@@ -192,7 +211,7 @@ def _hardware_env(lease: Lease, environment: EngineEnvironment | None) -> dict[s
     if environment is None:
         return env
     # Tools of the environment (ninja) are looked for by name.
-    env["PATH"] = f"{environment.vllm.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if environment.cache is not None:
         env["VLLM_CACHE_ROOT"] = str(environment.cache / "vllm")
         env["TORCHINDUCTOR_CACHE_DIR"] = str(environment.cache / "inductor")

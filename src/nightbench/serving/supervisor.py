@@ -49,6 +49,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 RECORD_EVERY_S = 1.0
 POLL_STOPPING_S = 0.02
+AFTERWARDS_S = 10.0
 NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 NAMESPACE_AS_USER = (*NAMESPACE, "--user", "--map-current-user")
 
@@ -113,6 +114,7 @@ class Supervisor:
         stopping_at = time.monotonic()
         self._report("stopping", reason)
         self._stop(grace_s=0.0 if reason == "exited" else self.spec["grace_s"])
+        run_afterwards(self.spec)
         self._drain()
         self.log.write(self.log.partial)
         self._report("gone", reason, teardown_s=time.monotonic() - stopping_at)
@@ -301,8 +303,28 @@ def run_guard(spec: dict[str, Any]) -> None:
         kill_all(living)
         reap_children()
         time.sleep(POLL_STOPPING_S)
+    run_afterwards(spec)
     write_json(spec["report_path"], {"state": "gone", "reason": "supervisor_killed"})
     write_record(spec["lock_fds"], None)
+
+
+def run_afterwards(spec: dict[str, Any]) -> None:
+    """Run the commands that end what is no process below us: a container. Each has its time."""
+    for argv in spec["afterwards"]:
+        child = os.fork()
+        if child == 0:
+            silence = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1):
+                os.dup2(silence, fd)
+            os.closerange(3, 4096)
+            execute(argv, spec["env"])
+        deadline = time.monotonic() + AFTERWARDS_S
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                kill_all([child])
+                os.waitpid(child, 0)
+                break
+            time.sleep(POLL_STOPPING_S)
 
 
 def run_init(argv: list[str]) -> None:

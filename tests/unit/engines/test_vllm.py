@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from nightbench.engines import vllm
@@ -26,7 +28,7 @@ def engine(**fields: object) -> VllmEngine:
 
 
 def test_the_command_shown_is_the_one_people_typed_before() -> None:
-    assert vllm.display_command(GLM, "/models/ZhipuAI/GLM-4.5-Air", "glm-4.5-air") == (
+    assert shlex.join(vllm.command(GLM, "/models/ZhipuAI/GLM-4.5-Air", "glm-4.5-air")) == (
         "vllm serve /models/ZhipuAI/GLM-4.5-Air --tensor-parallel-size 4 "
         "--tool-call-parser glm4_moe --reasoning-parser glm4_moe --enable-auto-tool-choice "
         "--served-model-name glm-4.5-air"
@@ -36,7 +38,7 @@ def test_the_command_shown_is_the_one_people_typed_before() -> None:
 def test_the_command_started_is_the_one_shown_with_its_address() -> None:
     started = vllm.argv(GLM, "/m", "glm", "127.0.0.1", 8123)
     assert started[-4:] == ("--host", "127.0.0.1", "--port", "8123")
-    assert " ".join(started[:-4]) == vllm.display_command(GLM, "/m", "glm")
+    assert started[:-4] == vllm.command(GLM, "/m", "glm")
 
 
 def test_false_is_spelled_no_and_lists_are_spread() -> None:
@@ -57,6 +59,19 @@ def test_the_suites_variables_win_over_ours() -> None:
     assert env["VLLM_CPU_KVCACHE_SPACE"] == "8"
     assert env["VLLM_TARGET_DEVICE"] == "cpu"
     assert "VLLM_TARGET_DEVICE" not in vllm.env(engine(), flavour="cuda")
+
+
+def test_a_model_larger_than_a_node_is_run_by_rays_executor_and_leases_this_nodes_share() -> None:
+    ray = {"address": "10.0.0.1:6379", "num_gpus_here": 8}
+    large = engine(tensor_parallel_size=8, pipeline_parallel_size=2, ray=ray)
+    assert vllm.command(large, "/m", None)[3:] == (
+        *("--tensor-parallel-size", "8", "--pipeline-parallel-size", "2"),
+        *("--distributed-executor-backend", "ray"),
+    )
+    assert vllm.env(large, flavour="cuda")["RAY_ADDRESS"] == "10.0.0.1:6379"
+    assert large.num_gpus == 8
+    with pytest.raises(BadInput, match="distributed-executor-backend"):
+        vllm.command(engine(ray=ray, args={"distributed-executor-backend": "mp"}), "/m", None)
 
 
 def test_ranks_on_a_cpu_share_the_cores_evenly() -> None:

@@ -86,7 +86,7 @@ def test_two_builders_make_one_environment_that_is_used_again_and_rebuilt_when_h
 
     built = environments.build(recipe, home, on_progress=pytest.fail)
     assert (built.version, built.torch_version) == ("0.1+cpu", "9.9")
-    assert built.vllm.exists()
+    assert built.executable.exists()
 
     root = home.engines.resolve() / recipe.key
     (root / "ready.json").unlink()  # as if the build had been killed just before its end
@@ -167,4 +167,4 @@ def test_an_executable_is_used_as_it_is(home: Home, tmp_path: Path) -> None:
     found = environments.ensure(
         Environment(executable=str(own)), home, on_progress=ignore, has_gpu=True
     )
-    assert (found.vllm, found.flavour, found.key) == (own, "cuda", "executable")
+    assert (found.executable, found.flavour, found.key) == (own, "cuda", "executable")

@@ -12,7 +12,7 @@ from nightbench.progress import ignore
 from nightbench.serving import models
 from nightbench.serving.environments import EngineEnvironment
 
-ENVIRONMENT = EngineEnvironment(key="executable", flavour="cpu", vllm=Path("/vllm"))
+ENVIRONMENT = EngineEnvironment(key="executable", flavour="cpu", executable=Path("/vllm"))
 
 
 def resolve(model: str, folder: Path) -> Path:
@@ -25,7 +25,7 @@ def test_a_path_starts_from_the_suites_folder(tmp_path: Path) -> None:
     assert resolve(str(tmp_path / "m"), Path("/")) == tmp_path / "m"
 
 
-@pytest.mark.parametrize("model", ["m", "/no/such/model", "builtin:gpt-9", "hf:org/name@main"])
+@pytest.mark.parametrize("model", ["m", "/no/such/model", "builtin:gpt-9"])
 def test_a_model_that_is_not_there_is_named_with_the_forms_there_are(
     model: str, tmp_path: Path
 ) -> None:

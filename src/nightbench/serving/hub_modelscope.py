@@ -1,0 +1,96 @@
+"""Models from ModelScope (what VLLM_USE_MODELSCOPE did), by its own library and into its own cache.
+
+The library is an extra: it is imported when a model asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from nightbench.errors import DataError
+from nightbench.serving import hubs
+from nightbench.serving.hubs import FreeBytes, HubModel, Say
+
+KEY = "MODELSCOPE_API_TOKEN"
+
+
+def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Path:
+    """The model's snapshot; where the hub does not answer, the one that is here.
+
+    Raises DataError.
+    """
+    try:
+        library = importlib.import_module("modelscope")
+        api = importlib.import_module("modelscope.hub.api")
+    except ImportError:
+        raise DataError(
+            f"model: {model} needs the modelscope package, which is not installed",
+            hint="pip install 'nightbench[modelscope]', or name a folder that is here.",
+        ) from None
+    try:
+        sizes = _sizes(api.HubApi(), model)
+        left = hubs.formats_to_leave(sizes)
+        total = sum(size for file, size in sizes.items() if not hubs.is_left(file, left))
+        cached = _cached(library, model)
+        missing = max(0, total - _size_of(cached))
+        hubs.refuse_full_disk(model, missing, Path.home(), free)
+        if missing:
+            say(f"fetching {hubs.gigabytes(missing)}", None, None)
+        return Path(
+            library.snapshot_download(
+                model.repository, revision=model.revision, ignore_patterns=left
+            )
+        )
+    except DataError:
+        raise
+    except Exception as error:  # told apart below
+        cached = _cached(library, model) if _status(error) is None else None
+        if cached is not None:
+            return cached
+        raise _problem(model, error) from error
+
+
+def _sizes(api: Any, model: HubModel) -> dict[str, int]:
+    """The repository's files and their bytes."""
+    files = api.get_model_files(model.repository, revision=model.revision, recursive=True)
+    return {str(file["Path"]): int(file["Size"] or 0) for file in files if file["Type"] != "tree"}
+
+
+def _cached(library: Any, model: HubModel) -> Path | None:
+    try:
+        path = Path(
+            library.snapshot_download(
+                model.repository, revision=model.revision, local_files_only=True
+            )
+        )
+    except Exception:  # noqa: BLE001 - the library's ways to say that it is not here
+        return None
+    return path if (path / "config.json").is_file() else None
+
+
+def _size_of(folder: Path | None) -> int:
+    if folder is None:
+        return 0
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that is behind an error, None where nothing was answered."""
+    for cause in hubs.causes(error):
+        status = getattr(cause, "status_code", None)
+        status = status or getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _problem(model: HubModel, error: BaseException) -> DataError:
+    status = _status(error)
+    said = " ".join(str(cause) for cause in hubs.causes(error)).lower()
+    if status == 404 and model.revision and "revision" in said:
+        return hubs.no_revision(model)
+    if status == 404:
+        return hubs.not_there(model, KEY)
+    return hubs.problem(model, error, status, KEY)

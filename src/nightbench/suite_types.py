@@ -1,0 +1,19 @@
+"""What every model of suite.yaml is made of: strictness, names and positive numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = str | int | float | bool
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=80)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are typing errors; values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
