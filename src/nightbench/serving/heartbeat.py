@@ -21,16 +21,21 @@ class Patience:
     server is asked, and for its answer. All of them longer where its processes are computing: one
     step of a large model on a CPU may take minutes, on a GPU it never does."""
 
-    hung_after_s: float = 30.0
-    quiet_for_s: float = 10.0
-    answer_within_s: float = 20.0
+    hung_after_s: float
+    quiet_for_s: float
+    answer_within_s: float
     times_if_computing: float = 10.0
+
+    @classmethod
+    def of(cls, hang_timeout_s: float) -> Patience:
+        """Found within about `hang_timeout_s`, whether it was working when it hung or quiet."""
+        return cls(hang_timeout_s, hang_timeout_s / 3, hang_timeout_s * 2 / 3)
 
 
 class Heartbeat:
     """Takes what the counters say, once a second or so."""
 
-    def __init__(self, now_s: float, patience: Patience = Patience()) -> None:
+    def __init__(self, now_s: float, patience: Patience) -> None:
         self._patience = patience
         self._moved_at_s = now_s
         self._signature: int | None = None

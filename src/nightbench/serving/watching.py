@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import httpx
@@ -42,9 +42,9 @@ class Watched:
     ready_path: str
     counters_path: str | None
     running: Callable[[], bool]
+    patience: Patience
     samplers: Sequence[Sampler] = ()
     computing: Callable[[], bool] = never
-    patience: Patience = field(default_factory=Patience)
     clock: Callable[[], float] = time.monotonic
 
 

@@ -46,6 +46,7 @@ class RecordedNode:
     split: frozenset[int] = frozenset()
     used_bytes: dict[int, int] = field(default_factory=dict)
     pids: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    given_back_after: int | None = None  # so many more readings of memory find it in use
     unsupported: frozenset[str] = frozenset()
     NVMLError: type[Exception] = NVMLError
     NVML_P2P_CAPS_INDEX_NVLINK: int = 2
@@ -89,6 +90,10 @@ class RecordedNode:
     def nvmlDeviceGetMemoryInfo(self, handle: Handle) -> SimpleNamespace:  # noqa: N802
         if isinstance(handle, Slice):
             return SimpleNamespace(total=42144366592, used=39059456)
+        if self.given_back_after is not None:
+            self.given_back_after -= 1
+            if self.given_back_after < 0:
+                self.used_bytes.clear()
         used = self.used_bytes.get(handle, IDLE_BYTES)
         return SimpleNamespace(total=85520809984, used=used)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightbench.engines.vllm import Counters
 from nightbench.serving.heartbeat import Heartbeat, Patience
+from nightbench.suite import Target
 
 PATIENCE = Patience(hung_after_s=45, quiet_for_s=10, answer_within_s=30, times_if_computing=10)
 IDLE = Counters(signature=1)
@@ -55,6 +56,13 @@ def test_a_server_whose_counters_cannot_be_read_is_given_the_same_time() -> None
 
 
 def test_stopping_is_found_in_under_a_minute_whatever_it_was_doing() -> None:
-    shipped = Patience()
+    target = Target.model_validate(
+        {"name": "t", "engine": {"kind": "command", "argv": ["serve", "{port}"]}}
+    )
+    shipped = Patience.of(target.hang_timeout_s)
     assert shipped.hung_after_s < 60
     assert shipped.quiet_for_s + shipped.answer_within_s < 60
+
+
+def test_a_suite_may_give_more_time() -> None:
+    assert Patience.of(90) == Patience(hung_after_s=90, quiet_for_s=30, answer_within_s=60)
