@@ -1,0 +1,49 @@
+"""What was just measured, in one line: what the log of a run says after each step."""
+
+from __future__ import annotations
+
+from nightbench.dashboards.run_page import milliseconds
+from nightbench.records import AccuracyResult, LoadLevel, ServerRow
+from nightbench.terminal_text import safe_line
+
+
+def accuracy_sentence(row: AccuracyResult) -> str:
+    """`starter: 55.5 % right (47 to 64), 128 answers, 21 not understood, 78 cut off`."""
+    parts = [
+        f"{row.accuracy * 100:.1f} % right ({row.ci_low * 100:.0f} to {row.ci_high * 100:.0f})",
+        f"{row.num_samples} answers",
+    ]
+    counts = {
+        "without a reply": row.num_failed,
+        "not understood": row.extraction_failed,
+        "cut off": row.truncated,
+    }
+    parts += [f"{count} {what}" for what, count in counts.items() if count]
+    return f"{safe_line(row.benchmark)}: {', '.join(parts)}{_invalid(row)}"
+
+
+def level_sentence(row: LoadLevel) -> str:
+    """`chat c4: 112.2 tokens/s, TTFT 189.0 ms (p95 243.6), TPOT 30.6 ms (p95 33.7), 8 requests`."""
+    requests = f"{row.completed} requests" + (f", {row.failed} failed" if row.failed else "")
+    return (
+        f"{safe_line(row.workload)} {row.level}: {row.output_throughput:,.1f} tokens/s, "
+        f"TTFT {milliseconds(row.mean_ttft_ms)} ms (p95 {milliseconds(row.p95_ttft_ms)}), "
+        f"TPOT {milliseconds(row.mean_tpot_ms)} ms (p95 {milliseconds(row.p95_tpot_ms)}), "
+        f"{requests}{_invalid(row)}"
+    )
+
+
+def boot_sentence(row: ServerRow | None, hardware_class: str | None) -> str:
+    """`vllm 0.32.0 answers after 35 s on AMD EPYC x2; its log is …`."""
+    if row is None:
+        return "the server of somebody else answers"
+    took = "" if row.boot_s is None else f" after {row.boot_s:.0f} s"
+    return (
+        f"{row.engine_kind} {row.engine_version or ''}".rstrip()
+        + f" answers{took} on {hardware_class or 'this machine'}"
+        + (f"; its log is {row.log_path}" if row.log_path else "")
+    )
+
+
+def _invalid(row: AccuracyResult | LoadLevel) -> str:
+    return "" if row.valid else f" - NOT VALID: {', '.join(row.invalid_reasons)}"
