@@ -15,6 +15,7 @@
     ├── EndpointError          an API nobody here started: unreachable, wrong key, unknown model
     ├── HistoryError           landing, locking or reading the history
     ├── DashboardError         SwanLab; never fails a run
+    ├── AlertError             the morning's message did not get out; never fails a run
     └── GateNotPassed          everything ran, and a gate of the suite did not hold    (exit 3)
 
 A failed *request* is not an exception: it is a row with an `error_kind`.
@@ -117,6 +118,10 @@ class HistoryError(NightbenchError):
 
 class DashboardError(NightbenchError):
     """A dashboard could not be fed. Never fails a run."""
+
+
+class AlertError(NightbenchError):
+    """A message did not get out. Never fails a run, and never holds the address."""
 
 
 class GateNotPassed(NightbenchError):

@@ -1,0 +1,157 @@
+"""What a night's message says: values in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from nightbench.dashboards.run_page import Pointer, duration
+from nightbench.history.run_results import RunResults, TargetResults
+from nightbench.records import LoadLevel
+from nightbench.terminal_text import safe_line
+
+MAX_LINE_CHARS = 300
+MAX_BODY_CHARS = 8000
+_GOOD, _BAD, _DOUBTFUL = "✅", "❌", "⚠️"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: plain text, read by people."""
+
+    subject: str
+    body: str
+
+
+def morning_message(
+    results: RunResults,
+    *,
+    pointers: Sequence[Pointer] = (),
+    skipped: Sequence[str] = (),
+    regressed: Sequence[str] = (),
+) -> Message:
+    """One night in one message: what ran, what failed, what was skipped, what regressed.
+
+    Args:
+        results: the run as it was landed; its targets of status `skipped` are listed with theirs.
+        pointers: where to look further.
+        skipped: a line for each stage that was left out of a target.
+        regressed: a line for each verdict that is bad news.
+    """
+    ran = [t for t in results.targets if t.row.status == "completed"]
+    left_out = [t for t in results.targets if t.row.status == "skipped"]
+    failed = [t for t in results.targets if t.row.status not in ("completed", "skipped")]
+    bad_end = _bad_end(results, failed)
+    counts = [
+        f"{len(ran)} measured" if ran else "",
+        f"{len(failed)} failed" if failed else bad_end,
+        f"{len(left_out) + len(skipped)} skipped" if left_out or skipped else "",
+        f"{len(regressed)} regressed" if regressed else "",
+    ]
+    mark = _BAD if failed or bad_end or regressed else _DOUBTFUL if _doubtful(results) else _GOOD
+    if skipped and mark == _GOOD:
+        mark = _DOUBTFUL
+    parts = [
+        _block("Regressed", regressed),
+        _block("Failed", [*map(_failed_line, failed), *([bad_end] if bad_end else [])]),
+        _block("Skipped", [*map(_skipped_line, left_out), *skipped]),
+        _block("Measured", [line for target in ran for line in _measured_lines(target)]),
+        "\n".join([_when(results), *map(_pointer, pointers)]),
+    ]
+    what = ", ".join(filter(None, counts)) or "nothing measured"
+    return Message(
+        subject=safe_line(f"{mark} {_name(results)}: {what}", max_chars=MAX_LINE_CHARS),
+        body=_cut("\n\n".join(filter(None, parts))),
+    )
+
+
+def trouble_message(suite: str, error: str, pointers: Sequence[Pointer] = ()) -> Message:
+    """A night that ended before it had results."""
+    lines = [safe_line(line, max_chars=MAX_LINE_CHARS) for line in error.splitlines()[:12]]
+    return Message(
+        subject=safe_line(f"{_BAD} {suite}: the night did not get through", max_chars=200),
+        body=_cut("\n".join([*lines, "", *map(_pointer, pointers)]).strip()),
+    )
+
+
+def _name(results: RunResults) -> str:
+    row = results.row
+    return results.run_id if row is None else f"{row.suite} on {row.host}"
+
+
+def _bad_end(results: RunResults, failed: Sequence[TargetResults]) -> str:
+    """How the run itself ended, where no target tells it."""
+    status = results.row.status if results.row else "crashed"
+    return "" if failed or status == "completed" else f"the run {status}"
+
+
+def _doubtful(results: RunResults) -> bool:
+    return any(
+        target.row.status == "skipped" or not all(_validities(target)) for target in results.targets
+    )
+
+
+def _validities(target: TargetResults) -> list[bool]:
+    return [row.valid for row in target.accuracy] + [row.valid for row in target.levels]
+
+
+def _failed_line(target: TargetResults) -> str:
+    error = (target.row.error or "without a word").strip().splitlines()[0]
+    status = "" if target.row.status == "failed" else f" ({target.row.status})"
+    return f"{target.target}{status}: {error}"
+
+
+def _skipped_line(target: TargetResults) -> str:
+    return f"{target.target}: {target.row.error or 'left out'}"
+
+
+def _measured_lines(target: TargetResults) -> list[str]:
+    accuracies = [
+        f"{row.benchmark} {row.accuracy * 100:.1f} % "
+        f"({row.ci_low * 100:.0f} to {row.ci_high * 100:.0f})" + _doubts(row.invalid_reasons)
+        for row in target.accuracy
+        if row.subset == "all"
+    ]
+    loads = [
+        _load(workload, list(levels))
+        for workload, levels in groupby(target.levels, key=lambda level: level.workload)
+    ]
+    return [f"{target.target}: {line}" for line in (*accuracies, *loads)] or [target.target]
+
+
+def _load(workload: str, levels: list[LoadLevel]) -> str:
+    best = max(levels, key=lambda level: (level.valid, level.output_throughput))
+    ttft = "" if best.mean_ttft_ms is None else f", TTFT {best.mean_ttft_ms:,.0f} ms"
+    invalid = sorted({reason for level in levels for reason in level.invalid_reasons})
+    return (
+        f"{workload} up to {best.output_throughput:,.1f} tokens/s at {best.level}{ttft}"
+        + _doubts(invalid)
+    )
+
+
+def _doubts(reasons: Sequence[str]) -> str:
+    return f" - not all valid: {', '.join(reasons)}" if reasons else ""
+
+
+def _when(results: RunResults) -> str:
+    row = results.row
+    if row is None:
+        return f"Run {results.run_id}"
+    took = "" if row.ended_at is None else f", took {duration(row.ended_at - row.started_at)}"
+    return f"Begun {row.started_at:%Y-%m-%d %H:%M} UTC{took}. Run {results.run_id}"
+
+
+def _pointer(pointer: Pointer) -> str:
+    return f"{pointer.what}: {pointer.url or pointer.typed}"
+
+
+def _block(title: str, lines: Sequence[str]) -> str:
+    """A titled list, empty where there is nothing to list."""
+    if not lines:
+        return ""
+    return "\n".join([title, *(f"• {safe_line(line, max_chars=MAX_LINE_CHARS)}" for line in lines)])
+
+
+def _cut(body: str) -> str:
+    return body if len(body) <= MAX_BODY_CHARS else f"{body[: MAX_BODY_CHARS - 2]}\n…"

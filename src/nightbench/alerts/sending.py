@@ -1,0 +1,108 @@
+"""How a message gets out: a Slack-compatible webhook, or whatever else apprise knows.
+
+An address is a secret: whoever has it can write where it leads. So it is read from the
+environment or from a Prefect block, and never shown, not even by an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from nightbench.alerts.message import Message
+from nightbench.errors import AlertError
+from nightbench.serving.redaction import redact, secrets_of
+
+ADDRESSES = "NIGHTBENCH_ALERT_URL"
+TIMEOUT_S = 15.0
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One address that messages go to. `name` may be shown, the address may not."""
+
+    name: str
+    address: str = field(repr=False)
+
+    def send(self, message: Message) -> None:
+        """Deliver it. Raises AlertError, without the address."""
+        if self.address.lower().startswith(("http://", "https://")):
+            _post(self, message)
+        else:
+            _by_apprise(self, message)
+
+
+def channels(text: str, source: str) -> list[Channel]:
+    """The addresses in a text, separated by white space; `source` says where they were found."""
+    return [Channel(f"{source} ({_scheme(address)})", address) for address in text.split()]
+
+
+def channels_of(environ: Mapping[str, str]) -> list[Channel]:
+    """The addresses that NIGHTBENCH_ALERT_URL names."""
+    return channels(environ.get(ADDRESSES, ""), ADDRESSES)
+
+
+def without_secrets(message: Message, environ: Mapping[str, str]) -> Message:
+    """The message, with what the environment keeps secret taken out of it."""
+    secrets = [*secrets_of(environ), *environ.get(ADDRESSES, "").split()]
+    return Message(redact(message.subject, secrets), redact(message.body, secrets))
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a line that has no address in it."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answered {error.response.status_code}"
+    said = " ".join(_ADDRESS.sub("(its address)", str(error)).split())
+    return f"{type(error).__name__}: {said[:200]}".rstrip(": ")
+
+
+def slack_text(message: Message) -> str:
+    """As Slack and what is compatible with it want text: three characters are theirs."""
+    text = f"{message.subject}\n\n{message.body}"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _scheme(address: str) -> str:
+    scheme, found, _ = address.partition("://")
+    return scheme.lower() if found else "no address"
+
+
+def _post(channel: Channel, message: Message) -> None:
+    try:
+        answer = httpx.post(channel.address, json={"text": slack_text(message)}, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise AlertError(f"{channel.name}: {reason(error)}") from None
+
+
+def _by_apprise(channel: Channel, message: Message) -> None:
+    import apprise
+
+    sender = apprise.Apprise()
+    if not sender.add(channel.address):
+        raise AlertError(
+            f"{channel.name}: apprise does not know what to do with the address",
+            hint="Its forms are listed in docs/secrets.md.",
+        )
+    with apprise.LogCapture(level=logging.WARNING) as captured:  # type: ignore[no-untyped-call]
+        sent = sender.notify(
+            title=message.subject, body=message.body, body_format=apprise.NotifyFormat.TEXT
+        )
+        said = captured.getvalue()
+    if not sent:
+        raise AlertError(f"{channel.name}: {reason(RuntimeError(_without(said, channel)))}")
+
+
+def _without(said: str, channel: Channel) -> str:
+    """What apprise said, without any part of the address that might be a key."""
+    parts = re.split(r"[/:@?&=]+", channel.address)
+    return redact(said, [channel.address, *sorted(filter(_may_be_key, parts), key=len)[::-1]])
+
+
+def _may_be_key(part: str) -> bool:
+    return len(part) >= 6
