@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.parameters import SuiteName, TargetName
 from tasks.beginning import begin_night
 from tasks.keeping import kept_run_if, kept_target, land_spool
 from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
@@ -14,22 +15,23 @@ from tasks.serving import served
 
 @flow(name="benchmark-target", flow_run_name="{target}", validate_parameters=True)
 def benchmark_target(
-    suite: str = "starter",
-    target: str = "smollm2-135m",
-    run_id: str | None = None,
-    resume: str | None = None,
+    suite: SuiteName = "starter",
+    target: TargetName = "smollm2-135m",
+    resume: str = "",
+    run_id: str = "",
 ) -> None:
     """Measure one target of a suite.
 
     Args:
-        suite: a suite file, or the name of one that ships with nightbench.
-        target: the name of one of its targets.
-        run_id: the run this target belongs to; left empty, it is a run of its own.
-        resume: the run whose replies are taken over; left empty, everything is asked.
+        suite: The suite it is a target of.
+        target: One of the suite's targets.
+        resume: A run that ended too early - its replies are taken over, its load is measured again.
+            Left empty, everything is asked.
+        run_id: The run this target belongs to. Left empty, it is a run of its own.
     """
-    night = begin_night(suite, [target], run_id, resume)
+    night = begin_night(suite, [target], run_id or None, resume or None)
     chosen = night.targets[0]
-    alone = run_id is None
+    alone = not run_id
     try:
         with kept_run_if(alone, night), kept_target(night, chosen) as keeper:
             loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]

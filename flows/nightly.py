@@ -6,7 +6,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.benchmark_target import benchmark_target
+from flows.parameters import SuiteName, TargetName
 from nightbench.history.run_results import RunResults
+from tasks.alerting import say_that_it_failed, send_morning_message
 from tasks.beginning import begin_night
 from tasks.concluding import conclude
 from tasks.keeping import kept_run, land_spool
@@ -14,28 +16,35 @@ from tasks.naming import by_suite
 from tasks.publishing import mirror_to_swanlab, publish_results
 
 
-@flow(name="nightly", flow_run_name=by_suite, validate_parameters=True)
+@flow(
+    name="nightly",
+    flow_run_name=by_suite,
+    validate_parameters=True,
+    on_failure=[say_that_it_failed],
+    on_crashed=[say_that_it_failed],
+)
 def nightly(
-    suite: str = "starter", targets: list[str] | None = None, resume: str | None = None
+    suite: SuiteName = "starter", targets: tuple[TargetName, ...] = (), resume: str = ""
 ) -> State[RunResults]:
     """Run a suite: serve, ask, load and keep each target, one after the other.
 
     Args:
-        suite: a suite file, or the name of one that ships with nightbench.
-        targets: names of the targets to run; left empty, all of them.
-        resume: a run of this suite that ended too early: the replies it has are taken over, and
-            the targets it had completed are left out.
+        suite: What to benchmark.
+        targets: Only these of its targets. Left empty, all of them.
+        resume: A run of this suite that ended too early - the replies it has are taken over, and
+            the targets it had completed are left out. Left empty, everything is asked.
     """
-    night = begin_night(suite, targets, resume=resume)
+    night = begin_night(suite, targets or None, resume=resume or None)
     try:
         with kept_run(night) as run:
             for target in night.targets:
                 state = benchmark_target(
-                    suite, target.name, night.run_id, night.resumes, return_state=True
+                    suite, target.name, night.resumes or "", night.run_id, return_state=True
                 )
                 run.note(target, state)
     finally:
         land_spool()
     results = publish_results(night)
     mirror_to_swanlab(night)
+    send_morning_message(night, results)
     return conclude(results, run)

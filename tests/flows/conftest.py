@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from house import House
+from up_house import UpHouse
 
 from nightbench.cli.prefect_api import prefect_api
 from nightbench.home import Home
@@ -36,14 +37,28 @@ def house(tmp_path: Path, prefect_server: str) -> House:
 @pytest.fixture
 def house_with_its_own_prefect(tmp_path: Path, prefect_server: str, prefect_home: Home) -> House:
     """A house in which `nightbench run` starts a Prefect server, as on a fresh machine."""
-    prefect = tmp_path / "home" / "prefect"
-    prefect.mkdir(parents=True)
+    give_database(prefect_home, Home(tmp_path / "home"))
+    return House(tmp_path)
+
+
+def give_database(made_in: Home, home: Home) -> None:
+    """A Prefect database after its migrations, and empty."""
+    home.prefect.mkdir(parents=True)
     with (
-        closing(sqlite3.connect(prefect_home.prefect / "prefect.db")) as made,
-        closing(sqlite3.connect(prefect / "prefect.db")) as mine,
+        closing(sqlite3.connect(made_in.prefect / "prefect.db")) as made,
+        closing(sqlite3.connect(home.prefect / "prefect.db")) as mine,
     ):
         made.backup(mine)
         mine.execute("DELETE FROM flow_run")
         mine.execute("DELETE FROM artifact")
         mine.commit()
-    return House(tmp_path)
+
+
+@pytest.fixture
+def up_house(tmp_path: Path, prefect_server: str, prefect_home: Home) -> Iterator[UpHouse]:
+    """A house in which `nightbench up` is to be started. Nothing of it lives on."""
+    give_database(prefect_home, Home(tmp_path / "home"))
+    house = UpHouse(tmp_path)
+    house.write_suite()
+    yield house
+    house.end()

@@ -93,7 +93,9 @@ def _run_flow(
 
     with TerminalProgress(console) as progress, shown_by(progress):
         try:
-            state = nightly(str(suite_file.path), targets, resume, return_state=True)
+            state = nightly(
+                str(suite_file.path), tuple(targets or ()), resume or "", return_state=True
+            )
         finally:
             flush_logs()
     outcome: RunResults | BaseException = state.result(raise_on_failure=False)  # type: ignore[assignment]

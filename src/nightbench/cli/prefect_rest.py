@@ -1,0 +1,86 @@
+"""The few questions asked of Prefect's REST API, without importing Prefect."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from nightbench.errors import NightbenchError
+
+AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+TIMEOUT_S = 30.0
+BUSY_ATTEMPTS = 10
+BUSY_WAIT_S = 1.0
+
+
+def auth_string(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`user:password` of Prefect's basic authentication, from the environment alone."""
+    return next((environ[name] for name in AUTH_NAMES if environ.get(name)), None)
+
+
+class PrefectRest:
+    """A Prefect API at a URL, with the environment's authentication. Use as a context manager."""
+
+    def __init__(self, url: str, environ: Mapping[str, str] = os.environ) -> None:
+        user, _, password = (auth_string(environ) or "").partition(":")
+        self._client = httpx.Client(
+            base_url=url,
+            auth=(user, password) if user else None,
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> PrefectRest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(self, path: str) -> Any:
+        """What is there, None where nothing is."""
+        answer = self._send("GET", path)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else _content(answer)
+
+    def post(self, path: str, body: object) -> Any:
+        """The answer to a question."""
+        return _content(self._send("POST", path, body))
+
+    def create(self, path: str, body: object) -> bool:
+        """Whether it was made; False where it is there already."""
+        answer = self._send("POST", path, body)
+        if answer.status_code == httpx.codes.CONFLICT:
+            return False
+        _content(answer)
+        return True
+
+    def put(self, path: str, body: object) -> None:
+        """Replace what is there."""
+        _content(self._send("PUT", path, body))
+
+    def _send(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Ask, again where the server is busy: SQLite takes one writer at a time."""
+        for _ in range(BUSY_ATTEMPTS):
+            answer = self._client.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(BUSY_WAIT_S)
+        return answer
+
+
+def _content(answer: httpx.Response) -> Any:
+    if answer.is_success:
+        return answer.json() if answer.content else None
+    asked = f"{answer.request.method} {answer.request.url.path}"
+    hint = (
+        f"Set {AUTH_NAMES[1]} to the server's user:password."
+        if answer.status_code == httpx.codes.UNAUTHORIZED
+        else ""
+    )
+    raise NightbenchError(
+        f"the Prefect server answered {answer.status_code} to {asked}: {answer.text[:500]}",
+        hint=hint,
+    )

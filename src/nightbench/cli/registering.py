@@ -1,0 +1,183 @@
+"""What `nightbench up` puts into a Prefect server: pool, queues, deployments, automations.
+
+Doing it again changes nothing that a person has set in the UI meanwhile: the nights' suite, time
+and switch are read back from the server first.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nightbench.cli.prefect_rest import PrefectRest
+from nightbench.errors import NightbenchError
+from nightbench.resources import deployments_dir
+
+NIGHTLY = "nightly"
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """How the nights are to be; None leaves it as it is."""
+
+    suite: str | None = None  # naming one switches the schedule on
+    cron: str | None = None
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What the server has of the nights already."""
+
+    parameters: Document
+    schedules: tuple[Document, ...]  # as prefect.yaml writes them
+
+
+def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[str, str]) -> None:
+    """Put everything into the server at `url`. `timezone` is for a schedule that is new."""
+    with PrefectRest(url, env) as api:
+        document = _read("prefect-server.yaml")
+        _create_pool(api, pool, document["queues"])
+        present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
+        wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)
+        deploy(wanted, Path(env["PREFECT_HOME"]), env)
+        for automation in document["automations"]:
+            _put_automation(api, automation)
+
+
+def register_node(url: str, pool: str, env: Mapping[str, str]) -> None:
+    """Put the pool of another node into the server at `url`, and a target's deployment for it."""
+    with PrefectRest(url, env) as api:
+        _create_pool(api, pool, _read("prefect-server.yaml")["queues"])
+    deploy(for_node(_read("prefect.yaml"), pool), Path(env["PREFECT_HOME"]), env)
+
+
+def as_wished(
+    document: Document, pool: str, nights: Nights, present: Present | None, timezone: str
+) -> Document:
+    """The deployments as they are to be registered. Pure."""
+    deployments = [_in_pool(one, pool) for one in document["deployments"]]
+    return document | {
+        "deployments": [
+            _nightly(one, nights, present, timezone) if one["name"] == NIGHTLY else one
+            for one in deployments
+        ]
+    }
+
+
+def for_node(document: Document, pool: str) -> Document:
+    """The deployment by which a night hands targets to a pool; it is named after the pool. Pure."""
+    [target] = [one for one in document["deployments"] if one["name"] == "benchmark-target"]
+    return document | {"deployments": [_in_pool(target, pool) | {"name": pool}]}
+
+
+def _in_pool(deployment: Document, pool: str) -> Document:
+    return deployment | {"work_pool": deployment["work_pool"] | {"name": pool}}
+
+
+def _nightly(
+    deployment: Document, nights: Nights, present: Present | None, timezone: str
+) -> Document:
+    [shipped] = deployment["schedules"]
+    schedules = (
+        list(present.schedules) if present is not None else [shipped | {"timezone": timezone}]
+    )
+    if nights.cron is not None or nights.timezone is not None:
+        first = schedules[0] if schedules and "cron" in schedules[0] else shipped
+        schedules = [
+            first
+            | {
+                "cron": nights.cron or first["cron"],
+                "timezone": nights.timezone or first.get("timezone", timezone),
+            }
+        ]
+    parameters = present.parameters if present is not None else deployment["parameters"]
+    if nights.suite is not None:
+        parameters = parameters | {"suite": nights.suite}
+        schedules = [one | {"active": True} for one in schedules]
+    return deployment | {"parameters": parameters, "schedules": schedules}
+
+
+def present_nights(deployment: Document | None) -> Present | None:
+    """What the API says of the deployment of nights, None where there is none yet. Pure."""
+    if deployment is None:
+        return None
+    return Present(
+        parameters=deployment["parameters"],
+        schedules=tuple(_as_written(one) for one in deployment["schedules"]),
+    )
+
+
+_SCHEDULE_KEYS = ("cron", "interval", "rrule", "timezone", "day_or", "anchor_date")
+_SWITCHES = ("active", "parameters", "slug")
+
+
+def _as_written(schedule: Document) -> Document:
+    """A schedule of the API as prefect.yaml writes one."""
+    kept = {key: schedule["schedule"].get(key) for key in _SCHEDULE_KEYS}
+    kept |= {key: schedule.get(key) for key in _SWITCHES}
+    return {key: value for key, value in kept.items() if value is not None}
+
+
+def deploy(document: Document, prefect_home: Path, env: Mapping[str, str]) -> None:
+    """Register the deployments with Prefect's own command, which reads the flows."""
+    prefect_home.mkdir(parents=True, exist_ok=True)
+    file = prefect_home / "deployments.yaml"
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    _prefect(env, "deploy", "--all", "--prefect-file", str(file))
+
+
+def prefect_argv(*arguments: str) -> tuple[str, ...]:
+    """Prefect's command line in our environment."""
+    return (sys.executable, "-m", "prefect", "--no-prompt", *arguments)
+
+
+def _prefect(env: Mapping[str, str], *arguments: str) -> None:
+    answer = subprocess.run(
+        prefect_argv(*arguments), env=dict(env), capture_output=True, text=True, check=False
+    )
+    if answer.returncode != 0:
+        said = (answer.stdout + answer.stderr).strip()
+        raise NightbenchError(f"prefect {' '.join(arguments[:2])} failed:\n{said}")
+
+
+def _create_pool(api: PrefectRest, pool: str, queues: Sequence[Document]) -> None:
+    api.create("/work_pools/", {"name": pool, "type": "process"})
+    for queue in queues:
+        api.create(f"/work_pools/{pool}/queues", queue)
+
+
+def _put_automation(api: PrefectRest, automation: Document) -> None:
+    """Have the automation once, as it is here. Left alone where nothing changes: putting it again
+    makes the server forget which runs it waits for."""
+    named = {"automations": {"name": {"any_": [automation["name"]]}}}
+    there = api.post("/automations/filter", named)
+    if not there:
+        api.post("/automations/", automation)
+    elif not _says(there[0], automation):
+        api.put(f"/automations/{there[0]['id']}", automation)
+
+
+def _says(there: Any, wanted: Any) -> bool:
+    """Whether what is there holds all that is wanted; the server adds members of its own."""
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(_says(there.get(k), v) for k, v in wanted.items())
+    if isinstance(wanted, list):
+        return (
+            isinstance(there, list)
+            and len(there) == len(wanted)
+            and all(any(_says(one, other) for one in there) for other in wanted)
+        )
+    return bool(there == wanted)
+
+
+def _read(name: str) -> Document:
+    document: Document = yaml.safe_load((deployments_dir() / name).read_text(encoding="utf-8"))
+    return document

@@ -1,0 +1,92 @@
+"""The settings that `nightbench up` starts Prefect's processes with: decisions over values."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from nightbench.cli.prefect_api import prefect_settings
+from nightbench.cli.prefect_rest import AUTH_NAMES, auth_string
+from nightbench.errors import BadInput
+from nightbench.home import Home
+
+DATABASE_NAME = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may ask for
+
+
+def node_pool(num_gpus: int) -> str:
+    """The work pool of a machine with so many GPUs."""
+    return f"gpu{num_gpus}" if num_gpus else "cpu"
+
+
+def client_host(host: str) -> str:
+    """The address at which this machine itself reaches what binds to `host`."""
+    reached = _EVERYWHERE.get(host, host)
+    return f"[{reached}]" if ":" in reached else reached
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what binds there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def database_url(given: str | None, environ: Mapping[str, str]) -> str | None:
+    """The URL of the server's database, None for SQLite.
+
+    Raises BadInput where it is no Postgres, or was typed with a password in it.
+    """
+    if given is None:
+        return environ.get(DATABASE_NAME)
+    parts = urlsplit(given)
+    if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise BadInput(
+            f"--database-url: {parts.scheme or given}:// is no Postgres",
+            hint="Say it as postgresql://user@host:5432/prefect.",
+        )
+    if parts.password:
+        raise BadInput(
+            "--database-url has a password in it, which every user of this machine can read",
+            hint=f"Put it into PGPASSWORD or ~/.pgpass, or the whole URL into {DATABASE_NAME}.",
+        )
+    return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
+
+
+def worker_settings(
+    home: Home, url: str, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment of a worker and of the flow runs it starts."""
+    env = dict(environ) | prefect_settings(home)
+    env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": url}
+    # A click is to be seen at work, not to be waited for.
+    env.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")
+    secret = auth_string(environ)
+    # The database is the server's alone.
+    without = {DATABASE_NAME, "PGPASSWORD", AUTH_NAMES[0]}
+    env = {name: value for name, value in env.items() if name not in without}
+    return env | ({AUTH_NAMES[1]: secret} if secret else {})
+
+
+def server_settings(
+    home: Home, url: str, host: str, database: str | None, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment of the Prefect server."""
+    env = dict(environ) | prefect_settings(home)
+    env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": url}
+    # What the server holds in memory is forgotten when it restarts in the middle of a night.
+    env["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    )
+    if not is_loopback(host):
+        # A browser elsewhere asks where it got the page from, not its own machine.
+        env.setdefault("PREFECT_UI_API_URL", "/api")
+    if database is not None:
+        env[DATABASE_NAME] = database
+    secret = auth_string(environ)
+    return env | (dict.fromkeys(AUTH_NAMES, secret) if secret else {})

@@ -1,0 +1,107 @@
+"""What `nightbench up` registers: a person's settings first, then what is asked, then ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nightbench.cli.registering import (
+    Nights,
+    Present,
+    as_wished,
+    for_node,
+    present_nights,
+)
+
+DOCUMENT: dict[str, Any] = {
+    "name": "nightbench",
+    "deployments": [
+        {
+            "name": "nightly",
+            "parameters": {"suite": "starter"},
+            "schedules": [{"cron": "0 2 * * *", "timezone": "UTC", "active": False}],
+            "work_pool": {"name": "cpu", "work_queue_name": "nights"},
+        },
+        {"name": "benchmark-target", "work_pool": {"name": "cpu", "work_queue_name": "now"}},
+    ],
+}
+
+
+def nightly(nights: Nights, present: Present | None = None) -> dict[str, Any]:
+    document = as_wished(DOCUMENT, "gpu4", nights, present, "Europe/Berlin")
+    deployment: dict[str, Any] = document["deployments"][0]
+    return deployment
+
+
+def test_a_new_schedule_is_at_two_oclock_here_and_off() -> None:
+    assert nightly(Nights())["schedules"] == [
+        {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "active": False}
+    ]
+
+
+def test_every_deployment_goes_to_this_machines_pool_and_keeps_its_queue() -> None:
+    document = as_wished(DOCUMENT, "gpu4", Nights(), None, "UTC")
+    assert [d["work_pool"] for d in document["deployments"]] == [
+        {"name": "gpu4", "work_queue_name": "nights"},
+        {"name": "gpu4", "work_queue_name": "now"},
+    ]
+    assert DOCUMENT["deployments"][0]["work_pool"]["name"] == "cpu"
+
+
+def test_naming_a_suite_switches_the_nights_on() -> None:
+    wished = nightly(Nights(suite="glm", cron="30 3 * * *", timezone="Asia/Shanghai"))
+    assert wished["parameters"] == {"suite": "glm"}
+    assert wished["schedules"] == [
+        {"cron": "30 3 * * *", "timezone": "Asia/Shanghai", "active": True}
+    ]
+
+
+def test_what_is_there_stays_and_only_what_is_asked_changes() -> None:
+    there = Present(
+        {"suite": "mine", "targets": ["a"]},
+        ({"cron": "5 4 * * 1-5", "timezone": "UTC", "active": True},),
+    )
+    untouched = nightly(Nights(), there)
+    assert untouched["parameters"] == there.parameters
+    assert untouched["schedules"] == list(there.schedules)
+    moved = nightly(Nights(timezone="Asia/Tokyo"), there)["schedules"]
+    assert moved == [{"cron": "5 4 * * 1-5", "timezone": "Asia/Tokyo", "active": True}]
+
+
+def test_a_schedule_that_a_person_removed_stays_removed() -> None:
+    assert nightly(Nights(), Present({"suite": "mine"}, ()))["schedules"] == []
+
+
+def test_schedules_of_the_api_are_read_back_as_they_are_written() -> None:
+    deployment = {
+        "parameters": {"suite": "mine"},
+        "schedules": [
+            {
+                "id": "1",
+                "active": True,
+                "parameters": {},
+                "slug": None,
+                "schedule": {"cron": "0 1 * * *", "timezone": "UTC", "day_or": True},
+            },
+            {"id": "2", "active": False, "schedule": {"interval": 3600.0, "timezone": "UTC"}},
+        ],
+    }
+    assert present_nights(deployment) == Present(
+        {"suite": "mine"},
+        (
+            {
+                "cron": "0 1 * * *",
+                "timezone": "UTC",
+                "day_or": True,
+                "active": True,
+                "parameters": {},
+            },
+            {"interval": 3600.0, "timezone": "UTC", "active": False},
+        ),
+    )
+    assert present_nights(None) is None
+
+
+def test_another_node_registers_a_target_under_the_name_of_its_pool() -> None:
+    [deployment] = for_node(DOCUMENT, "gpu8")["deployments"]
+    assert deployment["name"] == "gpu8"
+    assert deployment["work_pool"] == {"name": "gpu8", "work_queue_name": "now"}
