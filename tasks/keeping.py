@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,11 @@ class TargetKeeper:
     def keep(self, row: Row) -> None:
         """Spool one row, at once."""
         self._spool.append(row)
+
+    def keep_all(self, rows: Iterable[Row]) -> None:
+        """Spool rows, at once."""
+        for row in rows:
+            self._spool.append(row)
 
     def keep_file(self, table: str, path: Path) -> None:
         """Spool a Parquet file of many rows."""

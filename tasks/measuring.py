@@ -42,7 +42,7 @@ def measure_accuracy(
         on_progress=Reporter(),
         stop=server.trouble,
         already=already,
-        on_kept=keeper.keep,
+        on_kept=keeper.keep_all,
         requests_per_second=keeper.target.requests_per_second,
     )
     trouble = server.look() if any(row.num_failed for row in results) else None

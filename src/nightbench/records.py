@@ -106,6 +106,7 @@ class AccuracyResult:
     data_digest: str
     valid: bool
     invalid_reasons: list[str]
+    pass_at_k: list[float] | None = None  # pass@1, pass@2, … as far as every question was repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +134,10 @@ class AccuracySample:
     prompt_tokens: int | None
     completion_tokens: int | None
     reasoning_tokens: int | None
-    latency_ms: float | None
+    latency_ms: float | None  # of the last try
     retries: int
     asked_at: datetime
+    total_latency_ms: float | None = None  # from the first try on, waits between tries included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

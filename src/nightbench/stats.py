@@ -118,6 +118,17 @@ def wilson_interval(successes: float, n: float, z: float = Z_95) -> Interval:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
+def pass_at_k(answers: int, correct: int, k: int) -> float:
+    """The chance that one of `k` answers to a question is right, when `correct` of `answers` were.
+
+    Unbiased. Source: Chen et al. (2021), arXiv:2107.03374, equation 1. Raises ValueError where
+    fewer than `k` answers were given.
+    """
+    if not 0 < k <= answers:
+        raise ValueError(f"pass@{k} needs {k} answers, and there are {answers}")
+    return 1 - math.comb(answers - correct, k) / math.comb(answers, k)
+
+
 def bootstrap_mean_interval(
     values: Sequence[float] | Floats, *, resamples: int = 1000, seed: int = 0
 ) -> Interval | None:

@@ -71,18 +71,19 @@ END = b"0\r\n\r\n"
 Build = Callable[[int, int], Answer]
 
 
-def answer_for(fault: str, number: int, tokens: int, *, stream: bool) -> Answer:
+def answer_for(fault: str, number: int, tokens: int, *, stream: bool, chat: bool = True) -> Answer:
     """The answer to request `number` under `fault`."""
     if fault in _WHOLE:
         return Answer([Step(_WHOLE[fault])], timed=False)
     if not stream:
-        return _json_answer(number, tokens)
+        return _json_answer(number, tokens, chat=chat)
     return _STREAMS[fault](number, tokens)
 
 
-def _json_answer(number: int, tokens: int) -> Answer:
-    message = {"role": "assistant", "content": " tok" * tokens}
-    choice = {"index": 0, "message": message, "finish_reason": "length"}
+def _json_answer(number: int, tokens: int, *, chat: bool) -> Answer:
+    text = " tok" * tokens
+    said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    choice = {"index": 0, "finish_reason": "length"} | said
     body = {"id": f"chatcmpl-{number}", "choices": [choice], "usage": usage(tokens)}
     return Answer([Step(http_response(200, json.dumps(body).encode()), tokens)])
 

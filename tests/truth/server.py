@@ -2,10 +2,10 @@
 
     python tests/truth/server.py --ttft-ms 50 --itl-ms 10
 
-OpenAI-compatible: POST /v1/chat/completions. The number of tokens is the request's max_tokens or
-max_completion_tokens. Its own endpoints: GET /truth (one JSON line per request), GET /peak, POST
-/reset, POST /plan (a JSON list of faults: request n gets the n-th, over and over). Times are
-CLOCK_MONOTONIC ns;
+OpenAI-compatible: POST /v1/chat/completions, and /v1/completions unstreamed. The number of tokens
+is the request's max_tokens or max_completion_tokens. Its own endpoints: GET /truth (one JSON line
+per request), GET /peak, POST /reset, POST /plan (a JSON list of faults: request n gets the n-th,
+over and over). Times are CLOCK_MONOTONIC ns;
 `recv_ns` is when the request reached the machine, by the kernel. One epoll loop, so that 512
 streams of 100 tokens/s fit on one core beside a client.
 """
@@ -154,7 +154,7 @@ class Server:
             return
         client.received = bytearray(rest[length:])
         method, path, _ = head.split(b" ", 2)
-        if path.endswith(b"/chat/completions"):
+        if path.endswith(b"/completions"):
             self.complete(client, json.loads(rest[:length]), at)
         else:
             self.send(client, self.own(method.decode(), path.decode(), rest[:length]))
@@ -178,10 +178,12 @@ class Server:
         fault = self.plan[self.number % len(self.plan)]
         self.number += 1
         tokens = body.get("max_completion_tokens") or body.get("max_tokens") or 16
-        prompt = str(body["messages"][-1]["content"])
+        chat = "messages" in body
+        prompt = str(body["messages"][-1]["content"] if chat else body["prompt"])
         record = Record(self.number, fault, prompt, tokens, at)
         self.records.append(record)
-        answer = answer_for(fault, self.number, tokens, stream=bool(body.get("stream")))
+        stream = bool(body.get("stream"))
+        answer = answer_for(fault, self.number, tokens, stream=stream, chat=chat)
         self.live += 1
         self.peak = max(self.peak, self.live)
         client.record, client.steps, client.at, client.start_ns = record, answer.steps, 0, at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_wilson_stays_inside_zero_and_one() -> None:
     assert stats.wilson_interval(0, 20)[0] == 0.0
     assert stats.wilson_interval(20, 20)[1] == pytest.approx(1.0)
     assert stats.wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("answers", "correct"), [(1, 0), (1, 1), (5, 2), (6, 6), (7, 1)])
+def test_pass_at_k_is_the_share_of_all_draws_of_k_that_hold_a_right_answer(
+    answers: int, correct: int
+) -> None:
+    given = [True] * correct + [False] * (answers - correct)
+    for k in range(1, answers + 1):
+        draws = list(itertools.combinations(given, k))
+        assert stats.pass_at_k(answers, correct, k) == pytest.approx(
+            sum(map(any, draws)) / len(draws)
+        )
+    with pytest.raises(ValueError, match="answers"):
+        stats.pass_at_k(answers, correct, answers + 1)
 
 
 @pytest.mark.parametrize("n", [200, 5000])

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass
 from typing import Any
 
-from nightbench.accuracy.chat import Ask, AskFailed, Reply, Send
+from nightbench.accuracy.client import Ask, Send
+from nightbench.accuracy.replies import AskFailed, Reply
 from nightbench.accuracy.retries import retry_delay_s
 from nightbench.errors import EndpointError
 
@@ -21,12 +22,17 @@ _HOPELESS = frozenset({"connect", "unauthorized", "not_found"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """One question's end: a reply, or what went wrong. `retries` counts what came before."""
+    """One question's end: a reply, or what went wrong. `retries` counts what came before.
+
+    `latency_ms` is the last try's; `total_latency_ms` began with the first, and holds the tries
+    that failed and the waits between them.
+    """
 
     index: int
     reply: Reply | None
     failure: AskFailed | None
     latency_ms: float
+    total_latency_ms: float
     retries: int
 
 
@@ -96,9 +102,11 @@ class _Asker:
 
     async def _ask(self, index: int) -> Answered:
         retries = 0
+        first_s: float | None = None
         while True:
             await self._wait_for_turn()
             started_s = self._pace.clock()
+            first_s = started_s if first_s is None else first_s
             reply: Reply | None = None
             failure: AskFailed | None = None
             try:
@@ -107,14 +115,15 @@ class _Asker:
             except AskFailed as error:
                 failure = error
                 self._raise_if_hopeless(error)
-            latency_ms = (self._pace.clock() - started_s) * 1e3
+            ended_s = self._pace.clock()
             delay_s = self._delay_s(failure, retries)
             if delay_s is None:
                 return Answered(
                     index=index,
                     reply=reply,
                     failure=failure,
-                    latency_ms=latency_ms,
+                    latency_ms=(ended_s - started_s) * 1e3,
+                    total_latency_ms=(ended_s - first_s) * 1e3,
                     retries=retries,
                 )
             retries += 1

@@ -1,4 +1,4 @@
-"""Runs one Python program that a model wrote. Started by `code_sandbox`, with nothing but stdlib.
+"""Runs one Python program that a model wrote. Started by `code_scoring`, with nothing but stdlib.
 
 Before the program runs, this process gives up for good (seccomp, resource limits): new processes,
 sockets, signals to others, and every way to write, create, rename or remove a file. Reads from
@@ -14,7 +14,7 @@ import platform
 import resource
 import struct
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 MEMORY_BYTES = 1024**3
 CANNOT_CONFINE = 97
@@ -22,37 +22,73 @@ CANNOT_CONFINE = 97
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 38, 22, 2
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _DENY, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000
-_NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data
+# offsets in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _SECOND_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 24, 32
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-# Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux.
-# Denied are processes, signals, sockets, tracing, mounts, changes to files by path, and what only
-# root may do to the machine. Calls from x32's numbers on are a second way to all of them.
-_X32 = 0x40000000
-_X86_64 = (
-    0xC000003E,
-    257,  # openat
-    (
-        *(2, 85, 56, 57, 58, 59, 322, 435, 62, 200, 234, 129, 297, 101, 310, 311, 424, 434, 438),
-        *(41, 53, 42, 43, 44, 46, 49, 50, 288, 299, 307, 425, 426, 427),
-        *(76, 82, 83, 84, 86, 87, 88, 90, 92, 94, 132, 133, 165, 166, 161, 155, 272, 308),
-        *(258, 259, 260, 261, 263, 264, 265, 266, 268, 280, 316, 437, 452, 188, 189, 190, 197, 198),
-        *(77, 285, 91, 93, 321, 323, 250, 248, 249, 29, 30, 64, 68, 319),
-        *(159, 163, 164, 167, 168, 169, 170, 171, 172, 173, 175, 176, 179, 227, 246, 305, 313, 320),
-    ),
+# name:x86_64:aarch64, numbered by arch/x86/entry/syscalls/syscall_64.tbl and
+# include/uapi/asm-generic/unistd.h of Linux. What is newer than these, and x32's second way to all
+# of them, has a higher number and is denied too.
+DENIED = (
+    # processes and signals
+    "clone:56:220 clone3:435:435 fork:57: vfork:58: execve:59:221 execveat:322:281 kill:62:129 "
+    "tkill:200:130 tgkill:234:131 rt_sigqueueinfo:129:138 rt_tgsigqueueinfo:297:240 "
+    "pidfd_open:434:434 pidfd_getfd:438:438 pidfd_send_signal:424:424 "
+    # other processes
+    "ptrace:101:117 process_vm_readv:310:270 process_vm_writev:311:271 process_madvise:440:440 "
+    "process_mrelease:448:448 prlimit64:302:261 setpriority:141:140 sched_setparam:142:118 "
+    "sched_setscheduler:144:119 sched_setaffinity:203:122 sched_setattr:314:274 ioprio_set:251:30 "
+    "migrate_pages:256:238 move_pages:279:239 kcmp:312:272 perf_event_open:298:241 "
+    # sockets
+    "socket:41:198 socketpair:53:199 connect:42:203 accept:43:202 accept4:288:242 bind:49:200 "
+    "listen:50:201 sendto:44:206 sendmsg:46:211 sendmmsg:307:269 recvmmsg:299:243 "
+    "io_uring_setup:425:425 io_uring_enter:426:426 io_uring_register:427:427 "
+    # files
+    "open:2: creat:85: openat2:437:437 open_by_handle_at:304:265 truncate:76:45 ftruncate:77:46 "
+    "fallocate:285:47 rename:82: renameat:264:38 renameat2:316:276 mkdir:83: mkdirat:258:34 "
+    "rmdir:84: link:86: linkat:265:37 unlink:87: unlinkat:263:35 symlink:88: symlinkat:266:36 "
+    "mknod:133: mknodat:259:33 chmod:90: fchmod:91:52 fchmodat:268:53 chown:92: fchown:93:55 "
+    "lchown:94: fchownat:260:54 utime:132: utimes:235: utimensat:280:88 futimesat:261: "
+    "setxattr:188:5 lsetxattr:189:6 fsetxattr:190:7 removexattr:197:14 lremovexattr:198:15 "
+    "fremovexattr:199:16 ioctl:16:29 fanotify_init:300:262 memfd_create:319:279 "
+    # the machine
+    "mount:165:40 umount2:166:39 mount_setattr:442:442 move_mount:429:429 open_tree:428:428 "
+    "fsopen:430:430 fsconfig:431:431 fsmount:432:432 fspick:433:433 chroot:161:51 "
+    "pivot_root:155:41 unshare:272:97 setns:308:268 quotactl:179:60 quotactl_fd:443:443 "
+    "acct:163:89 swapon:167:224 swapoff:168:225 reboot:169:142 sethostname:170:161 "
+    "setdomainname:171:162 settimeofday:164:170 clock_settime:227:112 adjtimex:159:171 "
+    "clock_adjtime:305:266 iopl:172: ioperm:173: init_module:175:105 finit_module:313:273 "
+    "delete_module:176:106 kexec_load:246:104 kexec_file_load:320:294 bpf:321:280 "
+    "userfaultfd:323:282 syslog:103:116 vhangup:153:58 add_key:248:217 request_key:249:218 "
+    "keyctl:250:219 "
+    # what outlives a process
+    "shmget:29:194 shmat:30:196 shmctl:31:195 semget:64:190 semop:65:193 semtimedop:220:192 "
+    "semctl:66:191 msgget:68:186 msgsnd:69:189 msgrcv:70:188 msgctl:71:187 mq_open:240:180 "
+    "mq_unlink:241:181 mq_timedsend:242:182 "
 )
-_AARCH64 = (
-    0xC00000B7,
-    56,  # openat
-    (
-        *(220, 221, 281, 435, 129, 130, 131, 138, 240, 117, 270, 271, 424, 434, 438),
-        *(198, 199, 203, 202, 206, 211, 200, 201, 242, 269, 243, 425, 426, 427),
-        *(45, 38, 33, 34, 35, 36, 37, 276, 40, 39, 51, 41, 97, 268, 46, 47, 52, 53, 54, 55, 452),
-        *(88, 5, 6, 7, 14, 15, 16, 280, 282, 219, 217, 218, 437, 186, 190, 194, 279),
-        *(60, 89, 104, 105, 106, 112, 142, 161, 162, 170, 171, 224, 225, 266, 273, 294),
-    ),
-)
-_TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
+_FIRST_UNKNOWN = 451
+_F_SETOWN, _F_SETOWN_EX = 8, 15  # of fcntl: whom a pipe signals
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a filter has to know of a processor's system calls."""
+
+    architecture: int  # as the kernel names it to a filter
+    openat: int
+    fcntl: int
+    denied: tuple[int, ...]
+
+
+def _numbers(column: int) -> tuple[int, ...]:
+    numbers = (call.split(":")[column] for call in DENIED.split())
+    return tuple(int(number) for number in numbers if number)
+
+
+MACHINES = {
+    "x86_64": Machine(0xC000003E, openat=257, fcntl=72, denied=_numbers(1)),
+    "aarch64": Machine(0xC00000B7, openat=56, fcntl=25, denied=_numbers(2)),
+}
 
 
 def main() -> None:
@@ -65,7 +101,7 @@ def main() -> None:
         os.dup2(null, descriptor)
     if not confine():
         os._exit(CANNOT_CONFINE)
-    exec(compile(program, "<reply>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    exec(compile(program, "<reply>", "exec"), {})  # noqa: S102 - as EvalScope: no __main__ runs
     os.write(out, secret.encode())
 
 
@@ -79,28 +115,35 @@ def confine() -> bool:
         (resource.RLIMIT_CPU, 20),
     ):
         resource.setrlimit(limit, (most, most))
-    table = _TABLES.get(platform.machine())
-    if table is None or sys.platform != "linux":
+    machine = MACHINES.get(platform.machine())
+    if machine is None or sys.platform != "linux":
         return False
-    return _install(_filter(*table))
+    return _install(_filter(machine))
 
 
-def _filter(architecture: int, openat: int, denied: Sequence[int]) -> bytes:
-    """A seccomp program: `denied` calls and opening for writing fail with EPERM."""
+def _filter(machine: Machine) -> bytes:
+    """A seccomp program: denied calls, opening for writing and naming somebody to signal fail with
+    EPERM."""
     lines = [
         _line(_LOAD, _ARCHITECTURE),
-        _line(_JUMP_EQUAL, architecture, if_true=1),
+        _line(_JUMP_EQUAL, machine.architecture, if_true=1),
         _line(_RETURN, _KILL),
         _line(_LOAD, _NUMBER),
-        _line(_JUMP_AT_LEAST, _X32, if_false=1),
+        _line(_JUMP_AT_LEAST, _FIRST_UNKNOWN, if_false=1),
         _line(_RETURN, _DENY),
     ]
-    for number in denied:
+    for number in machine.denied:
         lines += [_line(_JUMP_EQUAL, number, if_false=1), _line(_RETURN, _DENY)]
     lines += [
-        _line(_JUMP_EQUAL, openat, if_false=3),
+        _line(_JUMP_EQUAL, machine.openat, if_false=4),
         _line(_LOAD, _THIRD_ARGUMENT),
         _line(_JUMP_SET, _WRITING, if_false=1),
+        _line(_RETURN, _DENY),
+        _line(_RETURN, _ALLOW),
+        _line(_JUMP_EQUAL, machine.fcntl, if_false=4),
+        _line(_LOAD, _SECOND_ARGUMENT),
+        _line(_JUMP_EQUAL, _F_SETOWN, if_true=1),
+        _line(_JUMP_EQUAL, _F_SETOWN_EX, if_false=1),
         _line(_RETURN, _DENY),
         _line(_RETURN, _ALLOW),
     ]

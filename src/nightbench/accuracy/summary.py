@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightbench.records import AccuracyResult, AccuracySample
-from nightbench.stats import wilson_interval
+from nightbench.stats import pass_at_k, wilson_interval
 
 ALL = "all"
 MAX_FAILED_SHARE = 0.01
@@ -52,10 +52,29 @@ def accuracy_interval(samples: Sequence[AccuracySample]) -> tuple[float, float]:
     return wilson_interval(correct / n * effective if n else 0.0, effective)
 
 
-def _design_effect(samples: Sequence[AccuracySample]) -> float:
-    by_question: dict[str, list[bool]] = defaultdict(list)
+def passes_at_k(samples: Sequence[AccuracySample]) -> list[float]:
+    """pass@1, pass@2, … as far as every question was asked: the mean over the questions.
+
+    pass@1 is the accuracy (avg@k) where all were asked equally often. A request without a reply is
+    a wrong answer.
+    """
+    answers = list(_by_question(samples).values())
+    most = min(map(len, answers), default=0)
+    return [
+        sum(pass_at_k(len(one), sum(one), k) for one in answers) / len(answers)
+        for k in range(1, most + 1)
+    ]
+
+
+def _by_question(samples: Sequence[AccuracySample]) -> dict[str, list[bool]]:
+    answers: dict[str, list[bool]] = defaultdict(list)
     for sample in samples:
-        by_question[sample.sample_id].append(sample.correct)
+        answers[sample.sample_id].append(sample.correct)
+    return answers
+
+
+def _design_effect(samples: Sequence[AccuracySample]) -> float:
+    by_question = _by_question(samples)
     n, questions = len(samples), len(by_question)
     share = sum(sample.correct for sample in samples) / n
     if questions == n or questions < 2 or share in (0.0, 1.0):
@@ -99,6 +118,7 @@ def _result(
         data_digest=around.data_digest,
         valid=not reasons,
         invalid_reasons=reasons,
+        pass_at_k=passes_at_k(samples) if around.repeats > 1 else None,
     )
 
 

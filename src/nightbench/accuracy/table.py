@@ -14,7 +14,10 @@ from nightbench.terminal_text import safe_line
 
 
 def accuracy_table(results: Iterable[AccuracyResult], *, title: str | None = None) -> Table:
-    """Benchmark, subset, accuracy with its 95 % interval, and what spoils it."""
+    """Benchmark, subset, accuracy with its 95 % interval, and what spoils it.
+
+    Below it, avg@k and pass@k where questions were repeated, and what makes a result invalid.
+    """
     rows = list(results)
     table = Table(
         title=title,
@@ -29,9 +32,11 @@ def accuracy_table(results: Iterable[AccuracyResult], *, title: str | None = Non
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row), style="" if row.subset == ALL else "dim")
-    remarks = [remark for row in rows if row.subset == ALL and (remark := _remark(row))]
+    whole = [row for row in rows if row.subset == ALL]
+    remarks = [Text(told) for row in whole if (told := _repeats(row))]
+    remarks += [Text(told, style="red") for row in whole if (told := _remark(row))]
     if remarks:
-        table.caption = Text("\n".join(remarks), style="red")
+        table.caption = Text("\n").join(remarks)
         table.caption_justify = "left"
     return table
 
@@ -49,6 +54,15 @@ def _cells(row: AccuracyResult) -> tuple[Text, ...]:
         _count(row.truncated),
         Text(f"{row.duration_s:.1f}" if whole else ""),
     )
+
+
+def _repeats(row: AccuracyResult) -> str:
+    """`gsm8k: avg@4 61.0%, pass@4 80.2%`: the mean of four answers, and one of four being right."""
+    if not row.pass_at_k:
+        return ""
+    k = len(row.pass_at_k)
+    means = f"avg@{k} {row.accuracy:.1%}, pass@{k} {row.pass_at_k[-1]:.1%}"
+    return f"{safe_line(row.benchmark)}: {means}"
 
 
 def _remark(row: AccuracyResult) -> str:

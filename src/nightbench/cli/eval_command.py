@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
+    from nightbench.accuracy.sample_files import AskedAs
     from nightbench.endpoint import Endpoint
     from nightbench.records import AccuracyResult, AccuracySample
     from nightbench.suite import AccuracySpec
@@ -29,6 +30,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--base-url", required=True, metavar="URL", help="ends in /v1")
     parser.add_argument("--model", required=True, metavar="M", help="the model to ask for")
     parser.add_argument("--benchmark", required=True, metavar="NAME", help="iquiz, starter, …")
+    parser.add_argument(
+        "--api",
+        choices=["chat", "completions"],
+        default="chat",
+        help="ask in a chat (the default), or have the prompt completed as it stands",
+    )
     parser.add_argument("--data", metavar="PATH", help="a local folder or file, not the hub")
     parser.add_argument("--source", choices=["hf", "modelscope"], help="which hub")
     parser.add_argument("--subsets", metavar="A,B", help="only these subsets")
@@ -74,24 +81,24 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nightbench.accuracy.evaluate import evaluate
+    from nightbench.accuracy.sample_files import AskedAs, SampleFile
     from nightbench.cli.terminal_progress import TerminalProgress
 
     spec = _spec(args)
     endpoint = _endpoint(args)
-    already = _answered_before(args)
+    asked_as = AskedAs.of(spec, endpoint.model)
+    already = _answered_before(args, asked_as)
     with ExitStack() as stack:
-        samples_file = (
-            stack.enter_context(_samples_file(args.samples, already)) if args.samples else None
-        )
+        file = stack.enter_context(SampleFile(args.samples, asked_as)) if args.samples else None
         on_progress = stack.enter_context(TerminalProgress(Console(stderr=True)))
-
         results = evaluate(
             spec,
             endpoint,
             base_dir=Path.cwd(),
-            on_sample=lambda sample: _write_sample(samples_file, sample),
+            on_sample=file.add if file else _nowhere,
             on_progress=on_progress,
             already=already,
+            on_kept=file.begin if file else _nowhere,
             requests_per_second=args.requests_per_second,
         )
     _print_table(results)
@@ -113,32 +120,18 @@ def write_json(path: Path, value: object) -> None:
         file.write("\n")
 
 
-def _answered_before(args: argparse.Namespace) -> tuple[AccuracySample, ...]:
+def _answered_before(args: argparse.Namespace, asked_as: AskedAs) -> tuple[AccuracySample, ...]:
     from nightbench.accuracy.sample_files import read_samples
 
     if not args.resume:
         return ()
     if args.samples is None:
         raise BadInput("--resume needs --samples FILE", hint="Name the file to go on from.")
-    return read_samples(args.samples) if args.samples.exists() else ()
+    return read_samples(args.samples, asked_as) if args.samples.exists() else ()
 
 
-def _samples_file(path: Path, already: Iterable[AccuracySample]) -> TextIO:
-    """`path`, holding what was answered before, open for more. Never without it, even if killed."""
-    aside = path.with_name(f"{path.name}.part")
-    with _opened(aside) as file:
-        for sample in already:
-            _write_sample(file, sample)
-    aside.replace(path)
-    return path.open("a", encoding="utf-8")
-
-
-def _write_sample(file: TextIO | None, sample: AccuracySample) -> None:
-    from nightbench.accuracy.sample_files import sample_line
-
-    if file is not None:
-        file.write(sample_line(sample) + "\n")
-        file.flush()
+def _nowhere(_: object) -> None:
+    """Nobody wants them."""
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +163,7 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
     try:
         return AccuracySpec(
             benchmark=args.benchmark,
+            api=args.api,
             subsets=tuple(args.subsets.split(",")) if args.subsets else None,
             source=args.source,
             data=args.data,
@@ -186,8 +180,10 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        option = str(first["loc"][-1]).replace("_", "-").removesuffix("-s")
-        raise BadInput(f"--{option} {first['input']}: {first['msg']}") from None
+        option = "".join(f"--{name}" for name in first["loc"][-1:])
+        option = option.replace("_", "-").removesuffix("-s")
+        given = f"{option} {first['input']}: " if option else ""
+        raise BadInput(f"{given}{first['msg']}") from None
 
 
 def _endpoint(args: argparse.Namespace) -> Endpoint:

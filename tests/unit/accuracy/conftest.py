@@ -20,6 +20,7 @@ class ChatServer:
         self.answer: Answer = lambda body: completion("yes")
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -28,6 +29,7 @@ class ChatServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.requests.append(body)
+                outer.paths.append(self.path)
                 outer.headers.append({k.lower(): v for k, v in self.headers.items()})
                 try:
                     status, content, headers = outer.answer(body)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from nightbench.accuracy.asking import Answered, Pace, ask_all
-from nightbench.accuracy.chat import Ask, AskFailed, Reply, Send
+from nightbench.accuracy.client import Ask, Send
+from nightbench.accuracy.replies import AskFailed, Reply
 from nightbench.errors import EndpointError
 from nightbench.suite import Generation
 
@@ -133,6 +134,23 @@ def test_passing_failures_are_asked_again_with_growing_delays_and_counted() -> N
     assert answers[0].reply is not None
     assert answers[0].retries == 3
     assert [s for s in time.slept if s != 0.2] == [0.5, 1.0, 9.0]
+
+
+def test_the_latency_is_the_last_trys_and_the_total_holds_the_waits() -> None:
+    took_s = iter([1.0, 2.0])
+    time = FakeTime()
+
+    async def send(ask: Ask) -> Reply:
+        seconds = next(took_s)
+        time.now_s += seconds
+        if seconds == 1.0:
+            raise AskFailed("rate_limited", "not now", retry_after_s=9.0)
+        return Reply(text="yes")
+
+    answers, _ = run(send, asks=ASKS[:1], time=time, stop=lambda: None)
+
+    assert answers[0].latency_ms == pytest.approx(2000)
+    assert answers[0].total_latency_ms >= 12_000
 
 
 def test_what_fails_for_good_becomes_a_row_after_the_last_retry() -> None:

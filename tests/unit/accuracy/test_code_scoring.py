@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from nightbench.accuracy.chat import Ask, Reply
+from nightbench.accuracy.client import Ask
 from nightbench.accuracy.code_scoring import first_block, last_block, run_confined
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.accuracy.replies import Reply
+from nightbench.accuracy.sandboxed_python import DENIED, MACHINES
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracySample
@@ -42,11 +46,83 @@ def test_a_program_that_ends_well_passes_and_one_that_does_not_fails() -> None:
         "open('/tmp/there', 'a')",
         "import os; os.mkdir('folder')",
         "import ctypes; assert ctypes.CDLL(None).syscall(0x40000000 + 41, 2, 1, 0) >= 0",
+        "import resource; resource.prlimit(1, resource.RLIMIT_CPU)",
+        "import os; os.setpriority(os.PRIO_PROCESS, os.getppid(), 10)",
+        "import os; os.utime('/tmp')",
+        "import fcntl, os; fcntl.fcntl(os.pipe()[0], 8, os.getppid())",
         "def f(n): return f(n + 1)\nf(0)",
     ],
 )
 def test_what_a_program_has_no_use_for_fails_it_and_nothing_else(program: str) -> None:
     assert not run_confined(program)
+
+
+def test_a_program_may_read_files_and_use_pipes() -> None:
+    assert run_confined("import json, os; assert open(json.__file__).read(); os.pipe()")
+
+
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [
+        (1, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+        (2, "/usr/include/asm-generic/unistd.h"),
+    ],
+)
+def test_the_calls_have_the_numbers_of_the_kernels_headers(column: int, header: str) -> None:
+    if not Path(header).exists():
+        pytest.skip("Linux' headers are not installed (linux-libc-dev)")
+    defined = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\n", Path(header).read_text()))
+    calls = [call.split(":") for call in DENIED.split()]
+    machine = MACHINES["x86_64" if column == 1 else "aarch64"]
+
+    assert {call[0]: call[column] for call in calls if call[column]} == {
+        call[0]: defined[call[0]] for call in calls if call[column]
+    }
+    assert (str(machine.openat), str(machine.fcntl)) == (defined["openat"], defined["fcntl"])
+    if column == 1:
+        assert all(call[column] for call in calls)
+    else:  # calls of old, which aarch64 never had
+        assert not {call[0] for call in calls if not call[column]} & set(defined)
+
+
+def test_each_of_these_programs_fails_its_own_sample_and_no_other(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    wrong = [
+        "import os\nwhile True: os.fork()",
+        "while True: pass",
+        "x = bytearray(10 * 1024**3)",
+        f"import os; os.remove({str(precious)!r})",
+        "import socket; socket.socket()",
+    ]
+    records = [humaneval_row(n) for n in range(2 * len(wrong))]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "openai_humaneval.jsonl").write_text(lines)
+    samples: list[AccuracySample] = []
+
+    async def send(ask: Ask) -> Reply:
+        number = int(ask.prompt.partition("add_")[2].partition("(")[0])
+        await asyncio.sleep(0)
+        program = wrong[number // 2] if number % 2 else "pass"
+        return Reply(text=f"```python\n    return a + b\n\n{program}\n```")
+
+    spec = AccuracySpec(benchmark="humaneval", data=".", allow_code_execution=True)
+    evaluate(spec, NOWHERE, base_dir=tmp_path, on_sample=samples.append, send=send)
+
+    right = {sample.sample_id for sample in samples if sample.correct}
+    assert right == {f"openai_humaneval/{n}" for n in range(0, 2 * len(wrong), 2)}
+    assert precious.read_text() == "kept"
+
+
+def humaneval_row(number: int) -> dict[str, str]:
+    """A record in the hub's format, whose right answer is a sum."""
+    return {
+        "task_id": f"HumanEval/{number}",
+        "prompt": f'def add_{number}(a, b):\n    """The sum."""\n',
+        "canonical_solution": "    return a + b\n",
+        "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+        "entry_point": f"add_{number}",
+    }
 
 
 def test_an_endless_loop_is_ended() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.accuracy.chat import Ask, AskFailed, Reply
+from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.accuracy.replies import AskFailed, Reply
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput, DataError, EndpointError
 from nightbench.progress import Progress

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.accuracy.sample_files import read_samples, sample_line
+from nightbench.accuracy.sample_files import AskedAs, read_samples, sample_line
 from nightbench.accuracy.table import accuracy_table
 from nightbench.records import AccuracySample
 from nightbench.suite import AccuracySpec
@@ -49,15 +49,16 @@ def test_a_hostile_reply_is_a_sample_like_any_other(
 
     assert results[0].num_samples == len(samples) == 2
     assert all(sample.error_kind is None for sample in samples)
-    _survives_storage(samples, tmp_path)
+    _survives_storage(samples, AskedAs.of(spec, "m"), tmp_path)
     console = Console(file=io.StringIO(), width=80)
     console.print(accuracy_table(results))
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def _survives_storage(samples: list[AccuracySample], folder: Path) -> None:
+def _survives_storage(samples: list[AccuracySample], asked_as: AskedAs, folder: Path) -> None:
     path = folder / "s.jsonl"
-    path.write_text("".join(sample_line(sample) + "\n" for sample in samples), encoding="utf-8")
+    lines = [sample_line(sample, asked_as) + "\n" for sample in samples]
+    path.write_text("".join(lines), encoding="utf-8")
     assert list(read_samples(path)) == samples
     table = pyarrow.table({"reply": [sample.reply for sample in samples]})
     pyarrow.parquet.write_table(table, folder / "s.parquet")

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from nightbench.accuracy.summary import Circumstances, accuracy_interval, summarise
+from nightbench.accuracy.summary import (
+    Circumstances,
+    accuracy_interval,
+    passes_at_k,
+    summarise,
+)
 from nightbench.accuracy.table import accuracy_table
 from nightbench.records import AccuracySample
 from nightbench.stats import wilson_interval
@@ -108,6 +113,41 @@ def test_repeats_that_are_independent_add_all_of_theirs() -> None:
     mixed = [sample(n, correct=k == n % 2, repeat=k) for n in range(50) for k in range(2)]
 
     assert accuracy_interval(mixed) == pytest.approx(wilson_interval(50, 100))
+
+
+def test_pass_at_k_is_the_chance_that_one_of_k_answers_is_right() -> None:
+    # of four answers each: two right, none, all
+    right = {0: 2, 1: 0, 2: 4}
+    samples = [sample(n, correct=k < c, repeat=k) for n, c in right.items() for k in range(4)]
+
+    row = summarise(samples, around(repeats=4))[0]
+
+    assert row.pass_at_k == pytest.approx([1 / 2, (5 / 6 + 1) / 3, 2 / 3, 2 / 3])
+    assert row.pass_at_k is not None
+    assert row.pass_at_k[0] == pytest.approx(row.accuracy)
+
+
+def test_pass_at_k_goes_no_further_than_every_question_was_asked() -> None:
+    samples = [sample(0, correct=True, repeat=k) for k in range(3)]
+    samples += [sample(1, correct=False, repeat=k) for k in range(2)]
+
+    assert passes_at_k(samples) == pytest.approx([1 / 2, 1 / 2])
+    assert summarise(samples[:1], around())[0].pass_at_k is None
+    assert summarise([], around(repeats=3))[0].pass_at_k == []
+
+
+def test_the_table_of_repeats_shows_pass_at_k_and_still_fits() -> None:
+    samples = [
+        sample(n, correct=k == 0, subset="middle_school_math", repeat=k)
+        for n in range(9)
+        for k in range(3)
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(accuracy_table(summarise(samples, around(repeats=3))))
+
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "b: avg@3 33.3%, pass@3 100.0%" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_the_table_fits_an_ordinary_terminal_and_shows_what_spoils_a_score() -> None:

@@ -1,0 +1,146 @@
+"""Questions to an OpenAI-compatible API, through AsyncOpenAI on aiohttp.
+
+aiohttp asks at half the processor time of the client's own transport. The body is read in
+`replies.py` instead of by the client's models: a reply is untrusted, servers add and omit fields,
+and validating what is thrown away costs a third of the client's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_reply
+from nightbench.endpoint import Endpoint
+from nightbench.suite import Api, Generation
+from nightbench.terminal_text import safe_line
+
+if TYPE_CHECKING:
+    import openai
+
+CONNECT_TIMEOUT_S = 10.0
+_PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question as it is sent: as a message of a chat, or as a text to be completed."""
+
+    prompt: str
+    generation: Generation
+    api: Api = "chat"
+    system_prompt: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it goes, below the base URL."""
+        return _PATHS[self.api]
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The request's JSON."""
+        return {"model": model} | self._asked() | self.generation.body()
+
+    def _asked(self) -> dict[str, Any]:
+        if self.api == "completions":
+            return {"prompt": self.prompt}
+        system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        return {"messages": [*system, {"role": "user", "content": self.prompt}]}
+
+
+Send = Callable[[Ask], Awaitable[Reply]]
+
+
+@asynccontextmanager
+async def opened_client(
+    endpoint: Endpoint, *, max_concurrency: int, timeout_s: float
+) -> AsyncIterator[Send]:
+    """A `Send` over connections that are kept open; `timeout_s` bounds one whole request."""
+    import aiohttp
+    import httpx2
+    import openai
+
+    async with _client(endpoint, max_concurrency, timeout_s) as client:
+
+        async def send(ask: Ask) -> Reply:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    response = await client.post(
+                        ask.path, cast_to=httpx2.Response, body=ask.body(endpoint.model)
+                    )
+            except openai.APIStatusError as error:
+                raise _status_failure(error) from None
+            except TimeoutError:
+                raise AskFailed("timeout", f"no reply within {timeout_s:g} s") from None
+            except (openai.APIConnectionError, aiohttp.ClientError) as error:
+                raise _connection_failure(error) from None
+            return parse_reply(response.content)
+
+        yield send
+
+
+def _client(endpoint: Endpoint, connections: int, timeout_s: float) -> openai.AsyncOpenAI:
+    import httpx2
+    import openai
+
+    timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key or "none",
+        default_headers=dict(endpoint.headers),
+        max_retries=0,
+        timeout=timeout,
+        http_client=openai.DefaultAioHttpClient(
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=connections),
+            # A proxy in the environment is for the world, not for a server on this machine.
+            trust_env=urllib.parse.urlsplit(endpoint.base_url).hostname not in _THIS_MACHINE,
+        ),
+    )
+
+
+def _status_failure(error: openai.APIStatusError) -> AskFailed:
+    status = error.status_code
+    kinds = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 429: "rate_limited"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "bad_request")
+    return AskFailed(
+        kind,
+        safe_line(f"HTTP {status}: {_server_words(error)}", max_chars=ERROR_CHARS),
+        status=status,
+        retry_after_s=_retry_after_s(error.response.headers.get("retry-after")),
+    )
+
+
+def _server_words(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        message = body.get("message") or body.get("detail") or body.get("error")
+        if isinstance(message, str):
+            return message
+    return str(error.response.text[:ERROR_CHARS] or error.response.reason_phrase)
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value is not None else None
+    except ValueError:
+        return None  # a date: rare, and the usual backoff does
+
+
+def _connection_failure(error: BaseException) -> AskFailed:
+    """By what aiohttp said: on the way up, a refused connection has become a timeout."""
+    import aiohttp
+
+    while error.__cause__ is not None and not isinstance(error, aiohttp.ClientError):
+        error = error.__cause__
+    never_connected = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+    kind = "cut"
+    if isinstance(error, never_connected):
+        kind = "connect"
+    elif isinstance(error, TimeoutError):
+        kind = "timeout"
+    return AskFailed(kind, safe_line(str(error) or type(error).__name__, max_chars=ERROR_CHARS))

@@ -1,0 +1,98 @@
+"""What came back: the text of a completion, what the model thought, or why there is no reply."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from nightbench.terminal_text import safe_line
+
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+ERROR_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back. `reasoning` is what the model thought, kept apart from what it answered."""
+
+    text: str
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class AskFailed(Exception):
+    """A request without a reply. `kind` is what rows call it; `status` is HTTP's, if any.
+
+    Never leaves this package: it becomes a row, or an EndpointError where nothing was answered.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+def parse_reply(content: bytes) -> Reply:
+    """Read a completion's JSON, of a chat or of a text. Raises AskFailed of kind bad_reply."""
+    if len(content) > MAX_REPLY_BYTES:
+        raise AskFailed("bad_reply", f"the reply is {len(content)} bytes long")
+    try:
+        payload = json.loads(content.decode("utf-8", "replace"))
+        choice = payload["choices"][0]
+        message = choice["message"] if "message" in choice else {"content": choice["text"]}
+        text = _text(message.get("content")) or ""
+        reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        start = content[:80].decode("utf-8", "replace")
+        reason = f"not a completion ({type(error).__name__}): {start}"
+        raise AskFailed("bad_reply", safe_line(reason, max_chars=ERROR_CHARS)) from None
+    answer, thought = split_thinking(text)
+    usage = _members(payload.get("usage"))
+    details = _members(usage.get("completion_tokens_details"))
+    return Reply(
+        text=answer,
+        reasoning=reasoning or thought,
+        finish_reason=_text(choice.get("finish_reason")),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        reasoning_tokens=_count(details.get("reasoning_tokens")),
+    )
+
+
+def split_thinking(text: str) -> tuple[str, str | None]:
+    """A `<think>` block that a server left in the content, apart from the answer.
+
+    Templates that open the block in the prompt leave only its end. A block that never ends (a
+    truncated reply) is all thought and no answer.
+    """
+    before, end, after = text.rpartition("</think>")
+    if end:
+        return after.lstrip("\n"), before.removeprefix("<think>").strip()
+    if text.lstrip().startswith("<think>"):
+        return "", text.lstrip().removeprefix("<think>").strip()
+    return text, None
+
+
+def _members(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
