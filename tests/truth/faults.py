@@ -84,7 +84,14 @@ def _json_answer(number: int, tokens: int, *, chat: bool) -> Answer:
     text = " tok" * tokens
     said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
     choice = {"index": 0, "finish_reason": "length"} | said
-    body = {"id": f"chatcmpl-{number}", "choices": [choice], "usage": usage(tokens)}
+    body = {
+        "id": f"chatcmpl-{number}",
+        "object": "chat.completion" if chat else "text_completion",
+        "created": 1_700_000_000,
+        "model": "truth",
+        "choices": [choice],
+        "usage": usage(tokens),
+    }
     return Answer([Step(http_response(200, json.dumps(body).encode()), tokens)])
 
 
