@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ENOUGH_DISK_BYTES = 15 << 30  # an engine environment with a CUDA torch, and a small model
 
+USUAL_PORTS = {4200: "nightbench up", 5092: "nightbench watch"}  # engines take any that is free
+
 
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench doctor`."""
@@ -33,6 +35,7 @@ def run(_args: argparse.Namespace) -> int:
         *_disk(home),
         *_engines(home, machine),
         *_leases(machine.leases, states),
+        *_ports(),
     ]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
@@ -99,4 +102,16 @@ def _leases(where: Path, states: list[LeaseState]) -> list[tuple[str, str]]:
             pids = ", ".join(map(str, state.living)) or "nothing alive"
             dirty = f" ({state.dirty})" if state.dirty else ""
             lines.append((state.path.stem, f"left behind: {pids}{dirty}"))
+    return lines
+
+
+def _ports() -> list[tuple[str, str]]:
+    from nightbench.serving import probing
+
+    lines = []
+    for port, purpose in USUAL_PORTS.items():
+        pids = ", ".join(map(str, probing.listener_pids(port)))
+        taken = probing.is_listening(probing.HOST, port)
+        state = f"taken by {pids or 'somebody we may not see'}" if taken or pids else "free"
+        lines.append((f"port {port}", f"{state} ({purpose})"))
     return lines

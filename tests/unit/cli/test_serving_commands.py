@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nightbench.cli import doctor_command
 from nightbench.cli.main import main
 from nightbench.serving import processes, reaper, recipes
 from nightbench.serving.supervision import wait_until
@@ -65,6 +67,22 @@ def test_doctor_says_what_is_there_and_what_was_left_behind(
     assert sleeper.wait(10) == -signal.SIGKILL
     assert main(["reap"]) == 0
     assert "nothing was left behind" in capsys.readouterr().out
+
+
+def test_doctor_names_who_has_the_usual_ports(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as listener, socket.socket() as closed:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        closed.bind(("127.0.0.1", 0))
+        taken, free = listener.getsockname()[1], closed.getsockname()[1]
+        monkeypatch.setattr(doctor_command, "USUAL_PORTS", {taken: "the one", free: "the other"})
+        assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"taken by {os.getpid()} (the one)" in out
+    assert "free (the other)" in out
+    assert list(place.glob("home/*")) == [], "doctor changes nothing"
 
 
 def test_engines_lists_recipes_and_what_is_built_and_removes(
