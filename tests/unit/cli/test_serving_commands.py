@@ -95,7 +95,7 @@ def test_engines_lists_recipes_and_what_is_built_and_removes(
     (root / "ready.json").write_text(json.dumps(facts))
     assert main(["engines"]) == 0
     out = capsys.readouterr().out
-    assert f"{root.name}  vLLM 0.32.0+cpu, torch 2.13" in out
+    assert f"{root.name}  vllm 0.32.0+cpu, torch 2.13" in out
     assert "vllm-cuda  not built" in out
     assert main(["engines", "remove", root.name]) == 0
     assert not root.exists()
