@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.accuracy import benchmarks
-from nightbench.engines import dispatch
+from nightbench.engines import dispatch, ollama, remote
 from nightbench.errors import DataError
+from nightbench.serving import recipes
 from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
 
 # What an unmeasured server is assumed to do; `plan` says so beside its estimate.
@@ -72,7 +73,7 @@ def missing_files(
     suite: Suite, target: Target, base_dir: Path, *, exists: Exists = Path.exists
 ) -> list[str]:
     """What a target needs on disk and does not find there: its model, its prompts, its records."""
-    needed = [("model", target.model if _is_path(target.model) else None)]
+    needed = [("model", target.model if _names_a_path(target) else None)]
     needed += [(f"workload {spec.name}", spec.workload.path) for spec in suite.load_of(target)]
     needed += [(f"benchmark {spec.benchmark}", spec.data) for spec in suite.accuracy_of(target)]
     found = ((what, base_dir / path) for what, path in needed if path is not None)
@@ -126,15 +127,29 @@ def _num_prompts(spec: LoadSpec, step_s: float) -> int:
     return int((spec.duration_s or 0) / step_s) if step_s else 0
 
 
-def _is_path(model: str | None) -> bool:
-    return model is not None and not model.startswith(("builtin:", "hf:", "modelscope:"))
+def _names_a_path(target: Target) -> bool:
+    """Whether the model is a path here: Ollama and commands know models by names of their own."""
+    model, kind = target.model, target.engine.kind
+    if model is None or target.is_attached or model.startswith(("builtin:", "hf:", "modelscope:")):
+        return False
+    if kind == "ollama":
+        return ollama.is_gguf(model)
+    return kind != "command" or model.startswith(("/", "."))
 
 
 def _hardware(target: Target) -> str:
     engine = target.engine
-    if engine.kind == "remote" or target.is_attached:
-        return "nothing here: somebody else runs it"
+    if engine.kind == "remote":
+        key = remote.key_env_of(engine)
+        keyed = f", key in {key}" if key else ""
+        return f"nothing here: somebody else runs {remote.base_url_of(engine)}{keyed}"
+    if target.is_attached:
+        return f"nothing here: {target.name} runs already"
     gpus = engine.num_gpus
-    if engine.kind != "command" and engine.kind != "ollama" and engine.environment == "auto":
+    environment = dispatch.environment_of(target)
+    if environment is not None and environment.requirement is not None:
+        recipe = recipes.choose(environment, has_gpu=bool(gpus), kind=engine.kind)
+        gpus = gpus if recipe.flavour == "cuda" else 0
+    if engine.kind == "vllm" and environment is None:
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

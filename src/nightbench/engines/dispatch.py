@@ -46,6 +46,9 @@ def display_command(target: Target) -> str:
             words = engine.argv
         case "remote":
             words = ()
+    image = image_of(target)
+    if image is not None:
+        words = ("docker", "run", "--entrypoint", words[0], image, *words[1:])
     return shlex.join(words)
 
 

@@ -55,7 +55,11 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
 def _sizes(api: Any, model: HubModel) -> dict[str, int]:
     """The repository's files and their bytes."""
     files = api.get_model_files(model.repository, revision=model.revision, recursive=True)
-    return {str(file["Path"]): int(file["Size"] or 0) for file in files if file["Type"] != "tree"}
+    return {
+        str(file["Path"]): int(file.get("Size") or 0)
+        for file in files
+        if file.get("Type") != "tree"
+    }
 
 
 def _cached(library: Any, model: HubModel) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import secrets
 import time
@@ -34,6 +35,7 @@ class Options:
     """
 
     wait_for_lease: bool = True
+    lease_within_s: float = math.inf
     port: int | None = None
     grace_s: float = 8.0
     isolation: Isolation = "auto"
@@ -76,6 +78,7 @@ def start(job: Job, on_progress: OnProgress) -> Started:
         num_gpus=0 if _runs_on_cores(job) else dispatch.num_gpus(job.target),
         cores=job.machine.cores,
         wait=job.options.wait_for_lease,
+        within_s=job.options.lease_within_s,
     )
     lease = leases.acquire(
         request,
