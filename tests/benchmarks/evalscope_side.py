@@ -8,6 +8,7 @@ the file named second, per part and record, EvalScope's `prompt`, and its `score
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from evalscope.config import TaskConfig
 
 
 def main() -> None:
+    # HumanEval's children are forked, not spawned: the same, and none imports EvalScope again.
+    fork = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda method=None: fork
     asked = json.loads(Path(sys.argv[1]).read_text())
     name = asked["benchmark"]
     adapter = get_benchmark(name, TaskConfig(model="none", datasets=[name]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.accuracy import benchmarks
+from nightbench.accuracy.code_scoring import code_scorer, humaneval_record
 from nightbench.accuracy.questions import prepare
 from nightbench.accuracy.rescoring import score_replies
 from nightbench.data import Record, read_records
@@ -53,6 +54,19 @@ def test_every_messy_reply_gets_evalscopes_score(name: str) -> None:
         or (score.extracted or "") != (row["extracted"] or "")
     ]
     assert differing == []
+
+
+def test_every_program_gets_evalscopes_score() -> None:
+    rows = read_records(GOLDEN / "programs.jsonl")
+    with code_scorer() as score:
+        scores = [score(humaneval_record(row), row["reply"]) for row in rows]
+
+    assert [
+        (row["reply"], row["score"])
+        for row, score in zip(rows, scores, strict=True)
+        if score.correct != (row["score"] == 1.0) or (score.extracted or "") != row["extracted"]
+    ] == []
+    assert 20 < sum(row["score"] for row in rows) < len(rows) - 20
 
 
 def test_the_messy_replies_are_many_and_of_both_kinds() -> None:
