@@ -162,10 +162,13 @@ def _read_modelscope(repository: str, config: str | None, split: str) -> list[Re
     except ImportError:
         raise DataError(
             f"{repository} is on ModelScope, and the modelscope package is not installed",
-            hint="pip install modelscope, or pass a local copy: data: FOLDER (--data FOLDER).",
+            hint="pip install 'nightbench[modelscope]', or pass a local copy: data: FOLDER "
+            "(--data FOLDER).",
         ) from None
-    folder = Path(modelscope.dataset_snapshot_download(repository))
-    return read_local(folder, config or "default", split)
+    # Without a hub its client retries for half a minute; so it takes what it has cached, or fails.
+    offline = not _reachable(os.environ.get("MODELSCOPE_ENDPOINT", "https://modelscope.cn"))
+    folder = modelscope.snapshot_download(repository, repo_type="dataset", local_files_only=offline)
+    return read_local(Path(folder), config or "default", split)
 
 
 def _read_jsonl(path: Path) -> list[Record]:

@@ -60,3 +60,29 @@ def test_the_anchor_is_answered_right_by_the_real_model(smollm2_server: Server) 
     assert overall.num_samples == len(samples) >= 40
     assert overall.ci_low > 0.6, f"{overall.accuracy:.1%}"
     assert overall.extraction_failed == 0
+
+
+def test_completions_are_asked_of_the_real_model_too(
+    smollm2_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jsonl").write_text(
+        '{"query": "One, two, three, four,", "response": "five"}\n'
+        '{"query": "Monday, Tuesday, Wednesday,", "response": "Thursday"}\n'
+    )
+    samples: list[AccuracySample] = []
+    spec = AccuracySpec.model_validate(
+        {
+            "benchmark": "qa",
+            "api": "completions",
+            "data": "mine.jsonl",
+            "generation": {"temperature": 0, "max_tokens": 8},
+        }
+    )
+    overall = evaluate(spec, smollm2_server.endpoint, base_dir=tmp_path, on_sample=samples.append)[
+        0
+    ]
+    assert overall.valid, overall.invalid_reasons
+    assert [sample.correct for sample in samples] == [True, True], samples
+    assert all(sample.finish_reason == "length" for sample in samples)
+    # What a chat template would add is not there: the prompt is the text alone.
+    assert all(sample.prompt_tokens and sample.prompt_tokens < 10 for sample in samples)

@@ -15,6 +15,7 @@ from nightbench.errors import BadInput, DataError, EndpointError
 from nightbench.progress import Progress
 from nightbench.records import AccuracyResult, AccuracySample
 from nightbench.suite import AccuracySpec, Generation
+from tests.truth.reference import ReferenceServer
 from tests.unit.accuracy.conftest import ChatServer, completion
 
 NOWHERE = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")
@@ -244,6 +245,26 @@ def test_over_a_real_connection(chat_server: ChatServer, iquiz: Path) -> None:
     assert len(chat_server.requests) == 10
     assert all("\ud800" not in (s.reply or "") for s in samples)
     assert all(s.latency_ms is not None and s.latency_ms > 0 for s in samples)
+
+
+def test_completions_get_the_prompt_as_it_stands(iquiz: Path) -> None:
+    samples: list[AccuracySample] = []
+    asked = spec(api="completions", generation={"max_tokens": 3})
+
+    with ReferenceServer(ttft_ms=1) as server:
+        results = evaluate(asked, server.endpoint, base_dir=iquiz, on_sample=samples.append)
+        truth = server.truth()
+
+    assert results[0].num_failed == 0
+    assert {sample.reply for sample in samples} == {" tok tok tok"}
+    assert all(one["prompt"].startswith("回答下面的单项选择题") for one in truth)
+    assert results[0].measurement_key != evaluated(spec(), iquiz)[0][0].measurement_key
+
+
+def test_what_belongs_to_a_chat_is_refused_for_completions() -> None:
+    for fields in ({"system_prompt": "short"}, {"generation": {"chat_template_kwargs": {"a": 1}}}):
+        with pytest.raises(ValueError, match="go with api: chat"):
+            spec(api="completions", **fields)
 
 
 def test_a_wrong_key_is_one_clear_error(chat_server: ChatServer, iquiz: Path) -> None:

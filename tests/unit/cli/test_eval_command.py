@@ -60,6 +60,10 @@ def test_results_and_samples_are_written(
         (["--base-url", "http://x/v1", "--header", "novalue"], "NAME=VALUE"),
         (["--base-url", "http://x/v1", "--api-key-env", "NO_SUCH_KEY_HERE"], "is not set"),
         (["--base-url", "http://x/v1", "--samples", "/nowhere/s"], "cannot be written"),
+        (
+            ["--base-url", "http://x/v1", "--api", "completions", "--system-prompt", "x"],
+            "go with api: chat",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_message(argv: list[str], said: str) -> None:
