@@ -128,6 +128,7 @@ class AccuracySpec(Strict):
     system_prompt: str | None = None
     max_concurrency: PositiveInt = 16
     repeats: PositiveInt = 1
+    priority: int = 0  # higher first to get time, where the time budget does not hold all
     timeout_s: PositiveFloat = 600
     allow_code_execution: bool = False
     generation: Generation = Generation()
@@ -142,20 +143,29 @@ class AccuracySpec(Strict):
 
 
 class Workload(Strict):
-    """Where the prompts of a load come from."""
+    """Where the prompts of a load come from.
 
-    kind: Literal["openqa", "line_by_line", "prompt", "random"]
+    `custom` takes one column of a file of records (JSONL, JSON, CSV, TSV, Parquet), `python` what a
+    function of a Python file returns.
+    """
+
+    kind: Literal[
+        "openqa", "longalpaca", "sharegpt", "line_by_line", "custom", "python", "prompt", "random"
+    ]
     path: str | None = None
+    column: str | None = None
+    function: str | None = None
     prompt: str | None = None
     random_input_len: PositiveInt | None = None
     repeat: bool = False  # a data set shorter than what is asked may be gone through again
 
     @model_validator(mode="after")
     def _has_its_source(self) -> Workload:
-        needed = {"openqa": "path", "line_by_line": "path", "prompt": "prompt"}
-        field = needed.get(self.kind, "random_input_len")
-        if getattr(self, field) is None:
-            raise ValueError(f"a workload of kind {self.kind} needs {field}")
+        special = {"prompt": ["prompt"], "random": ["random_input_len"]}
+        more = {"custom": ["column"], "python": ["function"]}
+        for field in special.get(self.kind, ["path", *more.get(self.kind, [])]):
+            if getattr(self, field) is None:
+                raise ValueError(f"a workload of kind {self.kind} needs {field}")
         return self
 
 
@@ -172,6 +182,7 @@ class LoadSpec(Strict):
     duration_s: DurationS | None = None
     warmup_prompts: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
+    priority: int = 0  # as a benchmark's
     generation: Generation = Generation()
     timeouts_s: Timeouts = Timeouts()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nightbench.accuracy.client import Ask, Send
 from nightbench.accuracy.replies import AskFailed, Reply
-from nightbench.accuracy.retries import retry_delay_s
+from nightbench.accuracy.retries import MAX_RETRIES, retry_delay_s
 from nightbench.errors import EndpointError
 
 STOP_POLL_S = 0.2
@@ -43,6 +43,7 @@ class Pace:
     max_concurrency: int
     requests_per_second: float | None
     clock: Callable[[], float]
+    max_retries: int = MAX_RETRIES
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
 
@@ -132,7 +133,13 @@ class _Asker:
     def _delay_s(self, failure: AskFailed | None, retries: int) -> float | None:
         if failure is None:
             return None
-        return retry_delay_s(failure.kind, retries, failure.retry_after_s, self._pace.jitter())
+        return retry_delay_s(
+            failure.kind,
+            retries,
+            failure.retry_after_s,
+            self._pace.jitter(),
+            max_retries=self._pace.max_retries,
+        )
 
     def _raise_if_hopeless(self, failure: AskFailed) -> None:
         if self._answered_once or failure.kind not in _HOPELESS:

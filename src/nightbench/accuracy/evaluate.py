@@ -16,6 +16,7 @@ from nightbench.accuracy.asking_plan import AskingPlan, measurement_key, plan_as
 from nightbench.accuracy.benchmark import opened_score
 from nightbench.accuracy.client import Send, opened_client
 from nightbench.accuracy.questions import prepare
+from nightbench.accuracy.retries import MAX_RETRIES
 from nightbench.accuracy.summary import Circumstances, summarise
 from nightbench.accuracy.tally import Tally
 from nightbench.endpoint import Endpoint
@@ -47,6 +48,7 @@ def evaluate(
     already: Sequence[AccuracySample] = (),
     on_kept: Callable[[Sequence[AccuracySample]], None] = _ignore,
     requests_per_second: float | None = None,
+    max_retries: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
     now: Callable[[], datetime] = _utc_now,
     send: Send | None = None,
@@ -72,6 +74,7 @@ def evaluate(
         max_concurrency=spec.max_concurrency,
         requests_per_second=requests_per_second,
         clock=clock,
+        max_retries=MAX_RETRIES if max_retries is None else max_retries,
     )
     sender = _sender(spec, endpoint, send)
     with opened_score(prepared.benchmark) as score:

@@ -11,7 +11,12 @@ _PASSING = frozenset({"connect", "cut", "rate_limited", "server_error"})
 
 
 def retry_delay_s(
-    kind: str, retries_so_far: int, retry_after_s: float | None, jitter: float
+    kind: str,
+    retries_so_far: int,
+    retry_after_s: float | None,
+    jitter: float,
+    *,
+    max_retries: int = MAX_RETRIES,
 ) -> float | None:
     """Seconds to wait before asking again, or None to give up.
 
@@ -19,7 +24,7 @@ def retry_delay_s(
     a server's Retry-After is honoured as it stands. A timeout is not retried: the second time takes
     as long as the first.
     """
-    if kind not in _PASSING or retries_so_far >= MAX_RETRIES:
+    if kind not in _PASSING or retries_so_far >= max_retries:
         return None
     if retry_after_s is not None:
         return min(retry_after_s, LONGEST_RETRY_AFTER_S)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
 from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
     from nightbench.accuracy.sample_files import AskedAs
-    from nightbench.endpoint import Endpoint
     from nightbench.records import AccuracyResult, AccuracySample
     from nightbench.suite import AccuracySpec
 
@@ -27,8 +26,7 @@ def add_parser(subparsers: Any) -> None:
         help="ask any OpenAI-compatible endpoint a benchmark and score it",
         description=__doc__,
     )
-    parser.add_argument("--base-url", required=True, metavar="URL", help="ends in /v1")
-    parser.add_argument("--model", required=True, metavar="M", help="the model to ask for")
+    add_endpoint_arguments(parser)
     parser.add_argument("--benchmark", required=True, metavar="NAME", help="iquiz, starter, …")
     parser.add_argument(
         "--api",
@@ -47,14 +45,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--few-shot", type=int, metavar="N", help="examples shown before")
     parser.add_argument("--max-concurrency", type=int, default=16, metavar="N")
     parser.add_argument("--requests-per-second", type=float, metavar="R")
+    parser.add_argument(
+        "--max-retries", type=int, metavar="N", help="of a failed question, with growing pauses (4)"
+    )
     parser.add_argument("--repeats", type=int, default=1, metavar="N")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="per request")
     parser.add_argument(
         "--allow-code-execution", action="store_true", help="run what the model wrote, sandboxed"
     )
     _add_generation_arguments(parser)
-    parser.add_argument("--api-key-env", metavar="NAME", help="variable that holds the API key")
-    parser.add_argument("--header", action="append", default=[], metavar="K=V")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="write every answer (JSONL)")
     parser.add_argument(
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.cli.terminal_progress import TerminalProgress
 
     spec = _spec(args)
-    endpoint = _endpoint(args)
+    endpoint = endpoint_of(args)
     asked_as = AskedAs.of(spec, endpoint.model)
     already = _answered_before(args, asked_as)
     with ExitStack() as stack:
@@ -100,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
             already=already,
             on_kept=file.begin if file else _nowhere,
             requests_per_second=args.requests_per_second,
+            max_retries=args.max_retries,
         )
     _print_table(results)
     if args.json is not None:
@@ -184,34 +184,6 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
         option = option.replace("_", "-").removesuffix("-s")
         given = f"{option} {first['input']}: " if option else ""
         raise BadInput(f"{given}{first['msg']}") from None
-
-
-def _endpoint(args: argparse.Namespace) -> Endpoint:
-    from nightbench.endpoint import Endpoint
-
-    if not args.base_url.startswith(("http://", "https://")):
-        raise BadInput(
-            f"--base-url {args.base_url} is not a URL",
-            hint="It starts with http:// or https:// and ends in /v1.",
-        )
-    key = ""
-    if args.api_key_env is not None:
-        key = os.environ.get(args.api_key_env, "")
-        if not key:
-            raise BadInput(f"the variable {args.api_key_env} is not set", hint="export it first.")
-    return Endpoint(
-        base_url=args.base_url.rstrip("/"),
-        model=args.model,
-        api_key=key,
-        headers=tuple(_header(text) for text in args.header),
-    )
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise BadInput(f"--header {text} is not of the form NAME=VALUE")
-    return name.strip(), value
 
 
 def _json_object(text: str) -> dict[str, Any]:

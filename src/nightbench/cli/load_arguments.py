@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from nightbench.cli.endpoint_argument import add_endpoint_arguments
 from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from nightbench.endpoint import Endpoint
     from nightbench.load.limits import GoodputLimits
     from nightbench.load.workloads import Prompts
     from nightbench.suite import LoadSpec
@@ -29,28 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_target(group: Any) -> None:
-    group.add_argument("--base-url", required=True, metavar="URL", help="http://HOST:PORT/v1")
-    group.add_argument("--model", required=True, metavar="M", help="the name the server knows")
-    group.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key")
+    add_endpoint_arguments(group)
     group.add_argument(
-        "--header", action="append", default=[], metavar="K=V", help="one more header; repeatable"
+        "--endpoint",
+        default="/chat/completions",
+        metavar="PATH",
+        help="what is asked beneath the URL (/chat/completions); /completions gets plain prompts",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
 
 
 def _add_levels(group: Any) -> None:
-    drive = group.add_mutually_exclusive_group(required=True)
-    drive.add_argument(
+    group.add_argument(
         "--max-concurrency",
         type=_integers,
         metavar="N[,N…]",
         help="closed loop: so many requests in flight; each is a level",
     )
-    drive.add_argument(
+    group.add_argument(
         "--request-rate",
-        type=_numbers,
+        "--rate",
+        type=_rates,
         metavar="R[,R…]",
-        help="open loop: requests per second; inf sends all at once; each is a level",
+        help="open loop: requests per second; inf (or -1) sends all at once; each is a level. "
+        "-1 beside --max-concurrency says nothing: a closed loop has no rate",
     )
     group.add_argument(
         "--burstiness",
@@ -72,8 +73,12 @@ def _add_workload(group: Any) -> None:
     group.add_argument(
         "--dataset",
         metavar="KIND[:PATH]",
-        help="openqa:FILE.jsonl (field question), line_by_line:FILE, random:TOKENS "
-        "(default random:128)",
+        help="openqa:FILE.jsonl (field question), longalpaca:FILE.json (field instruction), "
+        "sharegpt:FILE.json (a person's first words), line_by_line:FILE, custom:FILE (see "
+        "--column), MODULE.py:FUNCTION (returns the prompts), random:TOKENS (default random:128)",
+    )
+    group.add_argument(
+        "--column", metavar="NAME", help="the prompts' column of a custom JSONL, JSON, CSV, Parquet"
     )
     group.add_argument("--prompt", metavar="TEXT|@FILE", help="one prompt, sent every time")
     group.add_argument(
@@ -96,6 +101,12 @@ def _add_workload(group: Any) -> None:
         "--repeat", action="store_true", help="go through a short data set again (hits the cache)"
     )
     group.add_argument("--no-stream", action="store_true", help="ask for whole answers")
+    group.add_argument(
+        "--response-parser",
+        metavar="FILE.py:FUNCTION",
+        help="for answers of another shape than OpenAI's: gets each event (a dict), returns what "
+        "OpenAI would have sent",
+    )
 
 
 def _add_generation(group: Any) -> None:
@@ -128,6 +139,7 @@ def _add_timeouts(group: Any) -> None:
 
 
 def _add_output(group: Any) -> None:
+    group.add_argument("--name", default="load", metavar="NAME", help="what results are called")
     group.add_argument(
         "--goodput",
         type=_limits,
@@ -151,10 +163,10 @@ def spec_of(args: argparse.Namespace) -> LoadSpec:
     try:
         return LoadSpec.model_validate(
             {
-                "name": "load",
+                "name": args.name,
                 "workload": _workload(args),
                 "max_concurrency": args.max_concurrency,
-                "request_rate": args.request_rate,
+                "request_rate": _rate(args),
                 "burstiness": args.burstiness,
                 **bounded_by,
                 "warmup_prompts": args.warmup,
@@ -176,41 +188,24 @@ def spec_of(args: argparse.Namespace) -> LoadSpec:
         raise BadInput(problems, hint="nightbench load --help") from error
 
 
-def endpoint_of(args: argparse.Namespace) -> Endpoint:
-    """Where to send, with the key from the environment. Raises BadInput."""
-    from nightbench.endpoint import Endpoint
-
-    base_url = args.base_url.rstrip("/")
-    if not urlsplit(base_url).path:
-        base_url += "/v1"
-    key = ""
-    if args.api_key_env:
-        key = os.environ.get(args.api_key_env, "")
-        if not key:
-            raise BadInput(
-                f"the environment variable {args.api_key_env} is empty",
-                hint=f"export {args.api_key_env}=… first; keys are not taken from the command line",
-            )
-    headers = []
-    for header in args.header:
-        name, separator, value = header.partition("=")
-        if not separator or not name.strip():
-            raise BadInput(f"--header {header!r}: expected NAME=VALUE")
-        headers.append((name.strip(), value))
-    return Endpoint(base_url=base_url, model=args.model, api_key=key, headers=tuple(headers))
-
-
 def _workload(args: argparse.Namespace) -> dict[str, Any]:
     if args.prompt is not None:
         if args.dataset is not None:
             raise BadInput("--prompt and --dataset are two sources of prompts", hint="give one")
         return {"kind": "prompt", "prompt": _text_or_file(args.prompt)}
-    kind, _, rest = (args.dataset or "random:128").partition(":")
+    dataset = args.dataset or "random:128"
+    kind, _, rest = dataset.partition(":")
     if kind == "random":
         if not (rest or "128").isdigit():
             raise BadInput(f"--dataset {args.dataset}: expected random:TOKENS, such as random:128")
         return {"kind": "random", "random_input_len": int(rest or 128)}
-    return {"kind": kind, "path": rest or None, "repeat": args.repeat}
+    workload = {"kind": kind, "path": rest or None, "repeat": args.repeat}
+    if ".py:" in dataset:
+        path, _, function = dataset.rpartition(":")
+        workload |= {"kind": "python", "path": path, "function": function}
+    if args.column is not None:
+        workload |= {"column": args.column}
+    return workload
 
 
 def _generation(args: argparse.Namespace) -> dict[str, Any]:
@@ -260,8 +255,15 @@ def _integers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+def _rates(text: str) -> list[float]:
+    """Rates; -1 is evalscope's word for inf."""
+    return [math.inf if float(part) == -1 else float(part) for part in text.split(",")]
+
+
+def _rate(args: argparse.Namespace) -> list[float] | None:
+    """The rates, where they are not only the absence of one beside a closed loop."""
+    unlimited = args.request_rate == [math.inf]
+    return None if unlimited and args.max_concurrency is not None else args.request_rate
 
 
 def _object(text: str) -> dict[str, Any]:

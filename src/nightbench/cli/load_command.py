@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.endpoint_argument import endpoint_of
 from nightbench.cli.load_arguments import (
     add_arguments,
-    endpoint_of,
     limits_of,
     prompts_of,
     spec_of,
@@ -46,7 +46,13 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.load.measure import GeneratorOptions, measure_level
 
     spec, endpoint = spec_of(args), endpoint_of(args)
-    levels = plan_levels(spec, stream=not args.no_stream, query_template=args.query_template)
+    levels = plan_levels(
+        spec,
+        stream=not args.no_stream,
+        query_template=args.query_template,
+        path=args.endpoint,
+        response_parser=args.response_parser,
+    )
     prompts = prompts_of(args, spec, levels[-1].prompts_needed)
     show = _progress_line()
     measured: list[Measured] = []
@@ -60,26 +66,26 @@ def run(args: argparse.Namespace) -> int:
                     work_dir=Path(work_dir),
                     on_progress=show,
                     limits=limits_of(args),
-                    options=GeneratorOptions(verify_tls=not args.insecure),
+                    options=GeneratorOptions(
+                        verify_tls=not args.insecure, keep_requests=args.requests is not None
+                    ),
                 )
                 _refuse_unreachable(result, endpoint)
                 measured.append(result)
         finally:
             _write(args, measured)
-    return _conclude(args, measured)
+    return _conclude(args, endpoint, measured)
 
 
 def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
     """Where nobody answers at all there is nothing to measure; say so instead of a table."""
     if measured.level.completed:
         return
-    import pyarrow.parquet as pq
-
-    failures = pq.read_table(measured.requests_path, columns=["error_kind", "error"]).to_pylist()
-    kinds = {row["error_kind"] for row in failures}
-    if failures and kinds <= _UNREACHABLE:
+    errors = measured.errors
+    if errors and errors.keys() <= _UNREACHABLE:
+        kind, error = next(iter(errors.items()))
         raise EndpointError(
-            f"nobody answers at {endpoint.base_url}: {failures[0]['error'] or sorted(kinds)[0]}",
+            f"nobody answers at {endpoint.base_url}: {error or kind}",
             hint="check the URL and that the server is up: curl " + endpoint.base_url + "/models",
         )
 
@@ -93,13 +99,13 @@ def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
         write_requests(measured, args.requests)
 
 
-def _conclude(args: argparse.Namespace, measured: list[Measured]) -> int:
+def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
     from rich.console import Console
 
     from nightbench.load.table import levels_table, verdict_of
 
     rows = [result.level for result in measured]
-    Console().print(levels_table(rows, title=f"{args.model} at {args.base_url}"))
+    Console().print(levels_table(rows, title=f"{endpoint.model} at {endpoint.base_url}"))
     invalid = [row for row in rows if not row.valid]
     for row in invalid:
         print(f"nightbench: level {row.level} is {verdict_of(row)}", file=sys.stderr)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Part of every measurement key: raised when the same suite would be measured differently.
 GENERATOR_VERSION = 1
 
+CHAT_PATH = "/chat/completions"
+
 # A closed loop that is bounded by time needs its prompts before it starts: no stream is expected
 # to finish more requests a second than this. Ending early for lack of prompts is said.
 MOST_REQUESTS_PER_STREAM_AND_SECOND = 10
@@ -55,6 +57,8 @@ class Level:
     timeouts: LevelTimeouts
     stream: bool = True
     query_template: str | None = None  # a JSON object with %m and %p for the model and the prompt
+    path: str = CHAT_PATH  # beneath the endpoint's base URL
+    response_parser: str | None = None  # FILE.py:FUNCTION, event in, event of OpenAI's shape out
 
     @property
     def arrivals(self) -> Arrivals | None:
@@ -94,12 +98,22 @@ class Level:
             "stream": self.stream,
             "query_template": self.query_template,
         }
+        # Left out where they are as ever: keys that are there stay what they were.
+        if self.path != CHAT_PATH:
+            asked["path"] = self.path
+        if self.response_parser is not None:
+            asked["response_parser"] = self.response_parser
         text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def plan_levels(
-    spec: LoadSpec, *, stream: bool = True, query_template: str | None = None
+    spec: LoadSpec,
+    *,
+    stream: bool = True,
+    query_template: str | None = None,
+    path: str = CHAT_PATH,
+    response_parser: str | None = None,
 ) -> tuple[Level, ...]:
     """The levels of a load, in order, each with prompts of its own."""
     steps: list[tuple[int | None, float | None]]
@@ -111,7 +125,13 @@ def plan_levels(
     first_prompt = 0
     for concurrency, rate in steps:
         level = _level(spec, concurrency, rate, first_prompt)
-        level = replace(level, stream=stream, query_template=query_template)
+        level = replace(
+            level,
+            stream=stream,
+            query_template=query_template,
+            path=path,
+            response_parser=response_parser,
+        )
         levels.append(level)
         first_prompt = level.prompts_needed
     return tuple(levels)

@@ -11,10 +11,8 @@ from urllib.parse import urlsplit
 
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
-from nightbench.load.levels import Level
+from nightbench.load.levels import CHAT_PATH, Level
 from nightbench.load.workloads import Prompts, prompt_hash
-
-CHAT_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,8 @@ class Address:
     path: str
 
 
-def address_of(endpoint: Endpoint) -> Address:
-    """The host, port and path of an endpoint's chat completions. Raises BadInput for no URL."""
+def address_of(endpoint: Endpoint, path: str = CHAT_PATH) -> Address:
+    """The host, port and path of what is asked of an endpoint. Raises BadInput for no URL."""
     parts = urlsplit(endpoint.base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
@@ -37,7 +35,7 @@ def address_of(endpoint: Endpoint) -> Address:
         )
     tls = parts.scheme == "https"
     return Address(
-        parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/") + CHAT_PATH
+        parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/") + path
     )
 
 
@@ -62,10 +60,12 @@ def head_of(endpoint: Endpoint, address: Address) -> str:
 def body_of(level: Level, model: str, prompt: str) -> bytes:
     """The JSON body of one request: the level's template, or a chat of one turn."""
     body: dict[str, Any]
-    if level.query_template is None:
+    if level.query_template is not None:
+        body = _filled(json.loads(level.query_template), model, prompt)
+    elif level.path.endswith("/chat/completions"):
         body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     else:
-        body = _filled(json.loads(level.query_template), model, prompt)
+        body = {"model": model, "prompt": prompt}
     body |= level.generation
     if level.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}

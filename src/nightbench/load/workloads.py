@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.errors import DataError
+from nightbench.load.prompt_files import read_texts
 
 if TYPE_CHECKING:
     from nightbench.load.tokens import Tokenizer
@@ -89,7 +89,7 @@ def read_prompts(
     if workload.kind == "random":
         return Prompts(_Random(workload.random_input_len or 1, count, seed, tokenizer))
     path = base_dir / (workload.path or "")
-    texts = _questions(path) if workload.kind == "openqa" else _lines(path)
+    texts = read_texts(workload, base_dir)
     measure = tokenizer.count if tokenizer else len
     if lengths != PromptLengths():
         texts = [text for text in texts if lengths.fits(measure(text))]
@@ -108,41 +108,6 @@ def read_prompts(
 
 def _of(lengths: PromptLengths) -> str:
     return "" if lengths == PromptLengths() else " of the lengths asked for"
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(
-            f"the prompts in {path} cannot be read: {error.strerror}",
-            hint="name a file; paths in a suite are relative to the suite",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in _read_text(path).split("\n") if line.strip()]
-
-
-def _questions(path: Path) -> list[str]:
-    questions = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not JSON ({error})") from error
-        question = record.get("question") if isinstance(record, dict) else None
-        if not isinstance(question, str) or not question.strip():
-            raise DataError(
-                f'{path}, line {number}: expected an object with text in "question"',
-                hint="openqa is one JSON object per line; line_by_line takes plain lines",
-            )
-        questions.append(question)
-    return questions
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.cli import load_arguments, load_command
+from nightbench.cli.endpoint_argument import endpoint_of
 from nightbench.errors import BadInput, DataError
 
 
@@ -96,22 +97,30 @@ def test_bad_input_is_said_before_anything_is_sent(argv: list[str], problem: str
         load_arguments.spec_of(parsed("--max-concurrency", "1", *argv))
 
 
-def test_neither_a_rate_nor_a_concurrency_is_a_usage_error() -> None:
-    with pytest.raises(SystemExit) as error:
-        parsed("--num-prompts", "3")
-    assert error.value.code == 2
+@pytest.mark.parametrize(
+    "argv", [["--num-prompts", "3"], ["--max-concurrency", "2", "--rate", "5"]]
+)
+def test_neither_a_rate_nor_a_concurrency_or_both_are_refused(argv: list[str]) -> None:
+    with pytest.raises(BadInput, match="exactly one of max_concurrency and request_rate"):
+        load_arguments.spec_of(parsed(*argv))
+
+
+def test_a_rate_of_minus_one_is_no_rate() -> None:
+    assert load_arguments.spec_of(parsed("--rate", "-1")).request_rate == (math.inf,)
+    beside = load_arguments.spec_of(parsed("--rate", "-1", "--max-concurrency", "5"))
+    assert (beside.max_concurrency, beside.request_rate) == ((5,), None)
 
 
 def test_a_url_without_a_path_gets_v1() -> None:
-    assert load_arguments.endpoint_of(parsed("--max-concurrency", "1")).base_url.endswith(":9/v1")
+    assert endpoint_of(parsed("--max-concurrency", "1")).base_url.endswith(":9/v1")
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     args = parsed("--max-concurrency", "1", "--api-key-env", "SOME_KEY", "--header", "X-A=b=c")
     with pytest.raises(BadInput, match="SOME_KEY"):
-        load_arguments.endpoint_of(args)
+        endpoint_of(args)
     monkeypatch.setenv("SOME_KEY", "s3cret")
-    headers = load_arguments.endpoint_of(args).request_headers()
+    headers = endpoint_of(args).request_headers()
     assert headers == {"Authorization": "Bearer s3cret", "X-A": "b=c"}
 
 

@@ -1,0 +1,95 @@
+"""How commands that ask an API take it: by URL or by a provider's name, with the key's variable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nightbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from nightbench.endpoint import Endpoint
+
+
+def add_endpoint_arguments(group: Any) -> None:
+    """--base-url or --provider, --model, --api-key-env, --header."""
+    where = group.add_mutually_exclusive_group(required=True)
+    where.add_argument("--base-url", metavar="URL", help="http://HOST:PORT/v1")
+    where.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="siliconflow, dashscope, modelscope, xunfei, internlm: its address, and the variable "
+        "its key is read from",
+    )
+    group.add_argument(
+        "--model", metavar="M", help="the name the server knows; asked of it where it has one only"
+    )
+    group.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key")
+    group.add_argument(
+        "--header", action="append", default=[], metavar="K=V", help="one more header; repeatable"
+    )
+
+
+def endpoint_of(args: argparse.Namespace) -> Endpoint:
+    """Where to ask, with the key from the environment and the model asked for if it is not given.
+
+    Raises BadInput, and EndpointError where the model cannot be found out.
+    """
+    from nightbench.endpoint import Endpoint
+
+    base_url, key_env = _place(args)
+    key = ""
+    if key_env:
+        key = os.environ.get(key_env, "")
+        if not key:
+            raise BadInput(
+                f"the environment variable {key_env} is not set",
+                hint=f"export {key_env}=… first; keys are not taken from the command line",
+            )
+    endpoint = Endpoint(
+        base_url=base_url,
+        model=args.model or "",
+        api_key=key,
+        headers=tuple(_header(text) for text in args.header),
+    )
+    return endpoint if endpoint.model else _with_its_model(endpoint)
+
+
+def _place(args: argparse.Namespace) -> tuple[str, str | None]:
+    """The URL, ending in /v1 where it has no path of its own, and the variable of the key."""
+    if args.provider is not None:
+        from nightbench.engines.providers import PROVIDERS
+
+        if args.provider not in PROVIDERS:
+            raise BadInput(
+                f"--provider {args.provider} is not known", hint=f"Known: {', '.join(PROVIDERS)}."
+            )
+        provider = PROVIDERS[args.provider]
+        return provider.base_url, args.api_key_env or provider.api_key_env
+    base_url = args.base_url.rstrip("/")
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(
+            f"--base-url {args.base_url} is not a URL",
+            hint="It starts with http:// or https:// and ends in /v1.",
+        )
+    return base_url if parts.path else f"{base_url}/v1", args.api_key_env
+
+
+def _with_its_model(endpoint: Endpoint) -> Endpoint:
+    import httpx
+
+    from nightbench.serving.remote import only_model
+
+    with httpx.Client(timeout=10.0) as client:
+        return replace(endpoint, model=only_model(client, endpoint))
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise BadInput(f"--header {text!r}: expected NAME=VALUE")
+    return name.strip(), value
