@@ -1,6 +1,6 @@
 """One keep-alive connection of the generator: sends prebuilt bytes, stamps what arrives.
 
-The hot path is `_on_readable`: receive, stamp, store, let the C parser look for the message's end.
+The hot path is `_on_readable`: receive, stamp, store. The C parser looks for the response's end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nightbench.load.tls import TlsPipe
 READ_BYTES = 4096
 _SO_TIMESTAMPNS = 35  # the software receive stamp (SO_TIMESTAMPING's RX_SOFTWARE), in 16 bytes
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
+_BLANK_LINE = b"\r\n\r\n"  # what a chunked response ends with, whole or cut
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 _CAUSE_OF_ERROR: dict[type[OSError], int] = {
     ConnectionRefusedError: Cause.CONNECT_REFUSED,
@@ -55,6 +56,7 @@ class Connection:
     """A socket, its parser and the request that is on it."""
 
     __slots__ = (
+        "_chunked",
         "_complete",
         "_feed",
         "_fresh",
@@ -62,6 +64,7 @@ class Connection:
         "_parser",
         "_recvmsg",
         "_remote",
+        "_seen",
         "_sock",
         "_stamped",
         "_tls",
@@ -92,7 +95,8 @@ class Connection:
         self._tls_context = tls
         self._stamped = kernel_stamps
         self._unsent = b""
-        self._complete = self._keep = self._fresh = False
+        self._complete = self._keep = self._fresh = self._chunked = False
+        self._seen = 0  # reads of the exchange that the parser has seen
         self._tls: TlsPipe | None = None
 
     @property
@@ -110,7 +114,7 @@ class Connection:
         self._sock, self.fd, self._recvmsg = sock, sock.fileno(), sock.recvmsg
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
-        self._tls, self._unsent, self._fresh = None, b"", True
+        self._tls, self._unsent, self._fresh, self._chunked = None, b"", True, False
         self.connecting_since = now_ns()
         self.owner.handlers[self.fd] = self._on_connecting
         self.owner.epoll.register(self.fd, _WRITE)
@@ -123,7 +127,7 @@ class Connection:
 
     def assign(self, exchange: Exchange) -> None:
         """Send a request now, or as soon as the connection is open."""
-        self.exchange = exchange
+        self.exchange, self._seen = exchange, 0
         if self.alive:
             self._send_request(exchange)
         elif self.fd < 0:
@@ -132,6 +136,11 @@ class Connection:
     def abandon(self, cause: int) -> None:
         """End the request, or the attempt to connect, from this side."""
         self._gone(cause, "")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools: a header of the response."""
+        if name.lower() == b"transfer-encoding":
+            self._chunked = b"chunked" in value.lower()
 
     def on_message_complete(self) -> None:
         """httptools: the response's last byte has come."""
@@ -154,7 +163,7 @@ class Connection:
     def _end(self, exchange: Exchange, cause: int, error: str, at: int) -> None:
         exchange.cause, exchange.error, exchange.ended_ns = cause, error, at
         exchange.fresh, exchange.connect_ns = self._fresh, self.connect_ns
-        self._fresh = self._complete = False
+        self._fresh = self._complete = self._chunked = False
         self.exchange = None
         self.owner.ended(self, exchange)
 
@@ -252,22 +261,26 @@ class Connection:
         if data and self._tls is not None:
             self._take_encrypted(self._tls, data, control, at, floor)
         elif data and exchange is not None:
-            self._take(exchange, data, control, at, floor)
+            exchange.reads.append(data)
+            exchange.stamps.append(control[0][2] if control else NO_STAMP)
+            exchange.times.append(at)
+            exchange.floors.append(floor)
+            # Between the head of a chunked response and what may be its end the parser can wait.
+            if not self._chunked or data.endswith(_BLANK_LINE) or len(data) < 4:
+                self._look_for_end(exchange, at)
         else:
             self._gone(Cause.EOF, "")
 
-    def _take(
-        self, exchange: Exchange, data: bytes, control: list[Any], at: int, floor: int
-    ) -> None:
-        exchange.reads.append(data)
-        exchange.stamps.append(control[0][2] if control else NO_STAMP)
-        exchange.times.append(at)
-        exchange.floors.append(floor)
+    def _look_for_end(self, exchange: Exchange, at: int) -> None:
+        """Let the parser see what it has not seen; end the request where the response is whole."""
+        reads = exchange.reads
         try:
-            self._feed(data)
+            for read in reads[self._seen :]:
+                self._feed(read)
         except httptools.HttpParserError as error:
             self._gone(Cause.MALFORMED_HTTP, str(error))
             return
+        self._seen = len(reads)
         if self._complete:
             if not self._keep or self._unsent:
                 self._close()
@@ -281,7 +294,12 @@ class Connection:
         except ssl.SSLError as error:
             self._gone(Cause.TLS_FAILED, str(error))
             return
-        if plain and self.exchange is not None:
-            self._take(self.exchange, plain, control, at, floor)
+        exchange = self.exchange
+        if plain and exchange is not None:
+            exchange.reads.append(plain)
+            exchange.stamps.append(control[0][2] if control else NO_STAMP)
+            exchange.times.append(at)
+            exchange.floors.append(floor)
+            self._look_for_end(exchange, at)
         if goodbye and self.fd >= 0:
             self._gone(Cause.EOF, "")

@@ -24,6 +24,7 @@ class Driver:
     waiting = False  # whether `on_time` is to be called soon
     exhausted = False  # whether a level bounded by time ran out of prompts before
     full_until_ns: int | None = None
+    due_ns = 0  # when the next request has to leave; 0: not at a set time
     unsent = 0  # requests still to be sent
 
     def start(self, at_ns: int) -> None:
@@ -134,11 +135,13 @@ class OpenLoop(Driver):
     def on_time(self) -> None:
         """Send everything that is due, in order, and set the alarm for what comes next."""
         self._alarm.clear()
+        self.due_ns = 0
         while self.unsent:
             position = len(self._indices) - self.unsent
             due = self._start_ns + self._offsets_ns[position]
             if due > now_ns():
                 self._alarm.set(due)
+                self.due_ns = due
                 break
             index = self._indices[position]
             self.unsent -= 1

@@ -4,57 +4,101 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_PLAIN_TAIL = 400  # an event longer than this around its text is parsed every time
-_PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+')  # inside a JSON string, nothing else than itself
+import numpy as np
+
+from nightbench.load.sse import event_data, event_end
+
+_MOST_AROUND = 400  # an event longer than this around its text is parsed every time
+_NEWLINE = ord("\n")
+_WINDOW_BYTES = 1 << 16  # alike events are looked for so far ahead
+# Of "before NUL after NUL stream": the events that are before, the inside of a JSON string, after.
+_ALIKE = re.compile(
+    rb"([^\0]+)\0([^\0]+)\0"
+    rb'(?:\1(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))++\2)*+'
+)
+
+
+Translate = Callable[[Any], Any]  # an event of another shape to one of OpenAI's
 
 
 @dataclass(slots=True)
 class StreamContent:
-    """What the events of one response have said so far. `chunks` holds the read each came in."""
+    """What the events of one response have said. `ends`: where in the body each output chunk was
+    complete."""
 
-    chunks: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     completion_counts: list[int] = field(default_factory=list)  # where chunks said so
-    first_answer: int | None = None  # position in `chunks`
+    first_answer: int | None = None  # position in `ends`
     usage: dict[str, Any] | None = None
-    continuous_usage: bool = False
     finish_reason: str | None = None
     done: bool = False
     problem: tuple[str, str] | None = None  # (error kind, what was said)
 
 
-class EventReader:
-    """Reads the data of events into a StreamContent.
+def read_stream(body: bytes, *, whole: bool, translate: Translate | None = None) -> StreamContent:
+    """What a body of server-sent events says; `whole`: its last event may lack its blank line."""
+    reader = _EventReader(translate)
+    at = 0
+    while True:
+        at = reader.read_alike(body, at)
+        end = event_end(body, at)
+        if end < 0:
+            break
+        reader.read_event(body[at:end], end)
+        at = end
+    if whole:
+        reader.read_event(body[at:], len(body))
+    return reader.content
 
-    Most events of a stream differ only in their text. Once one was parsed, an event with the same
-    bytes around a text without quotes or escapes is known to be another like it and is not parsed.
+
+def read_answer(body: bytes, translate: Translate | None = None) -> StreamContent:
+    """What a body that is one JSON object says."""
+    reader = _EventReader(translate)
+    reader.read(body, len(body))
+    return reader.content
+
+
+class _EventReader:
+    """Reads events into a StreamContent.
+
+    Most events of a stream differ only in their text. Once one was parsed, those with the same
+    bytes around a text are known to be others like it, and are not parsed.
     """
 
-    __slots__ = ("_after", "_answers", "_before", "content")
+    __slots__ = ("_answers", "_before", "_learned", "_translate", "content")
 
-    def __init__(self) -> None:
+    def __init__(self, translate: Translate | None = None) -> None:
         self.content = StreamContent()
-        self._before = b""
-        self._after = b""
+        self._translate = translate
+        self._before = self._learned = b""
         self._answers = False
 
-    def read_plain(self, piece: bytes, read_index: int) -> bool:
-        """Take in a piece of the stream if it is one event like the one before; whether it was."""
-        before, after = self._before, self._after
-        if not before or not piece.startswith(before) or not piece.endswith(after):
-            return False
-        if _PLAIN_TEXT.fullmatch(piece, len(before), len(piece) - len(after)) is None:
-            return False
-        content = self.content
-        if self._answers and content.first_answer is None:
-            content.first_answer = len(content.chunks)
-        content.chunks.append(read_index)
-        return True
+    def read_alike(self, body: bytes, at: int) -> int:
+        """Take in the events from `at` on that are like the one learned; where they end."""
+        learned = self._learned
+        while learned and body.startswith(self._before, at):
+            found = _ALIKE.match(learned + body[at : at + _WINDOW_BYTES])
+            size = found.end() - len(learned) if found else 0
+            if size == 0 or not _is_utf8(body[at : at + size]):
+                break
+            # No text holds a newline: each event has the two it ends with.
+            newlines = np.flatnonzero(np.frombuffer(body, np.uint8, size, at) == _NEWLINE)
+            self._chunks((newlines[1::2] + (at + 1)).tolist(), answers=self._answers)
+            at += size
+        return at
 
-    def read(self, data: bytes, read_index: int) -> None:
-        """Take in the data of one event that was complete with read `read_index`."""
+    def read_event(self, event: bytes, end: int) -> None:
+        """Take in one event, whose last byte is before `end`."""
+        data = event_data(event)
+        if data is not None:
+            self.read(data, end)
+
+    def read(self, data: bytes, end: int) -> None:
+        """Take in the data of one event."""
         content = self.content
         if data.strip() == b"[DONE]":
             content.done = True
@@ -64,6 +108,8 @@ class EventReader:
         except ValueError as error:
             self._problem("malformed", f"{error}: {data[:200]!r}")
             return
+        if self._translate is not None:
+            event = self._translated(event)
         if not isinstance(event, dict):
             self._problem("malformed", f"not an object: {data[:200]!r}")
             return
@@ -83,39 +129,57 @@ class EventReader:
             reason = choice.get("finish_reason") if isinstance(choice, dict) else None
             content.finish_reason = reason or content.finish_reason
         if output:
-            self._output(read_index, counted, answers=answers)
+            self._chunks([end], answers=answers)
+            if counted is not None:
+                content.completion_counts.append(counted)
+            if self._translate is not None:
+                return  # only it knows which events are alike
             if len(choices) == 1 and counted is None and not choices[0].get("finish_reason"):
                 self._learn(data, text, answers=answers)
+
+    def _translated(self, event: object) -> object:
+        """What the person's own parser makes of an event; its failure is the request's."""
+        try:
+            return self._translate(event) if self._translate else event
+        except Exception as error:  # noqa: BLE001 - it is somebody's code
+            self._problem("malformed", f"the response parser: {type(error).__name__}: {error}")
+            return {"choices": []}
 
     def _usage(self, usage: object) -> int | None:
         if not isinstance(usage, dict):
             return None
-        if self.content.usage is not None:
-            self.content.continuous_usage = True
         self.content.usage = usage
         counted = usage.get("completion_tokens")
         return counted if isinstance(counted, int) else None
 
-    def _output(self, read_index: int, counted: int | None, *, answers: bool) -> None:
+    def _chunks(self, ends: list[int], *, answers: bool) -> None:
         content = self.content
         if answers and content.first_answer is None:
-            content.first_answer = len(content.chunks)
-        content.chunks.append(read_index)
-        if counted is not None:
-            content.completion_counts.append(counted)
+            content.first_answer = len(content.ends)
+        content.ends += ends
 
     def _learn(self, data: bytes, text: str, *, answers: bool) -> None:
-        quoted = b'"' + text.encode() + b'"'
-        if not text or data.count(quoted) != 1 or len(data) - len(quoted) > _PLAIN_TAIL:
+        quoted = b'"' + text.encode(errors="surrogatepass") + b'"'
+        if not text or data.count(quoted) != 1 or len(data) - len(quoted) > _MOST_AROUND:
             return
         before, _, after = data.partition(quoted)
         self._before = b"data: " + before + b'"'
-        self._after = b'"' + after + b"\n\n"
+        self._learned = self._before + b'\0"' + after + b"\n\n\0"
         self._answers = answers
 
     def _problem(self, kind: str, text: str) -> None:
         if self.content.problem is None:
             self.content.problem = (kind, text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _delta(choice: object) -> tuple[str, bool, bool]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 
 from nightbench.load.rawlog import NO_STAMP, Cause, pack
+
+# After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
+# server where they share one. The kernel keeps the time of each arrival meanwhile.
+MOST_LINGER_NS = 700_000
+
 
 # Any text in a delta: the first token is there. Looked for when timeouts are checked, not before.
 _OUTPUT = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
@@ -43,8 +49,7 @@ class Exchange:
         self.error = ""
         self.reads: list[bytes] = []
         self.stamps: list[bytes] = []
-        self.times: list[int] = []
-        self.floors: list[int] = []
+        self.times, self.floors = array("q"), array("q")
         self._output_seen = False
         self._scanned = 0
 
@@ -91,3 +96,18 @@ class Exchange:
             reads=self.reads,
             error=self.error,
         )
+
+
+def linger_ns(exchange: Exchange) -> int:
+    """How long the loop may wait for arrivals to gather, judging by an exchange that has ended.
+
+    What is read late is not measured late, but a slot is filled again late: by 2 % of the time to a
+    first answer, and 0.2 % of the whole, at most. And two arrivals a tenth of their usual gap apart
+    may share a read.
+    """
+    reads = exchange.reads
+    if not reads:
+        return MOST_LINGER_NS
+    first_ns = exchange.times[0] - exchange.sent_ns
+    whole_ns = exchange.ended_ns - exchange.sent_ns
+    return min(MOST_LINGER_NS, first_ns // 50, whole_ns // max(500, 10 * len(reads)))

@@ -26,16 +26,14 @@ from nightbench.load.bodies import Bodies
 from nightbench.load.clock import Alarm, now_ns, realtime_offset_ns
 from nightbench.load.connection import Connection, Handler, Remote
 from nightbench.load.drivers import ClosedLoop, Driver, OpenLoop
-from nightbench.load.exchange import Exchange
+from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.job import Job, ShardReport
 from nightbench.load.rawlog import Cause
 
 _SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
 _MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
-# After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
-# server where they share one. The kernel keeps the time of each arrival meanwhile.
-_LINGER_S = 0.0002
-_CROWD = 64
+_CROWD = 256  # arrivals at once that leave no time to wait for more
+_SHORTEST_NAP_NS = 50_000  # the kernel sleeps no shorter
 _SECOND = 1_000_000_000
 _STDIN = 0
 
@@ -61,6 +59,7 @@ class Generator:
         self._done = self._failed = self._warmup_failed = 0
         self._full_from_ns: int | None = None
         self._offsets = [realtime_offset_ns()]
+        self._linger_ns = MOST_LINGER_NS // 4
         self._house_ns = self._progress_ns = self._offset_ns = self._stall_ns = 0
         self._every_ns = _housekeeping_every_ns(job)
 
@@ -76,6 +75,7 @@ class Generator:
         whole = exchange.cause == Cause.COMPLETE
         if exchange.sent_ns:
             self._count(-1, at_ns)
+            self._linger_ns = min(self._linger_ns * 2, linger_ns(exchange))
         self._done += 1
         self._failed += not whole
         if self._recording:
@@ -166,7 +166,7 @@ class Generator:
     def _run(self, wanted: Callable[[], bool]) -> None:
         """The loop, as long as `wanted()` says so."""
         poll, handlers, unwritten = self.epoll.poll, self.handlers, self._unwritten
-        find, sleep = handlers.get, time.sleep
+        find = handlers.get
         previous, wait_s = now_ns(), self._every_ns / 1e9
         while wanted():
             before = now_ns()
@@ -184,9 +184,18 @@ class Generator:
             if self._driver.waiting:
                 self._driver.on_time()
             elif 0 < len(events) < _CROWD:
-                sleep(_LINGER_S)
+                self._linger()
             if woke >= self._house_ns:
                 self._keep_house(woke)
+
+    def _linger(self) -> None:
+        """Wait for more to arrive, but for no longer than until something has to be sent."""
+        linger_ns = self._linger_ns
+        due_ns = self._driver.due_ns
+        if due_ns:
+            linger_ns = min(linger_ns, due_ns - now_ns())
+        if linger_ns > _SHORTEST_NAP_NS:
+            time.sleep(linger_ns / 1e9)
 
     def _exchange(self, index: int, scheduled_ns: int) -> Exchange:
         self._busy += 1

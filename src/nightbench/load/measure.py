@@ -37,11 +37,15 @@ RATE_A_PROCESS = 2000.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measured level: its row, the intervals of its statistics, and a file of its requests."""
+    """A measured level: its row, the intervals of its statistics, and a file of its requests.
+
+    `errors`: the kinds of failure there were, each with what the first of it said.
+    """
 
     level: LoadLevel
     intervals: tuple[LoadInterval, ...]
     requests_path: Path
+    errors: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class GeneratorOptions:
     processes: int | None = None  # as many as the level needs
     verify_tls: bool = True
     kernel_stamps: bool = True
+    keep_requests: bool = True  # write the file of requests
     watch_prefix_cache: bool = True  # ask the server for its counters, and to empty its cache
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
 
@@ -99,10 +104,10 @@ def measure_level(
         host=driven.host,
     )
     requests_path = work_dir / f"{level.label}.parquet"
-    row, intervals = summarise(finished, requests_path)
+    summary = summarise(finished, requests_path if options.keep_requests else None)
     for job in jobs:
         _remove(job)
-    return Measured(row, intervals, requests_path)
+    return Measured(summary.level, summary.intervals, requests_path, summary.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def plan_jobs(
     level: Level, endpoint: Endpoint, bodies_path: Path, options: GeneratorOptions
 ) -> list[Job]:
     """The shares of a level: request i goes to process i modulo their number."""
-    address = address_of(endpoint)
+    address = address_of(endpoint, level.path)
     count = options.processes or processes_for(level)
     warmup = tuple(range(level.warmup_prompts))
     end = level.warmup_prompts + level.num_prompts

@@ -15,7 +15,7 @@ from nightbench.records import LoadInterval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightbench.load.requests_file import RequestColumns
+    from nightbench.load.columns import RequestColumns
 
     Floats = NDArray[np.float64]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
-import httptools
-
-from nightbench.load.events import EventReader, StreamContent
-from nightbench.load.rawlog import Cause, RawRequest
-from nightbench.load.sse import SseParser
+from nightbench.load.events import StreamContent, Translate, read_answer, read_stream
+from nightbench.load.raw_requests import RawRequest
+from nightbench.load.rawlog import Cause
+from nightbench.load.response import Response, response_of
 
 _KIND_OF_CAUSE = {
     Cause.RESET: "reset",
@@ -47,62 +45,25 @@ class Outcome:
     finish_reason: str | None = None
 
 
-class _Decoder(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
+def outcome_of(raw: RawRequest, translate: Translate | None = None) -> Outcome:
+    """Classify one request and find its output chunks. Never raises for what a server sent.
 
-
-class _Response:
-    """Takes what httptools finds in the reads of one response."""
-
-    def __init__(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
-        self.headers: dict[str, str] = {}
-        self.read_index = 0
-        self.complete = False
-        self.pieces: list[bytes] = []  # of the body, decoded
-        self.piece_reads: list[int] = []  # the read that each came in
-        self._decoder: _Decoder | None = None
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        encoding = self.headers.get("content-encoding", "")
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def on_body(self, data: bytes) -> None:
-        if self._decoder is not None:
-            data = self._decoder.decompress(data)
-        self.pieces.append(data)
-        self.piece_reads.append(self.read_index)
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether only the connection's end says that the body is over."""
-        return "content-length" not in self.headers and "transfer-encoding" not in self.headers
-
-
-def outcome_of(raw: RawRequest) -> Outcome:
-    """Classify one request and find its output chunks. Never raises for what a server sent."""
+    `translate` makes an event of OpenAI's shape of one that has another.
+    """
     outcome = Outcome()
-    response = _Response()
-    broken = _feed(response, raw)
-    if response.headers:
-        outcome.http_status = response.parser.get_status_code()
-    kind, error = _transport_problem(raw, response, broken)
+    response = response_of(raw)
+    outcome.http_status = response.status
+    kind, error = _transport_problem(raw, response)
     if outcome.http_status is not None and outcome.http_status >= 400:
         kind, error = _http_problem(outcome.http_status, response)
     elif response.headers.get("content-type", "").startswith("text/event-stream"):
         outcome.streamed = True
-        content = _read_stream(response)
+        whole = response.complete or response.ends_with_connection
+        content = read_stream(response.body, whole=whole, translate=translate)
         kind, error = _stream_problem(content, kind, error)
-        _fill(outcome, content)
-    elif response.pieces and kind is None:
-        kind, error = _read_json(outcome, response)
+        _fill(outcome, content, response)
+    elif response.body and kind is None:
+        kind, error = _read_json(outcome, response, translate)
     elif kind is None and outcome.http_status is None:
         kind, error = "cut", "the server closed the connection without an answer"
     elif kind is None:
@@ -112,21 +73,9 @@ def outcome_of(raw: RawRequest) -> Outcome:
     return outcome
 
 
-def _feed(response: _Response, raw: RawRequest) -> str:
-    """Parse the reads; what is wrong with the HTTP or its compression, or nothing."""
-    feed = response.parser.feed_data
-    try:
-        for index, read in enumerate(raw.reads):
-            response.read_index = index
-            feed(read)
-    except httptools.HttpParserError as error:
-        return f"{error}{f': {error.__context__}' if error.__context__ else ''}"
-    return ""
-
-
-def _transport_problem(raw: RawRequest, response: _Response, broken: str) -> tuple[str | None, str]:
-    if broken:
-        return "malformed", broken
+def _transport_problem(raw: RawRequest, response: Response) -> tuple[str | None, str]:
+    if response.broken:
+        return "malformed", response.broken
     if raw.cause == Cause.COMPLETE:
         return None, ""
     if raw.cause == Cause.EOF:
@@ -136,28 +85,12 @@ def _transport_problem(raw: RawRequest, response: _Response, broken: str) -> tup
     return _KIND_OF_CAUSE[raw.cause], raw.error
 
 
-def _http_problem(status: int, response: _Response) -> tuple[str, str]:
-    text = b"".join(response.pieces).decode(errors="replace")
+def _http_problem(status: int, response: Response) -> tuple[str, str]:
+    text = response.body.decode(errors="replace")
     if status == 429:
         wait = response.headers.get("retry-after")
         return "rate_limited", (f"Retry-After: {wait}; " if wait else "") + text
     return f"http_{status // 100}xx", text
-
-
-def _read_stream(response: _Response) -> StreamContent:
-    parser, reader = SseParser(), EventReader()
-    read, read_plain = reader.read, reader.read_plain
-    between_events = True
-    for index, piece in zip(response.piece_reads, response.pieces, strict=True):
-        if between_events and read_plain(piece, index):
-            continue
-        for event in parser.feed(piece):
-            read(event, index)
-        between_events = parser.between_events
-    if response.complete or response.ends_with_connection:
-        for event in parser.finish():
-            read(event, response.read_index)
-    return reader.content
 
 
 def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tuple[str | None, str]:
@@ -171,19 +104,18 @@ def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tup
     return kind, error
 
 
-def _read_json(outcome: Outcome, response: _Response) -> tuple[str | None, str]:
-    text = b"".join(response.pieces)
-    reader = EventReader()
-    reader.read(text, response.piece_reads[-1])
-    content = reader.content
-    if content.problem is None and not content.chunks and content.finish_reason is None:
-        return "malformed", f"no choices: {text[:200]!r}"
-    _fill(outcome, content)
+def _read_json(
+    outcome: Outcome, response: Response, translate: Translate | None
+) -> tuple[str | None, str]:
+    content = read_answer(response.body, translate)
+    if content.problem is None and not content.ends and content.finish_reason is None:
+        return "malformed", f"no choices: {response.body[:200]!r}"
+    _fill(outcome, content, response)
     return content.problem or (None, "")
 
 
-def _fill(outcome: Outcome, content: StreamContent) -> None:
-    outcome.chunks = content.chunks
+def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
+    outcome.chunks = response.reads_of(content.ends)
     outcome.first_answer = content.first_answer
     outcome.finish_reason = content.finish_reason
     usage: dict[str, Any] = content.usage or {}
@@ -191,16 +123,16 @@ def _fill(outcome: Outcome, content: StreamContent) -> None:
     outcome.completion_tokens = _count(usage, "completion_tokens")
     outcome.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
     outcome.reasoning_tokens = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
-    if outcome.completion_tokens is None and content.chunks:
-        outcome.completion_tokens = len(content.chunks)
+    if outcome.completion_tokens is None and content.ends:
+        outcome.completion_tokens = len(content.ends)
     elif outcome.completion_tokens is not None:
         outcome.token_source = "usage"  # noqa: S105
     counts = content.completion_counts
-    exact = tokens_by_counts(counts) if len(counts) == len(content.chunks) else None
+    exact = tokens_by_counts(counts) if len(counts) == len(content.ends) else None
     if exact is not None:
         outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
     else:
-        outcome.chunk_tokens = spread_tokens(len(content.chunks), outcome.completion_tokens)
+        outcome.chunk_tokens = spread_tokens(len(content.ends), outcome.completion_tokens)
 
 
 def _count(fields: object, name: str) -> int | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,8 @@ import numpy as np
 
 from nightbench.load import metrics
 from nightbench.load.clock import OffsetTrack
+from nightbench.load.columns import ColumnsBuilder, RequestColumns
+from nightbench.load.events import Translate
 from nightbench.load.host import HostUse
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level
@@ -19,14 +24,15 @@ from nightbench.load.limits import GoodputLimits
 from nightbench.load.metrics import Distribution, Throughput
 from nightbench.load.outcome import outcome_of
 from nightbench.load.prefix_cache import CacheUse
-from nightbench.load.rawlog import read_log
-from nightbench.load.requests_file import RequestColumns, RequestWriter, read_columns
+from nightbench.load.raw_requests import read_log
 from nightbench.load.rows import ReadTally, row_of
 from nightbench.load.validity import Evidence, invalid_reasons
-from nightbench.records import LoadInterval, LoadLevel
+from nightbench.records import LoadInterval, LoadLevel, LoadRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_ROWS_A_GROUP = 20_000  # of the requests file, and at once in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +53,24 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What a level came to. `errors`: the kinds of failure, each with what the first of it said."""
+
+    level: LoadLevel
+    intervals: tuple[LoadInterval, ...]
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Parsed:
     columns: RequestColumns
     ended_us: NDArray[np.float64]
     tally: ReadTally
+    errors: dict[str, str]
 
 
-def summarise(
-    finished: Finished, requests_path: Path
-) -> tuple[LoadLevel, tuple[LoadInterval, ...]]:
-    """Parse the raw records into `requests_path` and sum them up."""
+def summarise(finished: Finished, requests_path: Path | None) -> Summary:
+    """Parse the raw records and sum them up; the rows go to `requests_path`, if anywhere."""
     parsed = _parse(finished, requests_path)
     columns, level = parsed.columns, finished.level
     found = [metrics.request_distribution(columns, name) for name in metrics.REQUEST_METRICS]
@@ -69,31 +83,61 @@ def summarise(
     intervals = [
         row for found in by_name.values() for row in found.rows(level.workload, level.label)
     ]
-    return row, tuple(intervals)
+    return Summary(row, tuple(intervals), parsed.errors)
 
 
-def _parse(finished: Finished, requests_path: Path) -> _Parsed:
-    tally = ReadTally()
+def _parse(finished: Finished, requests_path: Path | None) -> _Parsed:
+    tally, builder, ended = ReadTally(), ColumnsBuilder(), array("d")
+    rows = _rows(finished, tally, ended)
+    errors: dict[str, str] = {}
+    with _writer(requests_path) as write:
+        while group := list(islice(rows, _ROWS_A_GROUP)):
+            builder.add(group)
+            write(group)
+            for row in group:
+                if row.error_kind is not None:
+                    errors.setdefault(row.error_kind, row.error or "")
+    return _Parsed(builder.columns(), np.frombuffer(ended), tally, errors)
+
+
+def _rows(finished: Finished, tally: ReadTally, ended_us: array[float]) -> Iterator[LoadRequest]:
+    """The row of each request, in no order; `ended_us` gets when it ended."""
     start_ns = min((report.start_ns for report in finished.reports), default=0)
-    ended = array("d")
-    with RequestWriter(requests_path) as writer:
-        for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
-            offset_ns = OffsetTrack(report.offsets).offset_ns
-            for raw in read_log(raw_path):
-                ended.append((raw.ended_ns - start_ns) / 1000)
-                writer.add(
-                    row_of(
-                        raw,
-                        outcome_of(raw),
-                        workload=finished.level.workload,
-                        level=finished.level.label,
-                        prompt_hash=finished.prompt_hashes[raw.index],
-                        start_ns=start_ns,
-                        offset_ns=offset_ns,
-                        tally=tally,
-                    )
-                )
-    return _Parsed(read_columns(requests_path), np.frombuffer(ended), tally)
+    translate = _translator(finished.level.response_parser)
+    for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
+        offset_ns = OffsetTrack(report.offsets).offset_ns
+        for raw in read_log(raw_path):
+            ended_us.append((raw.ended_ns - start_ns) / 1000)
+            yield row_of(
+                raw,
+                outcome_of(raw, translate),
+                workload=finished.level.workload,
+                level=finished.level.label,
+                prompt_hash=finished.prompt_hashes[raw.index],
+                start_ns=start_ns,
+                offset_ns=offset_ns,
+                tally=tally,
+            )
+
+
+def _translator(response_parser: str | None) -> Translate | None:
+    if response_parser is None:
+        return None
+    from nightbench.load.python_files import load_function, split_reference
+
+    path, name = split_reference(response_parser)
+    return load_function(Path(path), name)
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[Callable[[list[LoadRequest]], None]]:
+    if path is None:
+        yield lambda rows: None
+        return
+    from nightbench.load.requests_file import RequestWriter
+
+    with RequestWriter(path) as writer:
+        yield writer.write
 
 
 def _evidence(

@@ -1,16 +1,16 @@
-"""The metrics, from rows written and read back, against values computed by hand."""
+"""The metrics, from rows, against values computed by hand."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nightbench.load import metrics
+from nightbench.load.columns import ColumnsBuilder, RequestColumns
 from nightbench.load.limits import GoodputLimits
-from nightbench.load.requests_file import COLUMNS, RequestColumns, RequestWriter, read_columns
+from nightbench.load.requests_file import COLUMNS
 from nightbench.records import LoadRequest
 
 
@@ -45,54 +45,53 @@ def request(index: int, **fields: Any) -> LoadRequest:
     )
 
 
-def columns(tmp_path: Path, *rows: LoadRequest) -> RequestColumns:
-    path = tmp_path / "rows.parquet"
-    with RequestWriter(path) as writer:
-        for row in rows:
-            writer.add(row)
-    return read_columns(path)
+def columns(*rows: LoadRequest) -> RequestColumns:
+    builder = ColumnsBuilder()
+    for row in rows:
+        builder.add([row])
+    return builder.columns()
 
 
 def failed(index: int) -> LoadRequest:
     return request(index, error_kind="cut", ttft_ms=9999.0, chunk_deltas_us=[7], chunk_tokens=[1])
 
 
-def test_percentiles_are_over_completed_requests_alone(tmp_path: Path) -> None:
+def test_percentiles_are_over_completed_requests_alone() -> None:
     rows = [request(i, ttft_ms=float(i)) for i in range(101)]
-    found = metrics.request_distribution(columns(tmp_path, *rows, failed(101)), "ttft_ms")
+    found = metrics.request_distribution(columns(*rows, failed(101)), "ttft_ms")
     assert found.values == {"mean": 50, "median": 50, "p90": 90, "p95": 95, "p99": 99}
     assert found.intervals["p95"] is not None
     assert found.intervals["p99"] is None  # 101 values do not make one
 
 
-def test_a_metric_nobody_has_is_none_and_not_zero(tmp_path: Path) -> None:
-    found = metrics.request_distribution(columns(tmp_path, request(0), request(1)), "ttfat_ms")
+def test_a_metric_nobody_has_is_none_and_not_zero() -> None:
+    found = metrics.request_distribution(columns(request(0), request(1)), "ttfat_ms")
     assert set(found.values.values()) == {None}
 
 
-def test_gaps_leave_out_the_time_to_the_first_token(tmp_path: Path) -> None:
+def test_gaps_leave_out_the_time_to_the_first_token() -> None:
     slow = request(1, chunk_deltas_us=[900_000, 30_000], chunk_tokens=[1, 1])
-    itl, icl = metrics.gap_distributions(columns(tmp_path, request(0), slow, failed(2)))
+    itl, icl = metrics.gap_distributions(columns(request(0), slow, failed(2)))
     assert itl.values["mean"] == pytest.approx((10 + 10 + 30) / 3)
     assert itl.values == icl.values
 
 
-def test_a_chunk_of_k_tokens_counts_as_k_gaps_of_a_kth(tmp_path: Path) -> None:
+def test_a_chunk_of_k_tokens_counts_as_k_gaps_of_a_kth() -> None:
     fat = request(0, chunk_deltas_us=[50_000, 40_000, 10_000], chunk_tokens=[4, 4, 1])
-    itl, icl = metrics.gap_distributions(columns(tmp_path, fat, request(1)))
+    itl, icl = metrics.gap_distributions(columns(fat, request(1)))
     assert icl.values["mean"] == pytest.approx((40 + 10 + 10 + 10) / 4)
     assert itl.values["mean"] == pytest.approx((4 * 10 + 10 + 10 + 10) / 7)
     assert itl.values["median"] == pytest.approx(10)
 
 
-def test_a_request_without_chunks_between_others_shifts_nobodys_gaps(tmp_path: Path) -> None:
+def test_a_request_without_chunks_between_others_shifts_nobodys_gaps() -> None:
     nothing = request(1, chunk_deltas_us=[], chunk_tokens=[], error_kind="connect_refused")
-    _, icl = metrics.gap_distributions(columns(tmp_path, nothing, request(0), nothing, request(2)))
+    _, icl = metrics.gap_distributions(columns(nothing, request(0), nothing, request(2)))
     assert icl.values["mean"] == pytest.approx(10)
 
 
-def test_throughputs_run_from_the_first_sent_to_the_last_output(tmp_path: Path) -> None:
-    work = metrics.throughput(columns(tmp_path, *[request(i) for i in range(11)]), None)
+def test_throughputs_run_from_the_first_sent_to_the_last_output() -> None:
+    work = metrics.throughput(columns(*[request(i) for i in range(11)]), None)
     assert work.duration_s == pytest.approx(10.07)
     assert work.request_throughput == pytest.approx(11 / 10.07)
     assert work.output_throughput == pytest.approx(33 / 10.07)
@@ -101,12 +100,12 @@ def test_throughputs_run_from_the_first_sent_to_the_last_output(tmp_path: Path) 
     assert work.cached_tokens is None
 
 
-def test_failed_work_is_not_throughput(tmp_path: Path) -> None:
-    work = metrics.throughput(columns(tmp_path, request(0), request(1), failed(2)), None)
+def test_failed_work_is_not_throughput() -> None:
+    work = metrics.throughput(columns(request(0), request(1), failed(2)), None)
     assert (work.completed, work.completion_tokens) == (2, 6)
 
 
-def test_goodput_counts_requests_that_meet_every_limit(tmp_path: Path) -> None:
+def test_goodput_counts_requests_that_meet_every_limit() -> None:
     rows = [
         request(0),
         request(1, ttft_ms=150.0),
@@ -114,31 +113,31 @@ def test_goodput_counts_requests_that_meet_every_limit(tmp_path: Path) -> None:
         request(3, tpot_ms=None),
     ]
     limits = GoodputLimits(ttft_ms=100, tpot_ms=50)
-    work = metrics.throughput(columns(tmp_path, *rows), limits)
+    work = metrics.throughput(columns(*rows), limits)
     assert work.goodput == pytest.approx(2 / work.duration_s)
 
 
-def test_steady_throughput_counts_tokens_by_when_they_arrived(tmp_path: Path) -> None:
+def test_steady_throughput_counts_tokens_by_when_they_arrived() -> None:
     rows = [request(i) for i in range(4)]
-    found = metrics.steady_output_throughput(columns(tmp_path, *rows), 1_000_000, 3_055_000)
+    found = metrics.steady_output_throughput(columns(*rows), 1_000_000, 3_055_000)
     assert found == pytest.approx((3 + 3 + 1) / 2.055)
 
 
-def test_no_steady_state_is_none(tmp_path: Path) -> None:
-    assert metrics.steady_output_throughput(columns(tmp_path, request(0)), None, 5.0) is None
-    assert metrics.steady_output_throughput(columns(tmp_path, request(0)), 5.0, 5.0) is None
+def test_no_steady_state_is_none() -> None:
+    assert metrics.steady_output_throughput(columns(request(0)), None, 5.0) is None
+    assert metrics.steady_output_throughput(columns(request(0)), 5.0, 5.0) is None
 
 
-def test_peak_concurrency_counts_requests_in_flight(tmp_path: Path) -> None:
+def test_peak_concurrency_counts_requests_in_flight() -> None:
     rows = [request(0, sent_us=0), request(1, sent_us=10), request(2, sent_us=20)]
-    found = columns(tmp_path, *rows)
+    found = columns(*rows)
     assert metrics.peak_concurrency(found, np.array([15.0, 30.0, 40.0])) == 2
     assert metrics.peak_concurrency(found, np.array([20.0, 30.0, 40.0])) == 2
     assert metrics.peak_concurrency(found, np.array([25.0, 30.0, 40.0])) == 3
 
 
-def test_no_request_at_all_has_no_metrics_and_no_error(tmp_path: Path) -> None:
-    found = columns(tmp_path)
+def test_no_request_at_all_has_no_metrics_and_no_error() -> None:
+    found = columns()
     assert metrics.throughput(found, GoodputLimits(ttft_ms=1)).completed == 0
     assert metrics.request_distribution(found, "ttft_ms").values["mean"] is None
     itl, _ = metrics.gap_distributions(found)

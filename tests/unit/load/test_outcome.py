@@ -7,20 +7,24 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightbench.load.outcome import Outcome, outcome_of, spread_tokens, tokens_by_counts
-from nightbench.load.rawlog import Cause, RawRequest
+from nightbench.load.raw_requests import RawRequest
+from nightbench.load.rawlog import Cause
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
 
 def raw(reads: list[bytes], cause: int = Cause.COMPLETE) -> RawRequest:
-    n = len(reads)
-    return RawRequest(0, cause, False, 0, 1, 0, 2, [0] * n, [1] * n, [0] * n, reads, "")
+    none = np.zeros(len(reads), dtype=np.int64)
+    lengths = np.array(list(map(len, reads)), dtype=np.int64)
+    data = b"".join(reads)
+    return RawRequest(0, cause, False, 0, 1, 0, 2, none, none + 1, none, lengths, data, "")
 
 
 def framed(data: bytes) -> bytes:
@@ -78,6 +82,43 @@ def test_any_splits_give_the_same_result(cuts: list[int]) -> None:
     assert facts(outcome_of(raw(reads))) == WHOLE
 
 
+def as_it_came(reads: list[bytes]) -> tuple[Any, ...]:
+    """What the parser that takes read after read says: the one for answers that are not whole."""
+    outcome = outcome_of(raw(reads, Cause.EOF))
+    return (*facts(outcome), outcome.chunks)
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("per_http_chunk", [1, 2, 100])
+@given(data=st.data())
+def test_parsing_at_once_and_read_by_read_agree(
+    newline: bytes, per_http_chunk: int, data: st.DataObject
+) -> None:
+    """Texts, framing and cuts of every kind: the quick way to read is another way, not a guess."""
+    text = st.text(max_size=3) | st.sampled_from([" tok", '"', "\\", "\n", '"},', "data: ", "\x1f"])
+    said = [event({"content": t}) for t in data.draw(st.lists(text, max_size=30))]
+    events = [ROLE, *SAID[:1], *said, event({}, "stop"), usage(6), DONE]
+    parts = [
+        b"".join(events[i : i + per_http_chunk]) for i in range(0, len(events), per_http_chunk)
+    ]
+    stream = HEAD + b"".join(framed(part.replace(b"\n", newline)) for part in parts) + END
+    cuts = data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=20))
+    reads = [stream[a:b] for a, b in pairwise([0, *sorted(cuts), len(stream)])]
+    at_once = outcome_of(raw(reads))
+    assert (*facts(at_once), at_once.chunks) == as_it_came(reads)
+
+
+def test_chunk_extensions_trailers_and_interim_responses_move_nothing() -> None:
+    first, second = SAID[0], SAID[1]
+    reads = [
+        b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD,
+        b"%x;ext=1\r\n%b\r\n" % (len(first), first),
+        b"%04x\r\n%b\r\n" % (len(second), second),
+        framed(DONE) + b"0\r\nTrailer: x\r\n\r\n",
+    ]
+    assert outcome_of(raw(reads)).chunks == [1, 2]
+
+
 def test_a_chunk_belongs_to_the_read_that_completes_it() -> None:
     first, second = framed(SAID[0]), framed(SAID[1])
     reads = [HEAD + framed(ROLE), first[:10], first[10:] + second, framed(DONE) + END]
@@ -87,11 +128,27 @@ def test_a_chunk_belongs_to_the_read_that_completes_it() -> None:
 def test_events_that_look_alike_but_are_not_are_parsed() -> None:
     tricky = [
         event({"content": " a"}),
+        event({"content": " b"}),
         event({"content": '"}}],"error":"no"'}),
         event({"content": ""}),
     ]
     outcome = outcome_of(raw([HEAD, *map(framed, [*tricky, event({}, "stop")]), END]))
-    assert (outcome.error_kind, len(outcome.chunks)) == (None, 2)
+    assert (outcome.error_kind, outcome.chunks) == (None, [1, 2, 3])
+
+
+def test_an_error_between_events_that_are_alike_is_found() -> None:
+    alike = [event({"content": f" {letter}"}) for letter in "abcd"]
+    alike.insert(2, b'data: {"error": {"message": "out of memory"}}\n\n')
+    outcome = outcome_of(raw([HEAD, *map(framed, [*alike, event({}, "stop"), DONE]), END]))
+    assert (outcome.error_kind, outcome.error) == ("stream_error", "out of memory")
+    assert outcome.chunks == [1, 2, 4, 5]
+
+
+def test_text_that_is_no_utf_8_is_malformed_wherever_it_stands() -> None:
+    alike = [event({"content": f" {letter}"}) for letter in "abc"]
+    alike.insert(2, event({"content": " ?"}).replace(b"?", b"\xe4\xb8"))
+    outcome = outcome_of(raw([HEAD, *map(framed, [*alike, DONE]), END]))
+    assert outcome.error_kind == "malformed"
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])

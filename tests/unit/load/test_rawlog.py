@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 
-from nightbench.load.rawlog import NO_STAMP, Cause, pack, read_log
+from nightbench.load.raw_requests import read_log
+from nightbench.load.rawlog import NO_STAMP, Cause, pack
 
 RECORD = pack(
     index=3,
@@ -15,8 +17,8 @@ RECORD = pack(
     connect_ns=3,
     ended_ns=4,
     stamps=[(5).to_bytes(8, "little") + (6).to_bytes(8, "little"), NO_STAMP],
-    times=[7, 8],
-    floors=[9, 0],
+    times=array("q", [7, 8]),
+    floors=array("q", [9, 0]),
     reads=[b"first", "zweites ü".encode()],
     error="é went wrong",
 )
@@ -28,8 +30,8 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     (found,) = read_log(path)
     assert (found.index, found.cause, found.fresh_connection) == (3, Cause.EOF, True)
     assert (found.scheduled_ns, found.sent_ns, found.connect_ns, found.ended_ns) == (1, 2, 3, 4)
-    assert found.stamps == [5_000_000_006, 0]
-    assert (found.times, found.floors) == ([7, 8], [9, 0])
+    assert found.stamps.tolist() == [5_000_000_006, 0]
+    assert (found.times.tolist(), found.floors.tolist()) == ([7, 8], [9, 0])
     assert found.reads == [b"first", "zweites ü".encode()]
     assert found.error == "é went wrong"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from nightbench.load.outcome import Outcome
-from nightbench.load.rawlog import Cause, RawRequest
+from nightbench.load.raw_requests import RawRequest
+from nightbench.load.rawlog import Cause
 from nightbench.load.rows import ReadTally, row_of
 from nightbench.records import LoadRequest
 
@@ -33,10 +35,11 @@ RAW = RawRequest(
     sent_ns=mono(1),
     connect_ns=2 * MS,
     ended_ns=mono(72),
-    stamps=[kernel(51), kernel(61), kernel(71)],
-    times=[mono(51.5), mono(61.5), mono(71.5)],
-    floors=[0, 0, 0],
-    reads=[b"", b"", b""],
+    stamps=np.array([kernel(51), kernel(61), kernel(71)]),
+    times=np.array([mono(51.5), mono(61.5), mono(71.5)]),
+    floors=np.zeros(3, dtype=np.int64),
+    lengths=np.zeros(3, dtype=np.int64),
+    data=b"",
     error="",
 )
 OUTCOME = Outcome(
@@ -83,14 +86,14 @@ def test_waiting_to_send_and_connecting_are_apart_from_the_rest() -> None:
 
 def test_without_kernel_stamps_the_reads_own_time_counts() -> None:
     tally = ReadTally()
-    found = row(replace(RAW, stamps=[0, 0, 0]), tally=tally)
+    found = row(replace(RAW, stamps=np.zeros(3, dtype=np.int64)), tally=tally)
     assert found.ttft_ms == pytest.approx(50.5)
     assert tally.stamp_source == "user"
 
 
 def test_some_stamps_missing_is_said() -> None:
     tally = ReadTally()
-    row(replace(RAW, stamps=[kernel(51), 0, kernel(71)]), tally=tally)
+    row(replace(RAW, stamps=np.array([kernel(51), 0, kernel(71)])), tally=tally)
     assert tally.stamp_source == "mixed"
 
 
@@ -102,7 +105,7 @@ def test_the_clients_lag_is_what_the_stamps_show() -> None:
 
 def test_a_coalesced_first_read_in_a_busy_loop_bounds_its_ttft() -> None:
     """Both chunks came after the poll at 31 ms, so the first token is at most 20 ms earlier."""
-    raw = replace(RAW, floors=[mono(31), 0, 0])
+    raw = replace(RAW, floors=np.array([mono(31), 0, 0]))
     tally = ReadTally()
     found = row(raw, replace(OUTCOME, chunks=[0, 0, 2]), tally)
     assert found.coalesced_reads == 1
@@ -111,13 +114,13 @@ def test_a_coalesced_first_read_in_a_busy_loop_bounds_its_ttft() -> None:
 
 
 def test_the_bound_never_reaches_before_the_request_was_sent() -> None:
-    raw = replace(RAW, floors=[mono(-500), 0, 0])
+    raw = replace(RAW, floors=np.array([mono(-500), 0, 0]))
     found = row(raw, replace(OUTCOME, chunks=[0, 0, 2]))
     assert found.ttft_bound_ms == pytest.approx(50)
 
 
 def test_two_chunks_in_one_write_of_the_server_are_not_the_clients_doing() -> None:
-    raw = replace(RAW, times=[mono(51.01), mono(61.01), mono(71.01)])
+    raw = replace(RAW, times=np.array([mono(51.01), mono(61.01), mono(71.01)]))
     tally = ReadTally()
     found = row(raw, replace(OUTCOME, chunks=[0, 0, 2]), tally)
     assert found.coalesced_reads == 1
@@ -127,14 +130,14 @@ def test_two_chunks_in_one_write_of_the_server_are_not_the_clients_doing() -> No
 
 def test_a_stamp_after_its_own_read_means_that_the_clock_was_set() -> None:
     tally = ReadTally()
-    row(replace(RAW, stamps=[kernel(55), kernel(61), kernel(71)]), tally=tally)
+    row(replace(RAW, stamps=np.array([kernel(55), kernel(61), kernel(71)])), tally=tally)
     assert tally.stamps_ahead == 1
 
 
 def test_a_request_that_was_never_sent_has_no_times() -> None:
-    raw = replace(
-        RAW, cause=Cause.CONNECT_REFUSED, sent_ns=0, stamps=[], times=[], floors=[], reads=[]
-    )
+    none = np.zeros(0, dtype=np.int64)
+    nothing = {"stamps": none, "times": none, "floors": none, "lengths": none}
+    raw = replace(RAW, cause=Cause.CONNECT_REFUSED, sent_ns=0, **nothing)
     found = row(raw, Outcome(error_kind="connect_refused"))
     assert (found.sent_us, found.ttft_ms, found.queue_ms, found.chunk_deltas_us) == (
         None,

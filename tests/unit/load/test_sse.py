@@ -1,14 +1,10 @@
-"""The parser of server-sent events: the same events however the bytes are cut."""
+"""Server-sent events: what they say, and with which byte they are complete."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nightbench.load.sse import SseParser
+from nightbench.load.sse import event_data, event_end
 
 STREAM = (
     ": connected\n\n"
@@ -33,32 +29,50 @@ EVENTS = [
 ]
 
 
-def parsed(pieces: list[bytes]) -> list[bytes]:
-    parser = SseParser()
-    events = [event for piece in pieces for event in parser.feed(piece)]
-    return events + parser.finish()
+def parsed(stream: bytes) -> list[bytes]:
+    return [data for _, data in ended(stream)]
+
+
+def ended(stream: bytes) -> list[tuple[int, bytes]]:
+    """Where each event is complete, and its data."""
+    events, at = [], 0
+    while (end := event_end(stream, at)) >= 0:
+        data = event_data(stream[at:end])
+        if data is not None:
+            events.append((end, data))
+        at = end
+    return events
 
 
 def test_a_whole_stream_gives_its_events() -> None:
-    assert parsed([STREAM]) == EVENTS
+    assert parsed(STREAM) == EVENTS
 
 
-def test_every_cut_in_two_gives_the_same_events() -> None:
-    for at in range(len(STREAM) + 1):
-        assert parsed([STREAM[:at], STREAM[at:]]) == EVENTS
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+def test_every_way_to_end_a_line_gives_the_same_events(newline: bytes) -> None:
+    lines = STREAM.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    assert parsed(lines.replace(b"\n", newline)) == EVENTS
 
 
-def test_byte_by_byte_gives_the_same_events() -> None:
-    assert parsed([STREAM[i : i + 1] for i in range(len(STREAM))]) == EVENTS
+def test_an_event_is_complete_with_exactly_its_last_byte() -> None:
+    """However the stream is cut, what came before the cut is all that is known."""
+    whole = ended(STREAM)
+    for cut in range(len(STREAM) + 1):
+        assert ended(STREAM[:cut]) == [event for event in whole if event[0] <= cut]
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_any_cuts_give_the_same_events(cuts: list[int]) -> None:
-    marks = [0, *sorted(cuts), len(STREAM)]
-    pieces = [STREAM[a:b] for a, b in pairwise(marks)]
-    assert parsed(pieces) == EVENTS
-
-
-@pytest.mark.parametrize("end", ["", "\n"])
-def test_a_last_event_without_its_blank_line_is_not_lost(end: str) -> None:
-    assert parsed([b"data: [DONE]" + end.encode()]) == [b"[DONE]"]
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        (b": keep-alive\n\n", None),
+        (b"data\n\n", None),
+        (b"data:x\n\n", b"x"),
+        (b"data:  x\n\n", b" x"),
+        (b"data: a\nid: 1\ndata: b\n\n", b"a\nb"),
+        (b"\ndata: a\n\n", b"a"),
+        (b"data: [DONE]", b"[DONE]"),
+        (b"data: [DONE]\n", b"[DONE]"),
+    ],
+)
+def test_data_lines_are_the_data(event: bytes, data: bytes | None) -> None:
+    assert event_data(event) == data
