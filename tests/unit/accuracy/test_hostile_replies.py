@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -14,8 +15,15 @@ from rich.console import Console
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.sample_files import AskedAs, read_samples, sample_line
 from nightbench.accuracy.table import accuracy_table
+from nightbench.cli.main import main
+from nightbench.history.landing import land
+from nightbench.history.reading import open_history
+from nightbench.history.run_results import read_samples as read_samples_of
+from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
+from nightbench.home import Home
 from nightbench.records import AccuracySample
 from nightbench.suite import AccuracySpec
+from tests.benchmarks.synthetic_nights import Shape, began, run_id_of, run_row, target_row
 from tests.unit.accuracy.conftest import ChatServer, completion
 
 HOSTILE = {
@@ -74,3 +82,43 @@ def test_a_reply_too_long_to_keep_is_a_failed_request(
     evaluate(spec, chat_server.endpoint, base_dir=tmp_path, on_sample=samples.append)
 
     assert samples[0].error_kind == "bad_reply"
+
+
+def test_hostile_replies_land_and_a_terminal_shows_them_as_text(
+    chat_server: ChatServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    replies = iter(HOSTILE.values())
+    chat_server.answer = lambda body: completion(next(replies))
+    samples: list[AccuracySample] = []
+    spec = AccuracySpec(benchmark="starter", limit=len(HOSTILE), max_concurrency=1)
+    results = evaluate(spec, chat_server.endpoint, base_dir=tmp_path, on_sample=samples.append)
+    home = Home(tmp_path / "home")
+    spooled = [target_row(0, "hostile", status="completed", ended_at=began(0)), *samples, *results]
+    _spool(home, "hostile", spooled)
+    _spool(home, RUN_FOLDER, [run_row(0, Shape(), status="completed", ended_at=began(0))])
+
+    landed = land(home)
+
+    assert not landed.damaged
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(home.root))
+    assert main(["show", "latest", "--samples", "all", "--limit", "99"]) == 0
+    assert main(["sql", "SELECT reply FROM accuracy_samples"]) == 0
+    shown = capsys.readouterr().out
+    assert f"of {len(HOSTILE)}" in shown
+    assert "<script>alert(1)</script>" in shown
+    assert "[bold red]x[/]" in shown
+    assert not set(shown) & {"\x1b", "\x9b", "\x07", "\x00", "\u202e", "\ud800"}
+    assert len(shown) < 1_000_000
+    with open_history(home) as history:
+        kept = [one.sample for one in read_samples_of(history, run_id_of(0))]
+    assert {s.sample_id: s.reply for s in kept} == {s.sample_id: s.reply for s in samples}
+
+
+def _spool(home: Home, target: str, rows: list[Any]) -> None:
+    identity = SpoolIdentity(run_id=run_id_of(0), target=target, night=began(0).date())
+    with Spool.open(home.spool, identity) as spool:
+        for row in rows:
+            spool.append(row)
