@@ -43,10 +43,12 @@ class Inventory:
 
     `links[a, b]` (a < b, NVML indices) is how near two GPUs are: higher is nearer. `left_out` are
     MIG slices beside whole GPUs: what a target got would else change from night to night.
+    `is_split` is whether any GPU of the machine is in MIG mode.
     """
 
     gpus: tuple[Gpu, ...] = ()
     left_out: tuple[Gpu, ...] = ()
+    is_split: bool = False
     links: Mapping[tuple[int, int], int] | None = None
     driver_version: str | None = None
     cuda_version: str | None = None
@@ -105,6 +107,7 @@ def _read(nvml: Nvml, visible: str | None) -> Inventory:
     return Inventory(
         gpus=chosen,
         left_out=tuple(gpu for gpu in gpus if gpu not in chosen),
+        is_split=any(_is_split(nvml, handle) for handle in handles),
         links=links,
         driver_version=_text(nvml.nvmlSystemGetDriverVersion()),
         cuda_version=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,
@@ -113,8 +116,7 @@ def _read(nvml: Nvml, visible: str | None) -> Inventory:
 
 def _devices(nvml: Nvml, handle: Any) -> list[Any]:
     """What CUDA sees of a GPU: itself or, where MIG is on, only the slices made of it."""
-    mode = _optional(nvml, nvml.nvmlDeviceGetMigMode, handle)
-    if mode is None or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
+    if not _is_split(nvml, handle):
         return [handle]
     at_most = _optional(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
     slices = [
@@ -122,6 +124,11 @@ def _devices(nvml: Nvml, handle: Any) -> list[Any]:
         for place in range(at_most)
     ]
     return [device for device in slices if device is not None]
+
+
+def _is_split(nvml: Nvml, handle: Any) -> bool:
+    mode = _optional(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    return mode is not None and bool(mode[0] == nvml.NVML_DEVICE_MIG_ENABLE)
 
 
 def _gpu(nvml: Nvml, index: int, handle: Any) -> Gpu:
@@ -183,6 +190,17 @@ def only_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
             break
         chosen += match
     return tuple(chosen)
+
+
+def cuda_env(leased: Sequence[Gpu], inventory: Inventory) -> dict[str, str]:
+    """The variables that show an engine the GPUs it leased, and no others.
+
+    By index, counted in the order of the PCI bus as NVML counts: many versions of vLLM take UUIDs
+    for numbers and die. Where a GPU is split CUDA counts in a way of its own, so by UUID.
+    """
+    by_uuid = inventory.is_split
+    names = [gpu.uuid if by_uuid else str(gpu.index) for gpu in leased]
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(names)}
 
 
 def choose_nearest(

@@ -17,9 +17,10 @@ from nightbench.engines import container, dispatch
 from nightbench.engines.dispatch import Launch
 from nightbench.errors import BadInput
 from nightbench.progress import OnProgress
-from nightbench.serving import leases, probing, redaction
+from nightbench.serving import gpus, leases, probing, redaction
 from nightbench.serving.contained import contained
 from nightbench.serving.environments import EngineEnvironment
+from nightbench.serving.gpus import Inventory
 from nightbench.serving.leases import Lease
 from nightbench.serving.machine import Machine
 from nightbench.serving.supervision import Isolation, Order, Supervised
@@ -107,7 +108,7 @@ def _start(job: Job, lease: Lease) -> Started:
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
-    chosen = _hardware_env(lease, job.environment) | launch.env
+    chosen = _hardware_env(lease, job.machine.inventory, job.environment) | launch.env
     if job.environment is not None:
         launch = contained(
             launch,
@@ -206,11 +207,11 @@ def choose_port(wanted: int | None) -> int:
     return wanted
 
 
-def _hardware_env(lease: Lease, environment: EngineEnvironment | None) -> dict[str, str]:
+def _hardware_env(
+    lease: Lease, inventory: Inventory, environment: EngineEnvironment | None
+) -> dict[str, str]:
     """Which GPUs, and where compiled code is kept: per environment, warm on the next night."""
-    env: dict[str, str] = {}
-    if lease.gpus:
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in lease.gpus)
+    env = gpus.cuda_env(lease.gpus, inventory) if lease.gpus else {}
     if environment is None:
         return env
     # Tools of the environment (ninja) are looked for by name.

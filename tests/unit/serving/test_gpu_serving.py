@@ -95,9 +95,10 @@ def bench(tmp_path: Path) -> GpuBench:
     return GpuBench(tmp_path, pairs_4())
 
 
-def test_an_engine_sees_the_gpus_it_leased_by_uuid_and_no_others(bench: GpuBench) -> None:
+def test_an_engine_sees_the_gpus_it_leased_and_no_others(bench: GpuBench) -> None:
     with bench.serve(small(2, "--shout")) as server:
-        assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "GPU-0a0,GPU-2a2"
+        assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "0,2"
+        assert bench.engine_env()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "as NVML counts"
         held = [state.path.stem for state in reaper.states(bench.leases) if state.held]
         assert held == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
         assert server.hardware_class == "NVIDIA H100 80GB HBM3 700 W x2"
@@ -192,7 +193,7 @@ def test_a_death_that_leaves_memory_behind_marks_them_too(bench: GpuBench) -> No
 def test_dirty_gpus_are_passed_over_and_named_where_there_are_no_others(bench: GpuBench) -> None:
     bench.leave_dirty()
     with bench.serve(small(2, "--shout")):
-        assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "GPU-1a1,GPU-3a3"
+        assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "1,3"
     with (
         pytest.raises(LeaseError, match=r"GPU-0a0 was left dirty, and is used by .*60\.0 GiB"),
         bench.serve(small(3)),
@@ -256,6 +257,12 @@ def test_doctor_and_reap_tell_of_it(
     bench.node.used_bytes.clear()
     assert reap_command.run(nothing) == 0
     assert doctor_command.run(nothing) == 0
+
+
+def test_beside_a_gpu_that_is_split_the_others_are_named_by_uuid(tmp_path: Path) -> None:
+    bench = GpuBench(tmp_path, split_2())
+    with bench.serve(small(1, "--shout")):
+        assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "GPU-0a0"
 
 
 def test_who_waits_for_more_whole_gpus_than_there_are_is_told_of_the_slices(
