@@ -6,6 +6,7 @@ Nothing heavy is imported before the first request has left.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from nightbench.cli.load_arguments import (
     add_arguments,
     limits_of,
     prompts_of,
+    refuse_missing_parser,
     spec_of,
 )
 from nightbench.errors import EndpointError
@@ -45,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.load.levels import plan_levels
     from nightbench.load.measure import GeneratorOptions, measure_level
 
+    # For numpy, later: no metric is worth a thread a core, and starting them costs more than most.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     spec, endpoint = spec_of(args), endpoint_of(args)
+    refuse_missing_parser(args)
     levels = plan_levels(
         spec,
         stream=not args.no_stream,
@@ -100,12 +105,11 @@ def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
 
 
 def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
-    from rich.console import Console
-
-    from nightbench.load.table import levels_table, verdict_of
+    from nightbench.load.table import levels_text, verdict_of
 
     rows = [result.level for result in measured]
-    Console().print(levels_table(rows, title=f"{endpoint.model} at {endpoint.base_url}"))
+    title = f"{endpoint.model} at {endpoint.base_url}"
+    print(levels_text(rows, title, colours=sys.stdout.isatty()))
     invalid = [row for row in rows if not row.valid]
     for row in invalid:
         print(f"nightbench: level {row.level} is {verdict_of(row)}", file=sys.stderr)

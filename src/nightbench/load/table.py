@@ -35,8 +35,23 @@ def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
         text = column in ("level", "valid")
         table.add_column(column, justify="left" if text else "right", no_wrap=column != "valid")
     for level in levels:
-        table.add_row(*_cells(level), style=None if level.valid else "dim")
+        table.add_row(*_cells(level), _marked(level), style=None if level.valid else "dim")
     return table
+
+
+def levels_text(levels: Iterable[LoadLevel], title: str, *, colours: bool) -> str:
+    """The same table as plain text: rich takes longer to import than this to do."""
+    rows = list(levels)
+    cells = [_COLUMNS[:-1], *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
+    ]
+    ends = [_COLUMNS[-1], *(", ".join(row.invalid_reasons) or "yes" for row in rows)]
+    codes = ["1", *("32" if row.valid else "31" for row in rows)]
+    if colours:
+        ends = [f"\x1b[{code}m{end}\x1b[0m" for code, end in zip(codes, ends, strict=True)]
+    return "\n".join([title, *map("  ".join, zip(lines, ends, strict=True))])
 
 
 def verdict_of(level: LoadLevel) -> str:
@@ -55,8 +70,11 @@ def _cells(level: LoadLevel) -> tuple[str, ...]:
         _ms(level.p95_itl_ms),
         f"{level.output_throughput:,.1f}",
         f"{level.request_throughput:,.2f}",
-        "[green]yes[/green]" if level.valid else f"[red]{', '.join(level.invalid_reasons)}[/red]",
     )
+
+
+def _marked(level: LoadLevel) -> str:
+    return "[green]yes[/green]" if level.valid else f"[red]{', '.join(level.invalid_reasons)}[/red]"
 
 
 def _ms(value: float | None) -> str:
