@@ -241,6 +241,16 @@ def prompts_of(args: argparse.Namespace, spec: LoadSpec, count: int) -> Prompts:
     )
 
 
+def refuse_missing_parser(args: argparse.Namespace) -> None:
+    """Raise DataError for a response parser that cannot be loaded: before anything is sent."""
+    if args.response_parser is None:
+        return
+    from nightbench.load.python_files import load_function, split_reference
+
+    path, name = split_reference(args.response_parser)
+    load_function(Path(path), name)
+
+
 def limits_of(args: argparse.Namespace) -> GoodputLimits | None:
     """What a request must meet to count as good."""
     limits = args.goodput
