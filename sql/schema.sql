@@ -28,7 +28,8 @@ accuracy_results (
     completion_tokens BIGINT NOT NULL,
     data_digest VARCHAR NOT NULL,
     valid BOOLEAN NOT NULL,
-    invalid_reasons VARCHAR[] NOT NULL
+    invalid_reasons VARCHAR[] NOT NULL,
+    pass_at_k DOUBLE[]
 );
 
 accuracy_samples (
@@ -59,7 +60,8 @@ accuracy_samples (
     reasoning_tokens BIGINT,
     latency_ms DOUBLE,
     retries BIGINT,
-    asked_at TIMESTAMP
+    asked_at TIMESTAMP,
+    total_latency_ms DOUBLE
 );
 
 annotations (
@@ -72,7 +74,9 @@ annotations (
     kind VARCHAR NOT NULL,
     reason VARCHAR NOT NULL,
     author VARCHAR,
-    made_at TIMESTAMP NOT NULL
+    made_at TIMESTAMP NOT NULL,
+    hardware_class VARCHAR,
+    measurement_key VARCHAR
 );
 
 boot_times (

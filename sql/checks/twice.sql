@@ -12,4 +12,9 @@ GROUP BY run_id, target, workload, level, started_at HAVING count(*) > 1
 UNION ALL
 SELECT 'more than one result row', run_id, target, benchmark, subset
 FROM accuracy_results WHERE run_id IN (SELECT unnest($run_ids))
-GROUP BY run_id, target, benchmark, subset, started_at HAVING count(*) > 1;
+GROUP BY run_id, target, benchmark, subset, started_at HAVING count(*) > 1
+UNION ALL
+SELECT 'judged more than once at a time', run_id, target, name, subset_or_level || ' ' || metric
+FROM verdicts WHERE run_id IN (SELECT unnest($run_ids))
+GROUP BY run_id, target, hardware_class, measurement_key, name, subset_or_level, metric, judged_at
+HAVING count(*) > 1;

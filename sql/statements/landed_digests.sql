@@ -1,1 +1,2 @@
-SELECT DISTINCT folder_digest FROM landings WHERE run_id = $run_id AND target = $target;
+SELECT DISTINCT run_id, target, folder_digest FROM landings
+WHERE run_id IN (SELECT unnest($run_ids));

@@ -7,12 +7,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightbench.errors import BadInput
+
+_PATTERN = "*?[="  # DuckDB reads paths as patterns, and `name=value` in them as columns
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders of one installation. Nothing is created until it is needed."""
+    """The folders of one installation. Nothing is created until it is needed.
+
+    Raises:
+        BadInput: the path has a character that the history's database would not take as it is.
+    """
 
     root: Path
+
+    def __post_init__(self) -> None:
+        found = sorted(set(_PATTERN) & set(str(self.root)))
+        if found:
+            raise BadInput(
+                f"nightbench cannot keep its files in {self.root}: DuckDB takes"
+                f" {' and '.join(found)} in a path for a pattern",
+                hint="Set NIGHTBENCH_HOME to a folder without these characters.",
+            )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Home:

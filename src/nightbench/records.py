@@ -2,13 +2,15 @@
 
 A row says what was measured; the spool folder it lies in says for which run and target. So no row
 carries `run_id`, `target`, `night` or `hardware_class`: landing adds those four from the folder's
-manifest. Times of day are UTC. `None` means "not measured" or "not defined", never zero.
+manifest. Only what is said about a run afterwards, verdicts and annotations, names its target: one
+folder holds it for all of them. Times of day are UTC. `None` means "not measured" or "not defined",
+never zero.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 
@@ -269,6 +271,45 @@ class TelemetryRow:
     source: str  # gpu0 …, host, server
     name: str  # with its unit: utilization_percent, memory_bytes, requests_running …
     value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRow:
+    """What was decided about one metric of one series (target, measurement key, hardware class) in
+    one run. `verdict`: ok, improved, regressed, inconclusive, unstable or invalid. Judged again, a
+    run gets further rows: the newest `judged_at` counts."""
+
+    target: str
+    hardware_class: str | None
+    measurement_key: str
+    name: str  # the benchmark or workload
+    subset_or_level: str
+    metric: str  # the column that was judged: accuracy, p95_ttft_ms …
+    verdict: str
+    value: float | None = None
+    baseline: float | None = None
+    relative_change: float | None = None
+    p_value: float | None = None
+    since: date | None = None  # first night of a regression that still lasts
+    detail: str | None = None
+    judged_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationRow:
+    """What a person said about a series of a target, or about all of them where no name, level,
+    metric or key is given. `kind`: accepted (a shift that starts a new baseline) or note."""
+
+    target: str
+    hardware_class: str | None = None
+    measurement_key: str | None = None
+    name: str | None = None
+    subset_or_level: str | None = None
+    metric: str | None = None
+    kind: str
+    reason: str
+    author: str | None = None
+    made_at: datetime
 
 
 MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightbench.history import manifest as manifests
-from nightbench.history import merging, tables
+from nightbench.history import merged as merged_nights
+from nightbench.history import tables
 from nightbench.history.landing import land
 from nightbench.history.manifest import FileEntry, Manifest, SpoolIdentity
 from nightbench.history.places import HistoryPlaces
@@ -65,13 +66,13 @@ def _make_night(places: HistoryPlaces, night: int, *, chunks: bool) -> None:
     entries.append(_write(folder, "load_requests", requests))
     if chunks:
         entries.append(_write(folder, "load_chunks", chunk_rows))
-    merged = merging.MergedNight(
+    merged = merged_nights.MergedNight(
         schema_version=schema_version(),
         folders=tuple(_landed(night, target) for target in (*TARGETS, RUN_FOLDER)),
         files=tuple(entries),
         replaces=(),
     )
-    merging.write_merged(folder, merged)
+    merged_nights.write_merged(folder, merged)
 
 
 def _small_tables(night: int) -> dict[str, pa.Table]:
@@ -203,6 +204,7 @@ def _timed_queries(home: Home, night: int) -> Iterator[tuple[str, float]]:
         "runs": {},
         "capacity": {"target": TARGETS[3]},
         "boot_times": {"target": TARGETS[3]},
+        "flips": {"target": TARGETS[3]},
         "slowest_requests": {
             "run_id": synthetic.run_id_of(night), "target": TARGETS[3], "level": "c8",
         },
@@ -249,7 +251,7 @@ def _write(folder: Path, table: str, rows: pa.Table) -> FileEntry:
     )
 
 
-def _landed(night: int, target: str) -> merging.LandedFolder:
+def _landed(night: int, target: str) -> merged_nights.LandedFolder:
     manifest = Manifest(
         schema_version=schema_version(),
         identity=SpoolIdentity(**_identity(night, target)),  # type: ignore[arg-type]
@@ -258,7 +260,7 @@ def _landed(night: int, target: str) -> merging.LandedFolder:
         files=(),
     )
     moment = datetime.now(UTC).replace(tzinfo=None)
-    return merging.LandedFolder(manifest, f"{night}-{target}", moment)
+    return merged_nights.LandedFolder(manifest, f"{night}-{target}", moment)
 
 
 def _identity(night: int, target: str) -> dict[str, object]:

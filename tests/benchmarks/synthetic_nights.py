@@ -17,6 +17,7 @@ from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
 from nightbench.records import (
     AccuracyResult,
     AccuracySample,
+    AnnotationRow,
     LoadInterval,
     LoadLevel,
     LoadRequest,
@@ -25,6 +26,7 @@ from nightbench.records import (
     ServerRow,
     TargetRow,
     TelemetryRow,
+    VerdictRow,
 )
 
 FIRST_NIGHT = date(2026, 1, 1)
@@ -45,6 +47,7 @@ class Shape:
     telemetry: int = 3
     suite: str = "starter"
     drop_from: int | None = None
+    judged: bool = False  # verdicts and an annotation, in a folder of their own
 
 
 def run_id_of(night: int) -> str:
@@ -65,7 +68,47 @@ def spool_night(spool: Path, night: int, shape: Shape = Shape()) -> list[Path]:
         own.append(ProvenanceRow(name="suite_file", value=f"suites/{shape.suite}.yaml"))
         own.append(ProvenanceRow(name="targets", value=json.dumps(shape.targets)))
         own.append(run_row(night, shape, status="completed", ended_at=_after(night, 3600)))
-    return [*sealed, own.folder]
+    folders = [*sealed, own.folder]
+    return [*folders, spool_judgement(spool, night, shape)] if shape.judged else folders
+
+
+def spool_judgement(spool: Path, night: int, shape: Shape) -> Path:
+    """What was said about a night once its targets had landed."""
+    with Spool.open(spool, _identity(night, "_judged"), now=lambda: began(night)) as judged:
+        for target in shape.targets:
+            judged.append(verdict_row(night, target))
+        judged.append(
+            AnnotationRow(
+                target=shape.targets[0],
+                hardware_class="cpu x 2",
+                measurement_key="m-c1",
+                kind="accepted",
+                reason="new driver",
+                author="ops",
+                made_at=_after(night, 5000),
+            )
+        )
+    return judged.folder
+
+
+def verdict_row(night: int, target: str) -> VerdictRow:
+    """A throughput that fell."""
+    return VerdictRow(
+        target=target,
+        hardware_class="cpu x 2",
+        measurement_key="m-c1",
+        name="openqa",
+        subset_or_level="c1",
+        metric="output_throughput",
+        verdict="regressed",
+        value=36.0,
+        baseline=40.0,
+        relative_change=-0.1,
+        p_value=0.001,
+        since=began(night).date(),
+        detail="10 % below the last 14 nights",
+        judged_at=_after(night, 4000),
+    )
 
 
 def spool_target(spool: Path, night: int, target: str, shape: Shape) -> Path:

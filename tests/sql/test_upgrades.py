@@ -67,7 +67,7 @@ def write_newest() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         for night in range(2):
-            spool_night(home.spool, night, Shape())
+            spool_night(home.spool, night, Shape(judged=True))
         land(home)
         content = (home.history / "landing.duckdb").read_bytes()
     version = sql_files.schema_version()

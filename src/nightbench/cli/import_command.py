@@ -13,7 +13,7 @@ from nightbench.errors import BadInput
 from nightbench.home import Home
 
 if TYPE_CHECKING:
-    from nightbench.history.importing import Imported
+    from nightbench.history.imported import Imported
 
 _TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
 
@@ -75,7 +75,7 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
 
 def _merged(night: Path, run_id: str) -> bool:
     """Whether a merged night holds the run."""
-    from nightbench.history.merging import read_merged
+    from nightbench.history.merged import read_merged
 
     return any(
         one.manifest.identity.run_id == run_id

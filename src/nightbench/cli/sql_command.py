@@ -158,5 +158,5 @@ def _print_list() -> None:
             needed = " (needed)" if parameter.default is None else default
             print(f"      {parameter.name}{needed}: {parameter.what}")
     print(f"\nViews:  {', '.join(view.name for view in sql_files.views())}")
-    print(f"Tables: {', '.join(table.name for table in tables.TABLES)}, verdicts, annotations")
+    print(f"Tables: {', '.join(table.name for table in tables.TABLES)}")
     print("Every column is explained in sql/README.md.")

@@ -35,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from nightbench.dashboards import swanlab_mirror
+    from nightbench.dashboards.swanlab_places import serve_argv
 
     home = Home.from_env()
     if args.resync:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     swanlab_mirror.settle(home, store.name)
     port = free_port(args.port)
     server = subprocess.Popen(
-        swanlab_mirror.serve_argv(store, port),
+        serve_argv(store, port),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class MirrorLedger:
     path: Path
     mirrored: dict[str, list[str]] = field(default_factory=dict)  # mode → run ids
     settings: dict[str, SwanlabSettings] = field(default_factory=dict)  # suite → settings
+    # mode/project → targets whose series over nights lack a night that is mirrored
+    behind: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> MirrorLedger:
@@ -24,7 +27,8 @@ class MirrorLedger:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             settings = {k: SwanlabSettings(**v) for k, v in raw["settings"].items()}
-            return cls(path, {k: list(v) for k, v in raw["mirrored"].items()}, settings)
+            mirrored = {k: list(v) for k, v in raw["mirrored"].items()}
+            return cls(path, mirrored, settings, raw.get("behind", {}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls(path)  # everything is mirrored again, which changes nothing
 
@@ -32,15 +36,32 @@ class MirrorLedger:
         """Whether this run is shown there."""
         return run_id in self.mirrored.get(mode, [])
 
-    def add(self, mode: str, run_id: str) -> None:
-        """Note a run that is now shown."""
+    def add(self, mode: str, run_id: str, *, project: str, targets: Iterable[str]) -> None:
+        """Note a run that is now shown, and that the series of its targets are behind it."""
         if not self.has(mode, run_id):
             self.mirrored.setdefault(mode, []).append(run_id)
+        series = self.behind.setdefault(f"{mode}/{project}", [])
+        series += [target for target in targets if target not in series]
+        self.write()
+
+    def series_behind(self, mode: str, project: str) -> tuple[str, ...]:
+        """Targets whose series over nights are to be drawn again."""
+        return tuple(self.behind.get(f"{mode}/{project}", ()))
+
+    def projects_behind(self, mode: str) -> tuple[str, ...]:
+        """Projects with such series: a mirror was interrupted before it came to them."""
+        of_mode = (key.partition("/") for key, targets in self.behind.items() if targets)
+        return tuple(project for of, _, project in of_mode if of == mode)
+
+    def caught_up(self, mode: str, project: str, target: str) -> None:
+        """Note that a target's series is drawn."""
+        self.behind[f"{mode}/{project}"].remove(target)
         self.write()
 
     def forget(self, mode: str) -> None:
         """Note that nothing is shown there any more."""
         self.mirrored.pop(mode, None)
+        self.behind = {k: v for k, v in self.behind.items() if not k.startswith(f"{mode}/")}
         self.write()
 
     def settings_of(self, suite: str) -> SwanlabSettings:
@@ -57,6 +78,7 @@ class MirrorLedger:
         members = {
             "mirrored": self.mirrored,
             "settings": {k: v.model_dump() for k, v in self.settings.items()},
+            "behind": self.behind,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nightbench.dashboards.ledger import MirrorLedger
+from nightbench.dashboards.swanlab_child import run_child
+from nightbench.dashboards.swanlab_places import Mode, ledger_path, mode_of, store_of
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
 from nightbench.home import Home
@@ -27,8 +27,8 @@ from nightbench.suite import SwanlabSettings
 if TYPE_CHECKING:
     from nightbench.dashboards.curves import Experiment
 
-Mode = Literal["local", "offline", "online", "disabled"]
-_RUNNING, _LOCK_S, _SETTLE_S, _GRACE_S = 0, 60.0, 15.0, 5.0
+_RUNNING, _LOCK_S, _SETTLE_S = 0, 60.0, 15.0
+_SERVICE_DOWN = "its cloud took no login (a wrong or missing key, or it cannot be reached)"
 RESYNC_RUNS = 60
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
@@ -73,18 +73,23 @@ def mirror_runs(
 ) -> None:
     """`mirror_run` for several runs of one project, in one child process."""
     chosen = mode or mode_of(os.environ)
-    if chosen == "disabled" or not run_ids:
-        return
+    if chosen != "disabled" and run_ids:
+        _mirror_in_child(home, run_ids, settings, chosen, timeout_s)
+
+
+def _mirror_in_child(
+    home: Home, run_ids: Sequence[str], settings: SwanlabSettings, mode: Mode, timeout_s: float
+) -> None:
     order = _Order(
         action="mirror",
         home=str(home.root),
         run_ids=tuple(run_ids),
         project=settings.project,
         level_experiment=settings.level_experiment,
-        mode=chosen,
+        mode=mode,
     )
     try:
-        _in_child(home, order, timeout_s)
+        _carry_out(home, order, timeout_s)
     except BaseException:
         with suppress(DashboardError):
             settle(home, settings.project)
@@ -106,7 +111,7 @@ def settle(home: Home, project: str, *, timeout_s: float = _SETTLE_S) -> None:
             level_experiment=None,
             mode="local",
         )
-        _in_child(home, order, timeout_s)
+        _carry_out(home, order, timeout_s)
 
 
 def resync(
@@ -155,97 +160,14 @@ def mirror_pending(
         of_suite = [str(run["run_id"]) for run in missing if run["suite"] == suite]
         settings = ledger.settings_of(suite)
         mirror_runs(home, of_suite, settings, mode=chosen, timeout_s=timeout_s)
+    for project in MirrorLedger.read(ledger_path(home)).projects_behind(chosen):
+        _mirror_in_child(home, (), SwanlabSettings(project=project), chosen, timeout_s)
     return len(missing)
 
 
-def mode_of(environ: Mapping[str, str]) -> Mode:
-    """SwanLab's own SWANLAB_MODE where set; else its cloud where there is a key; else local."""
-    asked = environ.get("SWANLAB_MODE", "").strip().lower()
-    if asked in ("local", "offline", "disabled"):
-        return asked  # type: ignore[return-value]
-    if asked in ("cloud", "online") or environ.get("SWANLAB_API_KEY"):
-        return "online"
-    return "local"
-
-
-def store_of(home: Home, project: str) -> Path:
-    """Where SwanLab keeps a project on this machine (its local store holds one project each)."""
-    return home.dashboards / "swanlab" / project
-
-
-def ledger_path(home: Home) -> Path:
-    """Which runs are shown where."""
-    return home.dashboards / "swanlab.json"
-
-
-def log_path(home: Home) -> Path:
-    """What SwanLab printed."""
-    return home.dashboards / "swanlab.log"
-
-
-def serve_argv(store: Path, port: int) -> list[str]:
-    """The command that serves a local store on the loopback interface."""
-    return [
-        sys.executable,
-        "-m",
-        "swanlab",
-        "watch",
-        str(store),
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-
-
-def _in_child(home: Home, order: _Order, timeout_s: float) -> None:
-    try:
-        _run_child(home, order, timeout_s)
-    except OSError as error:
-        raise DashboardError(f"SwanLab could not be started: {error}") from error
-
-
-def _run_child(home: Home, order: _Order, timeout_s: float) -> None:
-    home.dashboards.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _carry_out(home: Home, order: _Order, timeout_s: float) -> None:
     argv = [sys.executable, "-m", "nightbench.dashboards.swanlab_mirror"]
-    environ = os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
-    with log_path(home).open("ab") as log:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=environ,
-            cwd=home.dashboards,
-            start_new_session=True,
-        )
-        try:
-            child.communicate(json.dumps(asdict(order)).encode(), timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            raise DashboardError(
-                f"SwanLab did not finish within {timeout_s:g} s",
-                hint=f"The numbers are in the history. Its output: {log_path(home)}",
-            ) from None
-        finally:
-            _end(child)
-    if child.returncode != 0:
-        raise DashboardError(
-            f"SwanLab failed: {_last_line(log_path(home))}",
-            hint=f"The numbers are in the history. Its output: {log_path(home)}",
-        )
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Nothing of the child stays, whatever ended the wait."""
-    if child.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait(_GRACE_S)
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"
+    run_child(home, argv, json.dumps(asdict(order)), timeout_s)
 
 
 # ---- the child ---------------------------------------------------------------------------------
@@ -273,20 +195,21 @@ def _mirror(home: Home, order: _Order, store: Path) -> None:
     from nightbench.history.reading import open_history
 
     ledger = MirrorLedger.read(ledger_path(home))
-    targets: set[str] = set()
     with open_history(home) as history:
         for run_id in order.run_ids:
             experiments = experiments_of_run(history, run_id, level_template=order.level_experiment)
             if not experiments:
                 raise DashboardError(f"run {run_id} is not in the history")
-            targets.update(experiment.group for experiment in experiments)
             for experiment in experiments:
                 _draw(experiment, order, store)
             suite = dict(experiments[0].config).get("suite")
             ledger.remember(str(suite or ""), _settings(order))
-            ledger.add(order.mode, run_id)
-        for experiment in experiments_over_nights(history, targets):
-            _draw(experiment, order, store)
+            targets = sorted({experiment.group for experiment in experiments})
+            ledger.add(order.mode, run_id, project=order.project, targets=targets)
+        for target in ledger.series_behind(order.mode, order.project):
+            for experiment in experiments_over_nights(history, [target]):
+                _draw(experiment, order, store)
+            ledger.caught_up(order.mode, order.project, target)
     if order.mode == "local":
         _refuse_unfinished(store)
 
@@ -335,18 +258,26 @@ def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
     quiet = swanlab.Settings(
         interactive=False, probe=_QUIET_PROBES, terminal={"proxy_type": "none"}
     )
-    swanlab.init(
-        mode=order.mode,
-        log_dir=str(store),
-        project=order.project,
-        name=experiment.name[:100],
-        description=experiment.description[:255],
-        group=experiment.group,
-        id=experiment.key,
-        resume="allow" if order.mode == "online" else None,
-        config=dict(experiment.config),
-        settings=quiet,
-    )
+    try:
+        swanlab.init(
+            mode=order.mode,
+            log_dir=str(store),
+            project=order.project,
+            name=experiment.name[:100],
+            description=experiment.description[:255],
+            group=experiment.group,
+            id=experiment.key,
+            resume="allow" if order.mode == "online" else None,
+            config=dict(experiment.config),
+            settings=quiet,
+        )
+    except Exception as error:
+        if order.mode == "online" and not isinstance(error, OSError):
+            raise DashboardError(
+                f"{_SERVICE_DOWN}. Set SWANLAB_API_KEY (and SWANLAB_API_HOST for one of your own),"
+                f" or SWANLAB_MODE=local. It says: {error}"
+            ) from error
+        raise
     state = "crashed"
     try:
         for metric, step, value in _in_order(experiment):

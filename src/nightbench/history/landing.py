@@ -1,4 +1,4 @@
-"""Landing: from sealed spool folders into the history, each in one transaction, none twice.
+"""Landing: from sealed spool folders into the history, each whole or not at all, none twice.
 
 A folder's rows and its ledger row commit together; then the folder moves to `nights/`, where the
 views read its bulky files in place. A lander killed anywhere leaves either a folder that is not in
@@ -7,46 +7,29 @@ the ledger (it lands next time) or one that is (it only moves next time).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from nightbench.errors import HistoryError
-from nightbench.history import manifest as manifests
 from nightbench.history import publishing, tables
 from nightbench.history.database import Database, StorageError, open_writer, remove_database
-from nightbench.history.ledger import (
-    fact_rows,
-    insert_rows,
-    ledger_row,
-    record_fact_files,
-    record_landings,
-)
 from nightbench.history.locks import held
 from nightbench.history.merging import merge_nights, sweep
 from nightbench.history.migrations import migrate
-from nightbench.history.places import HistoryPlaces, make_private
+from nightbench.history.places import HistoryPlaces
 from nightbench.history.retention import Retention, retire
 from nightbench.history.spool import broken_folders, sealed_folders
-from nightbench.history.sql_files import checks, statement
+from nightbench.history.sql_files import checks
+from nightbench.history.taking import Damaged, take
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress, ignore
 
 Now = Callable[[], datetime]
 
+FOLDERS_AT_ONCE = 50  # in one transaction: a night of a large suite
 MERGES_PER_LANDING = 2  # one night ends when the next begins; two catch up after an outage
 READER_GRACE_S = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A sealed folder that was not taken, and why. It stays where it is."""
-
-    folder: Path
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,77 +161,18 @@ def _land_all(
     now: Now,
     on_progress: OnProgress,
 ) -> None:
-    for number, folder in enumerate(folders):
-        name = f"{folder.parent.name}/{folder.name.removesuffix('.sealed')}"
-        on_progress(Progress("land", name, done=number, total=len(folders)))
-        try:
-            moment = tables.naive_utc(now())
-            _land_one(database, places, folder, name=name, moment=moment, report=report)
-        except StorageError:
-            raise
-        except HistoryError as error:
-            report.damaged.append(Damaged(folder, str(error)))
+    waiting = list(folders)
+    while waiting:
+        batch, waiting = waiting[:FOLDERS_AT_ONCE], waiting[FOLDERS_AT_ONCE:]
+        done = len(folders) - len(waiting) - len(batch)
+        on_progress(Progress("land", batch[0].parent.name, done=done, total=len(folders)))
+        taken = take(database, places, batch, moment=tables.naive_utc(now()))
+        waiting += taken.again
+        report.landed += [one.name for one in taken.landed]
+        report.row_count += sum(one.manifest.row_count for one in taken.landed)
+        report.already += [one.name for one in taken.already]
+        report.damaged += taken.damaged
     report.findings.extend(check(database, {name.split("/")[0] for name in report.landed}))
-
-
-def _land_one(
-    database: Database,
-    places: HistoryPlaces,
-    folder: Path,
-    *,
-    name: str,
-    moment: datetime,
-    report: LandingReport,
-) -> None:
-    manifest, digest = manifests.read(folder)
-    identity = manifest.identity
-    kept = places.kept(identity.night, identity.run_id, identity.target)
-    ledger = database.run(
-        statement("landed_digests"), {"run_id": identity.run_id, "target": identity.target}
-    )
-    if (digest,) in ledger.rows:
-        _keep(folder, kept)
-        report.already.append(name)
-        return
-    if ledger.rows:
-        raise HistoryError(
-            f"{folder}: this run and target have landed before, with other content",
-            hint="Nothing was taken. Compare it with what is in nights/, then move it away.",
-        )
-    manifests.verify(folder, manifest)
-    with database.transaction():
-        insert_rows(database, folder, manifest)
-        record_landings(database, [ledger_row(manifest, digest, moment)])
-        record_fact_files(database, fact_rows(manifest, kept.relative_to(places.root)))
-    _keep(folder, kept)
-    report.landed.append(name)
-    report.row_count += manifest.row_count
-
-
-def _keep(folder: Path, kept: Path) -> None:
-    """Move a landed folder out of the spool. A second copy of one that is kept is removed."""
-    if kept.exists():
-        shutil.rmtree(folder)
-    else:
-        make_private(kept.parent)
-        _move(folder, kept)
-    _remove_if_empty(folder.parent)
-
-
-def _move(folder: Path, kept: Path) -> None:
-    try:
-        folder.rename(kept)
-    except OSError:  # the spool is on another file system
-        aside = kept.with_name(f".{kept.name}.new")
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(folder, aside)
-        aside.rename(kept)
-        shutil.rmtree(folder)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # not empty: other targets of the run are still spooling
-        folder.rmdir()
 
 
 def check(database: Database, run_ids: set[str]) -> list[Finding]:

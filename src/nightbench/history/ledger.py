@@ -15,18 +15,24 @@ from nightbench.history.sql_files import statement
 LedgerRow = dict[str, object]
 
 
-def insert_rows(database: Database, folder: Path, manifest: Manifest) -> None:
-    """The summarised rows of a folder, each table held against its row count.
+def insert_rows(database: Database, folders: Sequence[tuple[Path, Manifest]]) -> None:
+    """The summarised rows of folders, each table held against its row count.
 
     Raises:
-        HistoryError: a table is unknown, or a file has another number of rows than it should.
+        HistoryError: a table is unknown, or files have another number of rows than they should.
     """
-    for entry in manifest.files:
-        table = tables.BY_NAME.get(entry.table)
-        if table is None:
-            raise HistoryError(f"{folder}: there is no table {entry.table!r}")
-        if not table.bulky:
-            insert_files(database, table.name, [folder / entry.path], entry.row_count)
+    files: dict[tuple[str, int], list[tuple[Path, int]]] = {}  # those of a version are alike
+    for folder, manifest in folders:
+        for entry in manifest.files:
+            table = tables.BY_NAME.get(entry.table)
+            if table is None:
+                raise HistoryError(f"{folder}: there is no table {entry.table!r}")
+            if not table.bulky:
+                alike = files.setdefault((table.name, manifest.schema_version), [])
+                alike.append((folder / entry.path, entry.row_count))
+    for (name, _), parts in files.items():
+        paths = [path for path, _ in parts]
+        insert_files(database, name, paths, sum(count for _, count in parts))
 
 
 def insert_files(database: Database, table: str, paths: Sequence[Path], row_count: int) -> None:

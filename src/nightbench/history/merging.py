@@ -8,13 +8,13 @@ next merge see which one counts) or only the merged one.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
@@ -22,29 +22,22 @@ from nightbench.history import tables
 from nightbench.history.database import Database, StorageError
 from nightbench.history.ledger import fact_row, record_fact_files
 from nightbench.history.manifest import FileEntry, Manifest
+from nightbench.history.merged import (
+    MERGED_NAME,
+    LandedFolder,
+    MergedNight,
+    entries_of,
+    read_merged,
+    sources_of,
+    write_merged,
+)
 from nightbench.history.places import PRIVATE_DIR, HistoryPlaces
 from nightbench.history.sql_files import schema_version, statement
 
-MERGED_NAME = "merged.json"
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-
-@dataclass(frozen=True, slots=True)
-class LandedFolder:
-    """What the ledger says of one folder, with its manifest."""
-
-    manifest: Manifest
-    digest: str
-    landed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MergedNight:
-    """What a merged folder says of itself. `replaces`: names of folders beside it."""
-
-    schema_version: int
-    folders: tuple[LandedFolder, ...]
-    files: tuple[FileEntry, ...]
-    replaces: tuple[str, ...]
+_GROUP_ROWS = 100_000
 
 
 def merge_nights(
@@ -70,41 +63,6 @@ def merge_nights(
     return merged, problems
 
 
-def read_merged(folder: Path) -> MergedNight:
-    """What a merged folder says of itself.
-
-    Raises:
-        HistoryError: it cannot be read.
-    """
-    try:
-        raw = json.loads((folder / MERGED_NAME).read_text(encoding="utf-8"))
-        return MergedNight(
-            schema_version=raw["schema_version"],
-            folders=tuple(
-                LandedFolder(
-                    manifests.parse(json.dumps(one["manifest"])),
-                    one["digest"],
-                    datetime.fromisoformat(one["landed_at"]),
-                )
-                for one in raw["folders"]
-            ),
-            files=tuple(FileEntry(**entry) for entry in raw["files"]),
-            replaces=tuple(raw["replaces"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HistoryError(f"{folder / MERGED_NAME} cannot be read: {error!r}") from error
-
-
-def sources_of(places: HistoryPlaces, night: date) -> list[Path]:
-    """The folders that together hold a night: the newest merged one, those it does not replace."""
-    root = places.night(night)
-    merged = places.merged(night)
-    newest = merged[-1:]
-    replaced = {root / name for name in read_merged(newest[0]).replaces} if newest else set()
-    loose = {path.parent for path in root.glob(f"*/*/{manifests.FILE_NAME}")}
-    return [*newest, *sorted(loose - replaced)]
-
-
 def sweep(places: HistoryPlaces, *, older_than: datetime) -> int:
     """Remove what was merged or retired before that time and no new reader sees; how many."""
     return sum(_sweep_night(root, older_than) for root in places.nights.glob("night=*"))
@@ -122,9 +80,9 @@ def _sweep_night(root: Path, older_than: datetime) -> int:
             removed += _remove_retired(marker, older_than)
         if merged and _modified(root / merged[-1] / MERGED_NAME) < older_than:
             removed += _remove_replaced(root, read_merged(root / merged[-1]))
-    if merged:
-        for marker in (root / merged[-1]).glob("*.retired"):
-            removed += _remove_retired(marker, older_than)
+    for name in os.listdir(root / merged[-1]) if merged else ():  # noqa: PTH208
+        if name.endswith(".retired"):
+            removed += _remove_retired(root / merged[-1] / name, older_than)
     return removed
 
 
@@ -214,22 +172,6 @@ def _folders(database: Database, night: date, sources: Sequence[Path]) -> list[L
     ]
 
 
-def entries_of(source: Path) -> tuple[int, tuple[FileEntry, ...]]:
-    """Schema version and files of a kept folder, merged or not; without what was retired."""
-    if (source / MERGED_NAME).exists():
-        merged = read_merged(source)
-        version, files = merged.schema_version, merged.files
-    else:
-        manifest, _ = manifests.read(source)
-        version, files = manifest.schema_version, manifest.files
-    return version, tuple(e for e in files if not marker_of(source / e.path).exists())
-
-
-def marker_of(path: Path) -> Path:
-    """The file that says that a fact file was retired on purpose."""
-    return path.with_suffix(".retired")
-
-
 def _merge_tables(aside: Path, sources: Sequence[Path]) -> list[FileEntry]:
     by_table: dict[str, list[tuple[Path, FileEntry]]] = {}
     for source in sources:
@@ -245,16 +187,15 @@ def _merge_tables(aside: Path, sources: Sequence[Path]) -> list[FileEntry]:
 def _concatenate(
     aside: Path, table: tables.Table, parts: Sequence[tuple[Path, FileEntry]]
 ) -> FileEntry:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = tables.sealed_schema(table)
     path = aside / f"{table.name}.parquet"
     row_count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for source, entry in parts:
-            if manifests.sha256_of(source) != entry.sha256:
-                raise HistoryError(f"{source} is not what its manifest says")
-            rows = tables.fit(pq.read_table(source, partitioning=None), schema)
+        for some in _row_groups(parts):
+            rows = pa.concat_tables([_read_whole(source, entry, schema) for source, entry in some])
             writer.write_table(rows)
             row_count += rows.num_rows
     manifests.sync(path)
@@ -267,24 +208,27 @@ def _concatenate(
     )
 
 
-def write_merged(aside: Path, merged: MergedNight) -> None:
-    """Say what a merged folder holds; written last."""
-    members = {
-        "schema_version": merged.schema_version,
-        "folders": [
-            {
-                "manifest": json.loads(one.manifest.to_json()),
-                "digest": one.digest,
-                "landed_at": one.landed_at.isoformat(),
-            }
-            for one in merged.folders
-        ],
-        "files": [asdict(entry) for entry in merged.files],
-        "replaces": list(merged.replaces),
-    }
-    path = aside / MERGED_NAME
-    with path.open("w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)
-        json.dump(members, file)
-        file.flush()
-        os.fsync(file.fileno())
+def _row_groups(
+    parts: Sequence[tuple[Path, FileEntry]],
+) -> Iterator[list[tuple[Path, FileEntry]]]:
+    """Files that become one row group together: writing and reading cost by the group."""
+    group: list[tuple[Path, FileEntry]] = []
+    for part in parts:
+        group.append(part)
+        if sum(entry.row_count for _, entry in group) >= _GROUP_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _read_whole(source: Path, entry: FileEntry, schema: pa.Schema) -> pa.Table:
+    """A kept file's rows. It is held against its digest by what is read, in one reading."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = source.read_bytes()
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise HistoryError(f"{source} is not what its manifest says")
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        return tables.fit(file.read(use_threads=False), schema)

@@ -21,7 +21,7 @@ from nightbench.history.ledger import (
     record_landings,
 )
 from nightbench.history.locks import held
-from nightbench.history.merging import MERGED_NAME, entries_of, read_merged, sources_of
+from nightbench.history.merged import MERGED_NAME, entries_of, read_merged, sources_of
 from nightbench.history.migrations import migrate
 from nightbench.history.places import HistoryPlaces
 from nightbench.home import Home

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from nightbench.history.database import Database
-from nightbench.history.merging import marker_of
+from nightbench.history.merged import marker_of
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.sql_files import statement
 

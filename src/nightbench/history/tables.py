@@ -10,12 +10,13 @@ import dataclasses
 import types
 import typing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from nightbench.records import (
     AccuracyResult,
     AccuracySample,
+    AnnotationRow,
     LoadInterval,
     LoadLevel,
     LoadRequest,
@@ -24,6 +25,7 @@ from nightbench.records import (
     ServerRow,
     TargetRow,
     TelemetryRow,
+    VerdictRow,
 )
 
 if TYPE_CHECKING:
@@ -40,9 +42,12 @@ Row = (
     | LoadInterval
     | LoadRequest
     | TelemetryRow
+    | VerdictRow
+    | AnnotationRow
 )
 
 RUN_FOLDER = "_run"  # the folder of the run itself, beside those of its targets
+_OF_A_RUN = (RunRow, VerdictRow, AnnotationRow)  # their rows say the target where there is one
 CHUNK_COLUMNS = ("chunk_deltas_us", "chunk_tokens")
 
 
@@ -64,7 +69,7 @@ class Table:
     @property
     def identity(self) -> tuple[str, ...]:
         """The columns landing adds, which no row carries."""
-        if self.row_type is RunRow:
+        if self.row_type in _OF_A_RUN:
             return ("run_id", "night")
         return ("run_id", "target", "night", "hardware_class")
 
@@ -98,6 +103,8 @@ TABLES: tuple[Table, ...] = (
         only=("workload", "level", "request_index", *CHUNK_COLUMNS),
     ),
     Table("telemetry", TelemetryRow, bulky=True),
+    Table("verdicts", VerdictRow),
+    Table("annotations", AnnotationRow),
 )
 BY_NAME = {table.name: table for table in TABLES}
 _KINDS: dict[type[Row], dict[str, tuple[Any, bool]]] = {}
@@ -132,12 +139,12 @@ def _read_kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
 
 
 def encode(row: Row) -> dict[str, object]:
-    """A row as JSON members; times as ISO 8601."""
+    """A row as JSON members; times and dates as ISO 8601."""
     return {field.name: _plain(getattr(row, field.name)) for field in dataclasses.fields(type(row))}
 
 
 def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
 
 
 def decode(table: Table, members: dict[str, object]) -> dict[str, object]:
@@ -149,6 +156,8 @@ def decode(table: Table, members: dict[str, object]) -> dict[str, object]:
 def _typed(value: object, kind: object) -> object:
     if kind is datetime and isinstance(value, str):
         return naive_utc(datetime.fromisoformat(value))
+    if kind is date and isinstance(value, str):
+        return date.fromisoformat(value)
     return value
 
 
@@ -169,8 +178,10 @@ def field_schema(table: Table, names: tuple[str, ...]) -> pa.Schema:
         float: pa.float64(),
         bool: pa.bool_(),
         datetime: pa.timestamp("us"),
+        date: pa.date32(),
         list[str]: pa.list_(pa.string()),
         list[int]: pa.list_(pa.int32()),
+        list[float]: pa.list_(pa.float64()),
     }
     kinds = _kinds(table.row_type)
     return pa.schema([pa.field(n, arrow[kinds[n][0]], nullable=kinds[n][1]) for n in names])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.dashboards import swanlab_mirror
+from nightbench.dashboards import swanlab_mirror, swanlab_places
 from nightbench.dashboards.curves import (
     Point,
     experiments_of_run,
@@ -19,9 +19,16 @@ from nightbench.dashboards.ledger import MirrorLedger
 from nightbench.errors import DashboardError
 from nightbench.history.landing import land
 from nightbench.history.reading import open_history
+from nightbench.history.spool import Spool, SpoolIdentity
 from nightbench.home import Home
 from nightbench.suite import SwanlabSettings
-from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
+from tests.benchmarks.synthetic_nights import (
+    FIRST_NIGHT,
+    Shape,
+    run_id_of,
+    spool_night,
+    target_row,
+)
 
 SHAPE = Shape(levels=(1, 8), telemetry=2)
 SETTINGS = SwanlabSettings()
@@ -136,6 +143,35 @@ def test_a_run_that_has_not_landed_is_said(home: Home) -> None:
         swanlab_mirror.mirror_run(home, "nope", SETTINGS, mode="local")
 
 
+def test_a_series_that_an_interruption_left_out_is_drawn_by_the_next_mirror(home: Home) -> None:
+    swanlab_mirror.mirror_run(home, run_id_of(1), SETTINGS, mode="local")
+    swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS, mode="local")
+    store = swanlab_mirror.store_of(home, "nightbench") / "runs.swanlab"
+    # As if it had been killed while it drew the series, after the run itself:
+    ledger = MirrorLedger.read(swanlab_places.ledger_path(home))
+    ledger.add("local", run_id_of(0), project="nightbench", targets=["starter"])
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE experiment SET status = 0 WHERE name LIKE '%over nights'")
+    connection.close()
+    swanlab_mirror.settle(home, "nightbench")
+    assert "starter over nights" not in dict(experiments(home))
+    assert swanlab_mirror.mirror_pending(home, mode="local") == 0
+    assert dict(experiments(home))["starter over nights"] == 1
+    assert swanlab_mirror.mirror_pending(home, mode="local") == 0
+    assert MirrorLedger.read(ledger.path).projects_behind("local") == ()
+
+
+def test_a_target_without_numbers_has_no_series_and_holds_up_nothing(home: Home) -> None:
+    identity = SpoolIdentity(run_id="r9", target="failed", night=FIRST_NIGHT)
+    with Spool.open(home.spool, identity) as spool:
+        row = target_row(0, "failed", status="failed", ended_at=None)
+        spool.append(row)
+    land(home)
+    swanlab_mirror.mirror_run(home, "r9", SETTINGS, mode="local")
+    ledger = MirrorLedger.read(swanlab_places.ledger_path(home))
+    assert ledger.projects_behind("local") == ()
+
+
 def test_swanlab_prints_nothing_of_its_own(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS, mode="local")
     assert capfd.readouterr() == ("", "")
@@ -196,5 +232,5 @@ def test_a_damaged_ledger_only_means_mirroring_again(tmp_path: Path) -> None:
     path.write_text("{")
     ledger = MirrorLedger.read(path)
     assert not ledger.has("local", "r")
-    ledger.add("local", "r")
+    ledger.add("local", "r", project="p", targets=["t"])
     assert MirrorLedger.read(path).has("local", "r")

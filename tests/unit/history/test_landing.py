@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,22 @@ import duckdb
 import pytest
 
 import nightbench.history
-from nightbench.errors import HistoryError
+from nightbench.errors import BadInput, HistoryError
+from nightbench.history import landing
 from nightbench.history.landing import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
+from nightbench.history.rebuilding import rebuild
 from nightbench.history.spool import Spool, recover
 from nightbench.home import Home
-from tests.benchmarks.synthetic_nights import Shape, rows_of, run_id_of, spool_night
+from tests.benchmarks.synthetic_nights import (
+    FIRST_NIGHT,
+    Shape,
+    rows_of,
+    run_id_of,
+    spool_judgement,
+    spool_night,
+)
 
 SHAPE = Shape(targets=("starter", "other"))
 
@@ -286,3 +296,85 @@ def test_landing_one_target_leaves_the_others_of_its_run_alone(home: Home) -> No
     still_spooling.seal("completed")
     assert land(home).landed == ["r9/b"]
     assert count(home, "targets") == 2
+
+
+def test_a_copy_of_a_folder_in_the_same_landing_is_there_once(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    shutil.copytree(folders[0], folders[0].with_name("copy.sealed"))
+    report = land(home)
+    assert len(report.landed) == 3
+    assert len(report.already) == 1
+    assert counts(home) == expected(1)
+    assert list(home.spool.iterdir()) == []
+
+
+def test_one_folder_that_cannot_be_inserted_does_not_keep_its_batch_out(home: Home) -> None:
+    folders = spool_night(home.spool, 0, SHAPE)
+    manifest = folders[0] / "manifest.json"
+    members = json.loads(manifest.read_text())
+    levels = next(entry for entry in members["files"] if entry["table"] == "load_levels")
+    levels["row_count"] += 1
+    manifest.write_text(json.dumps(members))
+    report = land(home)
+    assert [damaged.folder for damaged in report.damaged] == [folders[0]]
+    assert "3 rows of load_levels, the manifest says 4" in report.damaged[0].reason
+    assert len(report.landed) == 2
+    with open_history(home) as history:
+        assert history.sql("SELECT DISTINCT target FROM load_levels").rows == (("other",),)
+
+
+def test_more_folders_than_a_transaction_takes_all_land(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "FOLDERS_AT_ONCE", 2)
+    for night in range(3):
+        spool_night(home.spool, night, SHAPE)
+    assert len(land(home).landed) == 9
+    assert counts(home) == expected(3)
+
+
+def test_verdicts_and_annotations_land_after_their_night_and_are_kept_with_it(home: Home) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    land(home)
+    spool_judgement(home.spool, 0, SHAPE)
+    report = land(home)
+    assert (report.landed, report.findings) == ([f"{run_id_of(0)}/_judged"], [])
+    for _ in range(2):
+        with open_history(home) as history:
+            verdicts = history.sql(
+                "SELECT run_id, target, night, hardware_class, verdict, since FROM verdicts"
+                " ORDER BY target"
+            ).rows
+            annotations = history.sql("SELECT target, kind, reason FROM annotations").rows
+        night = FIRST_NIGHT
+        assert verdicts == tuple(
+            (run_id_of(0), target, night, "cpu x 2", "regressed", night)
+            for target in ("other", "starter")
+        )
+        assert annotations == (("starter", "accepted", "new driver"),)
+        rebuild(home)
+
+
+def test_a_verdict_on_a_target_that_never_ran_is_found(home: Home) -> None:
+    spool_judgement(home.spool, 0, SHAPE)
+    assert {finding.check for finding in land(home).findings} == {"orphan_rows"}
+
+
+@pytest.mark.parametrize("name", ["d'q", "e\\x", "f{1,2}", "a:b", "x#y%20", " 夜"])
+def test_a_home_may_have_a_strange_name(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path / name / "home")
+    for night in range(3):
+        spool_night(home.spool, night, SHAPE)
+        assert (land(home).damaged, land(home).findings) == ([], [])
+    assert counts(home) == expected(3)
+    rebuild(home)
+    assert counts(home) == expected(3)
+
+
+@pytest.mark.parametrize("name", ["a[1]", "b*", "c?", "night=2020-01-01"])
+def test_a_home_that_duckdb_would_take_for_a_pattern_is_refused_before_anything_runs(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(BadInput, match=r"takes .* in a path for a pattern") as told:
+        Home.from_env({"NIGHTBENCH_HOME": str(tmp_path / name)})
+    assert "NIGHTBENCH_HOME" in str(told.value.hint)

@@ -1,0 +1,78 @@
+"""SwanLab prints, reaches for the network and may hang: it works in a child with a deadline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nightbench.dashboards.swanlab_places import log_path
+from nightbench.errors import DashboardError
+from nightbench.home import Home
+
+_GRACE_S = 5.0
+_TAIL_BYTES, _LOG_BYTES = 8192, 10_000_000
+
+
+def run_child(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
+    """Give a child process its order and wait; nothing of it stays.
+
+    Raises:
+        DashboardError: it could not be started, failed (with what it said last) or took too long.
+    """
+    try:
+        _run(home, argv, order, timeout_s)
+    except OSError as error:
+        raise DashboardError(f"SwanLab could not be started: {error}") from error
+
+
+def _run(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
+    home.dashboards.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environ = os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
+    path = log_path(home)
+    full = path.exists() and path.stat().st_size > _LOG_BYTES
+    with path.open("wb" if full else "ab") as log:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environ,
+            cwd=home.dashboards,
+            start_new_session=True,
+        )
+        try:
+            child.communicate(order.encode(), timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DashboardError(
+                f"SwanLab did not finish within {timeout_s:g} s", hint=_hint(home)
+            ) from None
+        finally:
+            _end(child)
+    if child.returncode != 0:
+        raise DashboardError(f"SwanLab failed: {_last_line(path)}", hint=_hint(home))
+
+
+def _hint(home: Home) -> str:
+    return (
+        "The numbers are in the history; what is missing is shown by the next maintenance."
+        f" SwanLab's output: {log_path(home)}"
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Nothing of the child stays, whatever ended the wait."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait(_GRACE_S)
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:400] if lines else "it said nothing"

@@ -1,0 +1,52 @@
+"""Where SwanLab keeps what it shows, and which SwanLab that is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from nightbench.home import Home
+
+Mode = Literal["local", "offline", "online", "disabled"]
+
+
+def mode_of(environ: Mapping[str, str]) -> Mode:
+    """SwanLab's own SWANLAB_MODE where set; else its cloud where there is a key; else local."""
+    asked = environ.get("SWANLAB_MODE", "").strip().lower()
+    if asked in ("local", "offline", "disabled"):
+        return asked  # type: ignore[return-value]
+    if asked in ("cloud", "online") or environ.get("SWANLAB_API_KEY"):
+        return "online"
+    return "local"
+
+
+def store_of(home: Home, project: str) -> Path:
+    """Where SwanLab keeps a project on this machine (its local store holds one project each)."""
+    return home.dashboards / "swanlab" / project
+
+
+def ledger_path(home: Home) -> Path:
+    """Which runs are shown where."""
+    return home.dashboards / "swanlab.json"
+
+
+def log_path(home: Home) -> Path:
+    """What SwanLab printed."""
+    return home.dashboards / "swanlab.log"
+
+
+def serve_argv(store: Path, port: int) -> list[str]:
+    """The command that serves a local store on the loopback interface."""
+    return [
+        sys.executable,
+        "-m",
+        "swanlab",
+        "watch",
+        str(store),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
