@@ -1,4 +1,5 @@
--- Two runs side by side: every accuracy and load level both have, with the change.
+-- Two runs side by side: every accuracy and load level both have, with the change. Judge only what
+-- has same_question and same_hardware; numbers of other tools (imported) never have.
 -- param a: a run id
 -- param b: a run id
 -- param target = NULL: one target; all of them unless given
@@ -31,7 +32,9 @@ SELECT
     (numbers_b.value - numbers_a.value) / nullif(numbers_a.value, 0) AS relative_change,
     numbers_a.measurement_key = numbers_b.measurement_key AS same_question,
     numbers_a.hardware_class IS NOT DISTINCT FROM numbers_b.hardware_class AS same_hardware,
-    numbers_a.valid AND numbers_b.valid AS both_valid
+    numbers_a.valid AND numbers_b.valid AS both_valid,
+    starts_with(numbers_a.measurement_key, 'imported:')
+    OR starts_with(numbers_b.measurement_key, 'imported:') AS imported
 FROM (FROM numbers WHERE run_id = $a) AS numbers_a
 JOIN (FROM numbers WHERE run_id = $b) AS numbers_b
     USING (target, kind, name, subset_or_level, metric)

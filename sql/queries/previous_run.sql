@@ -9,7 +9,9 @@ WITH asked AS (
         target = $target
         AND run_id IN (
             SELECT run_id FROM accuracy_results
-            WHERE target = $target AND benchmark = $benchmark
+            WHERE
+                target = $target AND benchmark = $benchmark
+                AND NOT starts_with(measurement_key, 'imported:')
         )
 )
 

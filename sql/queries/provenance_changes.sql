@@ -17,6 +17,7 @@ ordered AS (
     JOIN targets USING (run_id)
     WHERE
         targets.target = $target
+        AND targets.engine_kind <> 'imported'
         AND facts.night > (
             SELECT max(night) - $nights::INTEGER FROM targets WHERE target = $target
         )

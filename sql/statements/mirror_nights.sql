@@ -1,24 +1,33 @@
--- Every target's series over nights: the main number of each benchmark, level and workload.
+-- Every target's series over nights: the main number of each benchmark, level and workload. What was
+-- imported from other tools is not in them.
 SELECT
-    target, night, run_id, started_at, 'accuracy/' || name AS metric, accuracy AS value
+    target, night, run_id, started_at, 'accuracy/' || name AS metric, accuracy AS value,
+    1 AS place, NULL::BIGINT AS max_concurrency
 FROM nightly_trend
-WHERE kind = 'accuracy' AND subset_or_level = 'all' AND list_contains($targets, target)
+WHERE
+    kind = 'accuracy' AND subset_or_level = 'all' AND NOT imported
+    AND list_contains($targets, target)
 UNION ALL
 SELECT
     target, night, run_id, started_at,
-    'output_throughput/' || name || '/' || subset_or_level, output_throughput
-FROM nightly_trend WHERE kind = 'load' AND valid AND list_contains($targets, target)
+    'output_throughput/' || name || '/' || subset_or_level, output_throughput, 3, max_concurrency
+FROM nightly_trend
+WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
 UNION ALL
 SELECT
-    target, night, run_id, started_at, 'p95_ttft_ms/' || name || '/' || subset_or_level, p95_ttft_ms
-FROM nightly_trend WHERE kind = 'load' AND valid AND list_contains($targets, target)
+    target, night, run_id, started_at, 'p95_ttft_ms/' || name || '/' || subset_or_level, p95_ttft_ms,
+    4, max_concurrency
+FROM nightly_trend
+WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
 UNION ALL
 SELECT
-    target, night, run_id, started_at, 'p95_tpot_ms/' || name || '/' || subset_or_level, p95_tpot_ms
-FROM nightly_trend WHERE kind = 'load' AND valid AND list_contains($targets, target)
+    target, night, run_id, started_at, 'p95_tpot_ms/' || name || '/' || subset_or_level, p95_tpot_ms,
+    5, max_concurrency
+FROM nightly_trend
+WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
 UNION ALL
 SELECT
     target, night, run_id, started_at, 'capacity/' || workload,
-    coalesce(capacity_max_concurrency, 0)
+    coalesce(capacity_max_concurrency, 0), 2, NULL
 FROM capacity WHERE list_contains($targets, target)
-ORDER BY target, metric, night, started_at;
+ORDER BY target, place, max_concurrency, metric, night, started_at;

@@ -1,23 +1,26 @@
 -- Samples that the newest run of a target answers differently (right or wrong) than the run before
 -- it: the same question in the same words, the same repeat.
 CREATE OR REPLACE VIEW flips AS
-WITH runs_of_benchmark AS (
-    SELECT
-        target, benchmark, run_id, night,
-        row_number() OVER (
-            PARTITION BY target, benchmark, measurement_key ORDER BY started_at DESC
-        ) AS age
+WITH newest AS (
+    SELECT target, benchmark, measurement_key, run_id, night, started_at
     FROM accuracy_results
-    WHERE subset = 'all'
+    WHERE subset = 'all' AND NOT starts_with(measurement_key, 'imported:')
+    QUALIFY row_number() OVER (PARTITION BY target, benchmark ORDER BY started_at DESC) = 1
 ),
 
 pairs AS (
     SELECT
         newer.target, newer.benchmark, newer.run_id, newer.night,
         older.run_id AS previous_run_id, older.night AS previous_night
-    FROM runs_of_benchmark AS newer
-    JOIN runs_of_benchmark AS older USING (target, benchmark)
-    WHERE newer.age = 1 AND older.age = 2
+    FROM newest AS newer
+    JOIN accuracy_results AS older USING (target, benchmark, measurement_key)
+    WHERE
+        older.subset = 'all' AND older.run_id <> newer.run_id
+        AND older.started_at < newer.started_at
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY newer.target, newer.benchmark ORDER BY older.started_at DESC
+        ) = 1
 ),
 
 asked AS (
