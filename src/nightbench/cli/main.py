@@ -18,6 +18,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "run": "run a suite now, as a Prefect flow run",
+    "new-suite": "write a suite: by asking, or by flags",
     "plan": "what a suite would do, exactly: commands, hardware, requests, time",
     "eval": "ask any OpenAI-compatible endpoint a benchmark and score it",
     "score": "score replies that were made elsewhere",
@@ -68,7 +69,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         if name != typed:
             subparsers.add_parser(name, help=summary)
             continue
-        module = importlib.import_module(f"nightbench.cli.{name}_command")
+        module = importlib.import_module(f"nightbench.cli.{name.replace('-', '_')}_command")
         module.add_parser(subparsers)
         subparsers.choices[name].set_defaults(command_module=module)
     return parser

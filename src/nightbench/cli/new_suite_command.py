@@ -1,0 +1,159 @@
+"""`nightbench new-suite`: asks what to benchmark, looks at the machine, writes a suite."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nightbench.cli.new_suite_text import (
+    DEFAULT_BENCHMARKS,
+    ENGINES,
+    Answers,
+    EngineKind,
+    Found,
+    suite_text,
+)
+from nightbench.errors import BadInput
+
+Ask = Callable[[str, str], str]
+STARTER_MODEL = "builtin:smollm2-135m-instruct"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench new-suite`."""
+    parser = subparsers.add_parser(
+        "new-suite", help="write a suite: by asking, or by flags", description=__doc__
+    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="NAME.yaml unless said")
+    parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--model", metavar="M", help="hf:…, modelscope:…, a folder, gemma3:4b, …")
+    parser.add_argument("--base-url", metavar="URL", help="a server that runs already")
+    parser.add_argument("--provider", metavar="NAME", help="a service: siliconflow, dashscope, …")
+    parser.add_argument("--api-key-env", metavar="NAME")
+    parser.add_argument("--tensor-parallel-size", type=int, metavar="N")
+    parser.add_argument("--benchmarks", metavar="A,B", help="starter, iquiz, ceval, …; '' for none")
+    parser.add_argument("--max-concurrency", metavar="N[,N…]", help="load levels; '' for no load")
+    parser.add_argument("--name", help="the suite's name")
+    parser.add_argument("--yes", action="store_true", help="ask nothing, take what is usual")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, write, check. Raises BadInput."""
+    found = look_around()
+    interactive = sys.stdin.isatty() and not args.yes
+    answers = answers_of(args, found, _ask if interactive else _take_the_usual)
+    path: Path = args.file or Path(f"{answers.suite_name()}.yaml")
+    _write(path, suite_text(answers, found), force=args.force)
+    _check(path)
+    print(f"{path} is written. Next: nightbench plan {path}")
+    return 0
+
+
+def look_around() -> Found:
+    """The GPUs and engines of this machine."""
+    from nightbench.serving.machine import this_machine
+
+    commands = ("vllm", "lmdeploy", "ollama", "docker")
+    return Found(
+        gpus=tuple(gpu.name for gpu in this_machine().inventory.gpus),
+        commands=tuple(name for name in commands if shutil.which(name)),
+    )
+
+
+def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
+    """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
+    engine = args.engine or _engine(args, ask)
+    is_remote = engine == "remote"
+    base_url = args.base_url
+    if is_remote and not base_url and not args.provider:
+        base_url = ask("its address", "http://127.0.0.1:8000/v1")
+    model = args.model
+    if model is None:
+        model = ask("its model ('' asks the API)", "") if is_remote else _model(engine, ask)
+    size = args.tensor_parallel_size
+    if size is None:
+        started = engine in ("vllm", "lmdeploy", "sglang") and len(found.gpus) > 1
+        size = _number(ask(f"GPUs to use, of {len(found.gpus)}", "1")) if started else 1
+    benchmarks = args.benchmarks
+    if benchmarks is None:
+        benchmarks = ask(
+            "benchmarks (starter, iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS)
+        )
+    levels = args.max_concurrency
+    if levels is None:
+        levels = ask("load levels: requests at once", "1,4,16")
+    return Answers(
+        engine=engine,
+        model=model or None,
+        base_url=base_url,
+        provider=args.provider,
+        api_key_env=args.api_key_env,
+        tensor_parallel_size=size,
+        benchmarks=tuple(name.strip() for name in benchmarks.split(",") if name.strip()),
+        max_concurrency=tuple(_number(part) for part in levels.split(",") if part.strip()),
+        name=args.name,
+    )
+
+
+def _engine(args: argparse.Namespace, ask: Ask) -> EngineKind:
+    if args.base_url or args.provider:
+        return "remote"
+    chosen = ask(f"engine ({', '.join(ENGINES)})", "vllm")
+    for engine in ENGINES:
+        if engine == chosen:
+            return engine
+    raise BadInput(f"there is no engine {chosen}", hint=f"There are {', '.join(ENGINES)}.")
+
+
+def _model(engine: EngineKind, ask: Ask) -> str:
+    usual = {"vllm": STARTER_MODEL, "ollama": "gemma3:4b"}.get(engine, "")
+    model = ask("model", usual)
+    if not model:
+        raise BadInput(f"--model is needed for {engine}", hint="Such as hf:organisation/name.")
+    return model
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not a number") from None
+
+
+def _ask(question: str, usual: str) -> str:
+    shown = f" [{usual}]" if usual else ""
+    return input(f"{question}{shown}: ").strip() or usual
+
+
+def _take_the_usual(_: str, usual: str) -> str:
+    return usual
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise BadInput(f"{path} is there already", hint="Name another file, or --force.")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _check(path: Path) -> None:
+    """Plan what was written: an answer that makes no suite is told now, by its key."""
+    from nightbench.accuracy import benchmarks
+    from nightbench.planning import plan_suite
+    from nightbench.suite_file import read_suite
+
+    try:
+        suite_file = read_suite(path)
+        for spec in suite_file.suite.accuracy:
+            benchmarks.find(spec.benchmark)
+        plan_suite(suite_file.suite, suite_file.base_dir)
+    except BadInput:
+        path.unlink()
+        raise
