@@ -95,6 +95,7 @@ def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None
 def describe_benchmark(spec: AccuracySpec) -> str:
     """`iquiz (16 at a time, temperature 1.0, max_tokens 4096)`."""
     parts = [f"{spec.max_concurrency} at a time"]
+    parts += [f"as {spec.api}"] if spec.api != "chat" else []
     parts += [f"first {spec.limit} questions"] if spec.limit else []
     parts += [f"{spec.repeats} times"] if spec.repeats > 1 else []
     parts += [f"{key} {value}" for key, value in spec.generation.body().items()]

@@ -47,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--base-url", metavar="URL")
     parser.add_argument("--model", default="m")
+    parser.add_argument("--api-key-env", metavar="NAME", help="variable that holds the API key")
     parser.add_argument(
         "--samples",
         type=Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,14 @@ def _shots(name: str, folder: Path) -> list[Any]:
 def _asked_once(
     name: str, spec: AccuracySpec, args: argparse.Namespace
 ) -> dict[str, AccuracySample]:
+    key = os.environ[args.api_key_env] if args.api_key_env else ""
     path = args.samples / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     asked_as = AskedAs.of(spec, args.model)
     with SampleFile(path, asked_as) as file:
         evaluate(
             spec,
-            Endpoint(base_url=args.base_url, model=args.model),
+            Endpoint(base_url=args.base_url, model=args.model, api_key=key),
             base_dir=Path(),
             on_sample=file.add,
             already=read_samples(path, asked_as) if path.exists() else (),

@@ -15,7 +15,7 @@ from nightbench.accuracy.asking import Pace, ask_all, given
 from nightbench.accuracy.asking_plan import AskingPlan, measurement_key, plan_asking
 from nightbench.accuracy.benchmark import opened_score
 from nightbench.accuracy.client import Send, opened_client
-from nightbench.accuracy.questions import prepare
+from nightbench.accuracy.questions import PreparedBenchmark, prepare
 from nightbench.accuracy.retries import MAX_RETRIES
 from nightbench.accuracy.summary import Circumstances, summarise
 from nightbench.accuracy.tally import Tally
@@ -99,9 +99,14 @@ def evaluate(
         data_digest=prepared.data_digest,
         ended_early=ended_early,
     )
+    return summarise(_in_order(tally.samples, prepared), around)
+
+
+def _in_order(
+    samples: Sequence[AccuracySample], prepared: PreparedBenchmark
+) -> list[AccuracySample]:
     order = {q.sample_id: position for position, q in enumerate(prepared.questions)}
-    samples = sorted(tally.samples, key=lambda s: (order[s.sample_id], s.repeat))
-    return summarise(samples, around)
+    return sorted(samples, key=lambda s: (order[s.sample_id], s.repeat))
 
 
 def _what_is_kept(plan: AskingPlan, benchmark: str) -> Progress:
