@@ -79,6 +79,19 @@ def test_the_key_and_the_headers_go_along(chat_server: ChatServer) -> None:
     assert chat_server.headers[0]["x-team"] == "nights"
 
 
+def test_a_proxy_in_the_environment_is_for_the_world_and_not_for_this_machine(
+    chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", chat_server.endpoint.root_url)
+    world = Endpoint(base_url="http://api.example/v1", model="m", api_key="secret-key")
+
+    ask(world, HELLO)
+    ask(chat_server.endpoint, HELLO)
+
+    assert chat_server.paths == ["http://api.example/v1/chat/completions", "/v1/chat/completions"]
+    assert chat_server.headers[0]["authorization"] == "Bearer secret-key"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
