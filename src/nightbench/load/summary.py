@@ -62,7 +62,9 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parsed:
+class Parsed:
+    """The rows of a level, as metrics need them."""
+
     columns: RequestColumns
     ended_us: NDArray[np.float64]
     tally: ReadTally
@@ -71,7 +73,11 @@ class _Parsed:
 
 def summarise(finished: Finished, requests_path: Path | None) -> Summary:
     """Parse the raw records and sum them up; the rows go to `requests_path`, if anywhere."""
-    parsed = _parse(finished, requests_path)
+    return sum_up(finished, parse(finished, requests_path))
+
+
+def sum_up(finished: Finished, parsed: Parsed) -> Summary:
+    """The metrics of a parsed level, and whether to believe them."""
     columns, level = parsed.columns, finished.level
     found = [metrics.request_distribution(columns, name) for name in metrics.REQUEST_METRICS]
     found += metrics.gap_distributions(columns)
@@ -86,7 +92,8 @@ def summarise(finished: Finished, requests_path: Path | None) -> Summary:
     return Summary(row, tuple(intervals), parsed.errors)
 
 
-def _parse(finished: Finished, requests_path: Path | None) -> _Parsed:
+def parse(finished: Finished, requests_path: Path | None) -> Parsed:
+    """The rows of a level, as a file and as columns."""
     tally, builder, ended = ReadTally(), ColumnsBuilder(), array("d")
     rows = _rows(finished, tally, ended)
     errors: dict[str, str] = {}
@@ -97,7 +104,7 @@ def _parse(finished: Finished, requests_path: Path | None) -> _Parsed:
             for row in group:
                 if row.error_kind is not None:
                     errors.setdefault(row.error_kind, row.error or "")
-    return _Parsed(builder.columns(), np.frombuffer(ended), tally, errors)
+    return Parsed(builder.columns(), np.frombuffer(ended), tally, errors)
 
 
 def _rows(finished: Finished, tally: ReadTally, ended_us: array[float]) -> Iterator[LoadRequest]:
@@ -141,7 +148,7 @@ def _writer(path: Path | None) -> Iterator[Callable[[list[LoadRequest]], None]]:
 
 
 def _evidence(
-    finished: Finished, parsed: _Parsed, found: dict[str, Distribution], peak: int
+    finished: Finished, parsed: Parsed, found: dict[str, Distribution], peak: int
 ) -> Evidence:
     columns, tally, level = parsed.columns, parsed.tally, finished.level
     done = columns.completed
@@ -216,7 +223,7 @@ def _cached_above_template(finished: Finished, cached: NDArray[np.float64]) -> i
 
 def _level_row(
     finished: Finished,
-    parsed: _Parsed,
+    parsed: Parsed,
     found: dict[str, Distribution],
     work: Throughput,
     *,
