@@ -16,6 +16,7 @@ import argparse
 import gc
 import heapq
 import json
+import resource
 import select
 import socket
 import struct
@@ -285,6 +286,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ttft-ms", type=float, default=50)
     parser.add_argument("--itl-ms", type=float, default=10)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket a stream
     server = Server(parser.parse_args())
     gc.disable()
     print(server.port, flush=True)

@@ -20,7 +20,7 @@ from nightbench.load.rawlog import NO_STAMP, Cause
 from nightbench.load.tls import TlsPipe
 
 READ_BYTES = 4096
-_SO_TIMESTAMPNS = 35  # the software receive stamp (SO_TIMESTAMPING's RX_SOFTWARE), in 16 bytes
+SO_TIMESTAMPNS = 35  # SO_TIMESTAMPING's software receive stamp, in a third of the bytes
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
 _BLANK_LINE = b"\r\n\r\n"  # what a chunked response ends with, whole or cut
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
@@ -110,7 +110,7 @@ class Connection:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._stamped:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._sock, self.fd, self._recvmsg = sock, sock.fileno(), sock.recvmsg
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
