@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-unit test-faults fidelity lint up clean
+.PHONY: help nightly test test-unit test-faults test-browser fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,7 +32,11 @@ test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM inclu
 	@$(BIN)/python -m pytest tests -m "not fault and not browser"
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
-	@$(BIN)/python -m pytest tests -m fault
+	@$(BIN)/python -m pytest tests/faults
+
+test-browser: $(VENV)/.installed-dev  ## a newcomer's evening in a real browser, with a real vLLM; pictures in test-output
+	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install -y chromium" >&2; exit 1; }
+	@$(BIN)/python -m pytest tests -m browser
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
 	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser"

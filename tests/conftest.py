@@ -1,10 +1,13 @@
-"""What several folders of tests share: a home with a real engine and a real model, made once."""
+"""What several folders of tests share, made once: a home with a real engine and a real model, and
+a Prefect server with its database."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +134,36 @@ def smollm2_server(
     ) as server:
         yield server
         server.check()
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose Prefect database is made: its migrations take longer than a night here."""
+    return Home(tmp_path_factory.mktemp("prefect"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_home: Home) -> Iterator[str]:
+    """The URL of a Prefect API for all nights that are not about Prefect's server."""
+    from nightbench.cli.prefect_api import prefect_api
+
+    with prefect_api(prefect_home, environ=os.environ | {"PREFECT_API_URL": ""}) as url:
+        yield url
+
+
+@pytest.fixture
+def give_database(prefect_home: Home, prefect_server: str) -> Callable[[Home], None]:
+    """Gives a home a Prefect database after its migrations, and empty."""
+
+    def give(home: Home) -> None:
+        home.prefect.mkdir(parents=True)
+        with (
+            closing(sqlite3.connect(prefect_home.prefect / "prefect.db")) as made,
+            closing(sqlite3.connect(home.prefect / "prefect.db")) as mine,
+        ):
+            made.backup(mine)
+            mine.execute("DELETE FROM flow_run")
+            mine.execute("DELETE FROM artifact")
+            mine.commit()
+
+    return give

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,18 +19,20 @@ from nightbench.serving.supervision import wait_until
 from nightbench.suite import Target
 
 WITHIN_S = 15.0  # what a fault is given to be over: no process, no port, no lease
+SMALL_SERVER = Path(__file__).parents[1] / "unit" / "serving" / "small_server.py"
 
 
 class Scene:
-    """A place of its own for one fault: leases, run folder, rows."""
+    """A place of its own for one fault: run folder and rows. The leases are those of all."""
 
-    def __init__(self, folder: Path, home: Home, machine: Machine, model: Path) -> None:
+    def __init__(
+        self, folder: Path, home: Home, machine: Machine, leases: Path, model: Path
+    ) -> None:
         self.folder = folder
         self.home = home
         self.model = model
-        self.leases = folder / "leases"
-        self.leases.mkdir()
-        self.machine = replace(machine, leases=self.leases)
+        self.leases = leases
+        self.machine = replace(machine, leases=leases)
         self.rows: list[ServerRow] = []
         self.seen: dict[int, int] = {}
         self.port = 0
@@ -69,6 +73,39 @@ class Scene:
         ) as server:
             self.remember()
             yield server
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Meanwhile remember what is started, for what fails before it serves."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                self.remember()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def assert_the_next_one_serves(self) -> None:
+        """On the same hardware, without waiting for it."""
+        argv = [sys.executable, str(SMALL_SERVER), "{port}"]
+        target = Target.model_validate(
+            {"name": "next", "boot_timeout_s": 60, "engine": {"kind": "command", "argv": argv}}
+        )
+        with serve(
+            target,
+            self.home,
+            base_dir=self.folder,
+            run_dir=self.folder / "next",
+            machine=self.machine,
+            options=Options(wait_for_lease=False),
+        ) as server:
+            assert server.trouble() is None
 
     def remember(self) -> dict[int, int]:
         """Every process and the port that the lease names now, kept for the proof."""

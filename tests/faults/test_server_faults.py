@@ -58,20 +58,11 @@ def trouble_within(server: Server, seconds: float) -> str | None:
     return server.trouble()
 
 
-@pytest.mark.parametrize(
-    ("who", "tensor_parallel_size"),
-    [("VLLM::EngineCore", 1), ("vllm serve", 2)],
-    ids=["EngineCore", "the API process, with two ranks"],
-)
-def test_sigkill_of_a_part_of_the_engine_under_load(
-    scene: Scene, who: str, tensor_parallel_size: int
-) -> None:
+def test_sigkill_of_the_api_process_under_load_ends_both_ranks(scene: Scene) -> None:
     def measure() -> None:
-        target = scene.target(tensor_parallel_size=tensor_parallel_size)
-        with scene.serve(target) as server, load(server):
-            if tensor_parallel_size > 1:
-                assert len(scene.called("VLLM::Worker")) == tensor_parallel_size
-            os.kill(engine_process(scene, who), signal.SIGKILL)
+        with scene.serve(scene.target(tensor_parallel_size=2)) as server, load(server):
+            assert len(scene.called("VLLM::Worker")) == 2
+            os.kill(api_process(scene), signal.SIGKILL)
             assert trouble_within(server, 30) == "server_died"
             server.check()
 
@@ -82,10 +73,8 @@ def test_sigkill_of_a_part_of_the_engine_under_load(
     assert scene.rows[0].teardown_clean
 
 
-def engine_process(scene: Scene, name: str) -> int:
-    """The engine's own process of that name: not its keepers, which carry its argv too."""
-    if name != "vllm serve":
-        return scene.called(name)[0]
+def api_process(scene: Scene) -> int:
+    """`vllm serve` itself: not its keepers, which carry its argv too."""
     engines = [
         pid
         for pid in scene.called("serve")
@@ -117,39 +106,39 @@ def test_a_stopped_worker_is_a_hang_and_ended_within_a_minute(scene: Scene) -> N
     assert [row.exit_reason for row in scene.rows] == ["hung"]
 
 
-@pytest.mark.parametrize("which", ["supervisor", "both"])
-def test_sigkill_of_the_keepers_takes_the_engine_along(scene: Scene, which: str) -> None:
+def test_a_full_disk_under_the_log_is_no_matter_and_sigkill_of_the_supervisor_ends_it_all(
+    scene: Scene,
+) -> None:
+    """One boot for both: first nothing happens to the measurement, then everything does."""
+    log = scene.folder / "run" / "server-1" / "server.log"
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+
     def measure() -> None:
-        with scene.serve(scene.target()) as server:
+        with scene.serve(scene.target()) as server, load(server):
+            assert server.look() is None
             guard = next(pid for pid in scene.seen if processes.parent_of(pid) == os.getpid())
             supervisor = next(pid for pid in scene.seen if processes.parent_of(pid) == guard)
-            victims = {"supervisor": [supervisor], "both": [guard, supervisor]}
-            processes.kill_all(victims[which])
+            os.kill(supervisor, signal.SIGKILL)
             scene.assert_all_gone()
             assert trouble_within(server, 5) == "server_died"
             server.check()
 
     with pytest.raises(ServerDied):
         measure()
+    assert log.readlink() == Path("/dev/full"), "it was written elsewhere"
     assert [row.exit_reason for row in scene.rows] == ["died"]
+    assert scene.rows[0].teardown_clean
 
 
 def boot_fails(scene: Scene, kind: type[ServerError], **fields: object) -> ServerError:
-    """Boot and fail as `kind`; meanwhile remember what was started."""
-    watching = threading.Event()
-
-    def watch() -> None:
-        while not watching.wait(0.2):
-            scene.remember()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        with pytest.raises(kind) as caught, scene.serve(scene.target(**fields)):  # type: ignore[arg-type]
-            pytest.fail("it must not become ready")
-    finally:
-        watching.set()
-        watcher.join()
+    """Boot and fail as `kind`, and leave nothing."""
+    with (
+        scene.watched(),
+        pytest.raises(kind) as caught,
+        scene.serve(scene.target(**fields)),  # type: ignore[arg-type]
+    ):
+        pytest.fail("it must not become ready")
     scene.assert_all_gone()
     assert scene.rows[0].teardown_clean
     return caught.value
@@ -197,13 +186,3 @@ def test_a_port_taken_between_choice_and_bind_is_replaced(scene: Scene) -> None:
     scene.assert_all_gone()
     assert [row.exit_reason for row in scene.rows] == ["boot_failed", "stopped"]
     assert all(row.teardown_clean for row in scene.rows)
-
-
-def test_a_full_disk_under_the_log_does_not_touch_the_measurement(scene: Scene) -> None:
-    folder = scene.folder / "run" / "server-1"
-    folder.mkdir(parents=True)
-    (folder / "server.log").symlink_to("/dev/full")
-    with scene.serve(scene.target()) as server, load(server):
-        assert server.trouble() is None
-    scene.assert_all_gone()
-    assert [row.exit_reason for row in scene.rows] == ["stopped"]
