@@ -1,63 +1,55 @@
-"""What people look at in the morning: a table in the Prefect UI, experiments in SwanLab."""
+"""What people look at in the morning: a page in the Prefect UI, experiments in SwanLab."""
 
 from __future__ import annotations
 
+import os
+
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from nightbench.dashboards.level_chart import data_url, level_chart
+from nightbench.dashboards.markdown import escaped
+from nightbench.dashboards.pointers import pointers
+from nightbench.dashboards.run_page import failure_page, run_page
 from nightbench.dashboards.swanlab_mirror import mirror_pending, mirror_run
-from nightbench.errors import DashboardError, HistoryError
+from nightbench.errors import DashboardError, HistoryError, ServerError
 from nightbench.history.reading import open_history
-from nightbench.history.run_results import RunResults, TargetResults, read_run
+from nightbench.history.run_results import RunResults, read_run
 from nightbench.home import Home
 from nightbench.night import Night
+from nightbench.suite import Target
+from tasks.reporting import artifact_key
 
 
 @task(name="publish results", task_run_name="publish results", cache_policy=NO_CACHE)
 def publish_results(night: Night) -> RunResults:
-    """Read the run back from the history and put its table into the Prefect UI."""
+    """Read the run back from the history and put its page and its curves into the Prefect UI."""
     with open_history(Home.from_env()) as history:
         results = read_run(history, night.run_id)
-    create_table_artifact(
+    create_markdown_artifact(
+        run_page(results, pointers(night.run_id, night.suite.swanlab, os.environ)),
         key="results",
-        table=[row for target in results.targets for row in _rows(target)],
-        description=f"{night.run_id}: accuracy and every load level",
+        description=f"{escaped(night.run_id)}: accuracy, every load level, their curves",
     )
+    for target in results.targets:
+        if target.levels:
+            create_image_artifact(
+                data_url(level_chart(target.levels)),
+                key=artifact_key("curves", target.target),
+                description=f"{escaped(target.target)}: throughput and latencies over the load",
+            )
     return results
 
 
-def _rows(target: TargetResults) -> list[dict[str, str]]:
-    """The lines of the artifact: accuracies, then levels; all text, so that columns align."""
-    accuracies = [
-        {
-            "target": target.target,
-            "measured": f"{row.benchmark} {row.subset}",
-            "accuracy": f"{row.accuracy:.1%} ({row.ci_low:.1%} to {row.ci_high:.1%})",
-            "n": str(row.num_samples),
-            "output tok/s": "",
-            "mean TTFT ms": "",
-            "mean TPOT ms": "",
-            "valid": "yes" if row.valid else ", ".join(row.invalid_reasons),
-        }
-        for row in target.accuracy
-    ]
-    levels = [
-        {
-            "target": target.target,
-            "measured": f"{row.workload} {row.level}",
-            "accuracy": "",
-            "n": str(row.num_prompts),
-            "output tok/s": f"{row.output_throughput:.1f}",
-            "mean TTFT ms": "" if row.mean_ttft_ms is None else f"{row.mean_ttft_ms:.1f}",
-            "mean TPOT ms": "" if row.mean_tpot_ms is None else f"{row.mean_tpot_ms:.2f}",
-            "valid": "yes" if row.valid else ", ".join(row.invalid_reasons),
-        }
-        for row in target.levels
-    ]
-    failed = [{"target": target.target, "measured": f"{target.row.status}: {target.row.error}"}]
-    return [*accuracies, *levels, *(failed if target.row.status != "completed" else [])]
+def attach_log(target: Target, error: ServerError) -> None:
+    """Put the last lines of a server that failed on the run's page."""
+    create_markdown_artifact(
+        failure_page(target.name, error.message, error.log_tail, error.hint),
+        key=artifact_key("server-log", target.name),
+        description=escaped(error.message, max_chars=300),
+    )
 
 
 @task(name="mirror to SwanLab", task_run_name="mirror to SwanLab", cache_policy=NO_CACHE)

@@ -28,25 +28,23 @@ def morning_message(
     results: RunResults,
     *,
     pointers: Sequence[Pointer] = (),
-    skipped: Sequence[str] = (),
     regressed: Sequence[str] = (),
 ) -> Message:
     """One night in one message: what ran, what failed, what was skipped, what regressed.
 
     Args:
-        results: the run as it was landed; its targets of status `skipped` are listed with theirs.
+        results: the run as it was landed.
         pointers: where to look further.
-        skipped: a line for each stage that was left out of a target.
         regressed: a line for each verdict that is bad news.
     """
     ran = [t for t in results.targets if t.row.status == "completed"]
-    left_out = [t for t in results.targets if t.row.status == "skipped"]
+    skipped = _skipped_lines(results)
     failed = [t for t in results.targets if t.row.status not in ("completed", "skipped")]
     bad_end = _bad_end(results, failed)
     counts = [
         f"{len(ran)} measured" if ran else "",
         f"{len(failed)} failed" if failed else bad_end,
-        f"{len(left_out) + len(skipped)} skipped" if left_out or skipped else "",
+        f"{len(skipped)} skipped" if skipped else "",
         f"{len(regressed)} regressed" if regressed else "",
     ]
     mark = _BAD if failed or bad_end or regressed else _DOUBTFUL if _doubtful(results) else _GOOD
@@ -55,7 +53,7 @@ def morning_message(
     parts = [
         _block("Regressed", regressed),
         _block("Failed", [*map(_failed_line, failed), *([bad_end] if bad_end else [])]),
-        _block("Skipped", [*map(_skipped_line, left_out), *skipped]),
+        _block("Skipped", skipped),
         _block("Measured", [line for target in ran for line in _measured_lines(target)]),
         "\n".join([_when(results), *map(_pointer, pointers)]),
     ]
@@ -102,8 +100,17 @@ def _failed_line(target: TargetResults) -> str:
     return f"{target.target}{status}: {error}"
 
 
-def _skipped_line(target: TargetResults) -> str:
-    return f"{target.target}: {target.row.error or 'left out'}"
+def _skipped_lines(results: RunResults) -> list[str]:
+    """What was left out, targets and stages; a target of which only its row is known says less."""
+    known = {skipped.target for skipped in results.skipped if skipped.stage is None}
+    return [
+        *map(str, results.skipped),
+        *(
+            f"{target.target} was skipped"
+            for target in results.targets
+            if target.row.status == "skipped" and target.target not in known
+        ),
+    ]
 
 
 def _measured_lines(target: TargetResults) -> list[str]:

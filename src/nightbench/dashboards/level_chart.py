@@ -138,4 +138,4 @@ def nice_ceiling(value: float) -> float:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:g}"

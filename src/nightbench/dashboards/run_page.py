@@ -29,6 +29,8 @@ def run_page(results: RunResults, pointers: Sequence[Pointer]) -> str:
     parts = [f"# {escaped(results.run_id)}", _summary(results)]
     for target in results.targets:
         parts += _target(target)
+    if results.skipped:
+        parts += ["## Skipped", "\n".join(f"* {escaped(str(left))}" for left in results.skipped)]
     parts += ["## Where to look further", "\n".join(_pointer(pointer) for pointer in pointers)]
     return "\n\n".join(part for part in parts if part)
 
@@ -37,7 +39,7 @@ def failure_page(target: str, message: str, log_tail: str, hint: str) -> str:
     """What became of a server, with the last lines that it wrote."""
     return "\n\n".join(
         (
-            f"# ❌ {escaped(target)}",
+            f"# ✗ {escaped(target)}",
             f"**{escaped(message)}**",
             fenced(log_tail or "(it wrote nothing)"),
             escaped(hint),
@@ -60,7 +62,7 @@ def _summary(results: RunResults) -> str:
 
 
 def _target(target: TargetResults) -> list[str]:
-    mark = {"completed": "✅", "skipped": "⏭️"}.get(target.row.status, "❌")
+    mark = {"completed": "✓", "skipped": "–"}.get(target.row.status, "✗")
     parts = [f"## {mark} {escaped(target.target)}", _served(target)]
     if target.row.status != "completed":
         parts.append(f"**{escaped(target.row.status)}**")

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from nightbench.alerts.message import MAX_BODY_CHARS, morning_message, trouble_message
 from nightbench.dashboards.run_page import Pointer
+from nightbench.history.run_results import Skipped
 from tests.unit.dashboards.a_run import RUN_ID, level, run, target
 
 FAILED = target("bad", status="failed", error="exited before it was ready\n  | no such knob")
-SKIPPED = target("late", status="skipped", error="5 h are over")
+SKIPPED = target("late", status="skipped")
+OVER = "the night's 5 h are over"
 
 
 def test_a_good_night_is_one_line_and_its_numbers() -> None:
@@ -26,18 +28,25 @@ def test_a_good_night_is_one_line_and_its_numbers() -> None:
 
 
 def test_what_failed_and_what_was_skipped_comes_before_what_went_well() -> None:
-    message = morning_message(run(target("a"), FAILED, SKIPPED, status="failed"))
+    night = run(target("a"), FAILED, SKIPPED, status="failed")
+    left_out = Skipped(target="late", stage=None, reason=OVER)
+    message = morning_message(replace(night, skipped=(left_out,)))
     assert message.subject == "❌ starter on node1: 1 measured, 1 failed, 1 skipped"
     assert "• bad: exited before it was ready\n" in message.body
-    assert "• late: 5 h are over" in message.body
+    assert "• late was skipped: the night's 5 h are over" in message.body
     headings = ["Failed", "Skipped", "Measured"]
     assert sorted(headings, key=message.body.index) == headings
 
 
 def test_a_stage_that_was_left_out_makes_a_night_doubtful() -> None:
-    message = morning_message(run(target("a")), skipped=["a: load chat, 5 h are over"])
-    assert message.subject.startswith("⚠️")
-    assert "• a: load chat, 5 h are over" in message.body
+    left_out = Skipped(target="a", stage="load chat", reason=OVER)
+    message = morning_message(replace(run(target("a")), skipped=(left_out,)))
+    assert message.subject == "⚠️ starter on node1: 1 measured, 1 skipped"
+    assert "• a: load chat was skipped: the night's 5 h are over" in message.body
+
+
+def test_a_target_that_was_skipped_without_a_reason_is_told_all_the_same() -> None:
+    assert "• late was skipped" in morning_message(run(target("a"), SKIPPED)).body
 
 
 def test_a_regression_stands_first() -> None:

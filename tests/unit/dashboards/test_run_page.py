@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer, duration, failure_page, run_page
 from nightbench.dashboards.sentences import accuracy_sentence, boot_sentence, level_sentence
+from nightbench.history.run_results import Skipped
 from nightbench.suite import SwanlabSettings
 
 HOSTILE = '<img src=x onerror="x"> [a](javascript:b) | `c`'
@@ -41,9 +42,15 @@ def test_it_has_every_number_a_picture_and_where_to_look_further() -> None:
 def test_a_target_that_failed_says_why_and_the_others_stand_beside_it() -> None:
     failed = target("bad", status="failed", error="exited\n  | no such knob")
     page = html(run_page(run(failed, target("good"), status="failed"), ()))
-    assert "❌ bad" in page
+    assert "✗ bad" in page
     assert "no such knob" in page
-    assert "✅ good" in page
+    assert "✓ good" in page
+
+
+def test_what_was_skipped_is_listed() -> None:
+    left_out = Skipped(target="late", stage="load chat", reason="5 h are over")
+    page = html(run_page(replace(run(target("a")), skipped=(left_out,)), ()))
+    assert "<li>late: load chat was skipped: 5 h are over</li>" in page
 
 
 def test_a_level_that_is_not_valid_says_so() -> None:
