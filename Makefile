@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-unit test-faults test-browser fidelity lint up clean
+.PHONY: help nightly test test-engines test-unit test-faults test-browser fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,7 +29,10 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests -m "not fault and not browser"
+	@$(BIN)/python -m pytest tests -m "not fault and not browser and not build"
+
+test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
+	@$(BIN)/python -m pytest tests/engines -m build
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
 	@$(BIN)/python -m pytest tests/faults

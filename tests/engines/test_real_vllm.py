@@ -74,7 +74,7 @@ def ask(server: Server, prompt: str) -> str:
     return str(reply.json()["choices"][0]["message"]["content"])
 
 
-@pytest.mark.parametrize("suite", ["glm-4.5-air", "starter"])
+@pytest.mark.parametrize("suite", ["glm-4.5-air", "qwen3-8b", "starter"])
 def test_vllm_itself_understands_what_we_plan(run_in_engine: RunInEngine, suite: str) -> None:
     target = read_suite(find_suite(suite)).suite.targets[0]
     planned = dispatch.plan_launch(
@@ -92,6 +92,35 @@ def test_vllm_itself_understands_what_we_plan(run_in_engine: RunInEngine, suite:
     assert understood["served_model_name"] == [target.served_model_name]
     assert understood["port"] == 8123
     assert understood["tensor_parallel_size"] == dispatch.num_gpus(target)
+
+
+def test_vllm_itself_understands_a_model_larger_than_a_node(run_in_engine: RunInEngine) -> None:
+    engine = {
+        "kind": "vllm",
+        "tensor_parallel_size": 8,
+        "pipeline_parallel_size": 2,
+        "data_parallel_size": 2,
+        "ray": {"address": "10.0.0.1:6379"},
+        "args": {"enable-prefix-caching": False, "max-model-len": 8192},
+    }
+    planned = dispatch.plan_launch(
+        Target.model_validate({"name": "t", "model": "/m", "engine": engine}),
+        model_path="/m",
+        host="127.0.0.1",
+        port=8123,
+        api_key="k",
+        flavour="cuda",
+    )
+    understood = json.loads(run_in_engine("parse_serve_arguments.py", *planned.argv[2:]))
+    expected = {
+        "tensor_parallel_size": 8,
+        "pipeline_parallel_size": 2,
+        "data_parallel_size": 2,
+        "distributed_executor_backend": "ray",
+        "enable_prefix_caching": False,
+        "max_model_len": 8192,
+    }
+    assert expected.items() <= understood.items()
 
 
 def test_greedy_answers_are_those_of_the_same_weights_in_transformers(

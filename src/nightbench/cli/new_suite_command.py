@@ -81,9 +81,7 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
         size = _number(ask(f"GPUs to use, of {len(found.gpus)}", "1")) if started else 1
     benchmarks = args.benchmarks
     if benchmarks is None:
-        benchmarks = ask(
-            "benchmarks (starter, iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS)
-        )
+        benchmarks = ask("benchmarks (iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS))
     levels = args.max_concurrency
     if levels is None:
         levels = ask("load levels: requests at once", "1,4,16")

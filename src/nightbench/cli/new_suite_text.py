@@ -125,7 +125,7 @@ def _started(answers: Answers, found: Found) -> list[str]:
     ]
     if answers.engine == "vllm" and not there:
         lines += [
-            "      # Without a GPU vLLM's CPU build is used: float32, not compiled, a short context.",
+            "      # Without a GPU it is the CPU build: float32, not compiled, a short context.",
             "      args: {dtype: float32, enforce-eager: true, max-model-len: 4096}",
             '      env: {VLLM_CPU_KVCACHE_SPACE: "2"} # GB',
         ]
