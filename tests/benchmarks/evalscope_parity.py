@@ -23,7 +23,7 @@ from pathlib import Path
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.questions import prepare
 from nightbench.suite import AccuracySpec
-from tests.benchmarks.evalscope_peer import GOLDEN, Line, ask_evalscope
+from tests.benchmarks.evalscope_peer import GOLDEN, EvalScope, Line
 from tests.benchmarks.evalscope_real import real_questions
 from tests.benchmarks.evalscope_replies import programs, recorded_replies
 from tests.unit.accuracy.hub_records import FOLDERS, HubFolder
@@ -31,11 +31,12 @@ from tests.unit.accuracy.hub_records import FOLDERS, HubFolder
 
 def main() -> int:
     args = _arguments()
-    lines = [_made_up(folder, args) for folder in FOLDERS]
-    lines += recorded_replies(args)
-    lines += programs(args)
-    if args.data is not None:
-        lines += [real_questions(name, args) for name in ("iquiz", "gsm8k", "cmmlu")]
+    with EvalScope(args.evalscope) as peer:
+        lines = [_made_up(folder, peer, args) for folder in FOLDERS]
+        lines += recorded_replies(peer, args)
+        lines += programs(peer, args)
+        if args.data is not None:
+            lines += [real_questions(name, peer, args) for name in ("iquiz", "gsm8k", "cmmlu")]
     _print(lines)
     return 0 if all(line.good for line in lines) else 1
 
@@ -59,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _made_up(folder: HubFolder, args: argparse.Namespace) -> Line:
+def _made_up(folder: HubFolder, peer: EvalScope, args: argparse.Namespace) -> Line:
     """The same records through both: are the prompts the same?"""
     with tempfile.TemporaryDirectory() as scratch:
         spec = AccuracySpec(
@@ -79,9 +80,7 @@ def _made_up(folder: HubFolder, args: argparse.Namespace) -> Line:
         }
         for subset, records in folder.asked.items()
     ]
-    theirs = [
-        entry["prompt"] for part in ask_evalscope(folder.benchmark, parts, args) for entry in part
-    ]
+    theirs = [entry["prompt"] for part in peer.answers(folder.benchmark, parts) for entry in part]
     if args.write_golden:
         _write_golden_prompts(folder.benchmark, theirs)
     same = sum(our == their for our, their in zip(ours, theirs, strict=True))

@@ -16,10 +16,10 @@ from nightbench.data import read_records
 from nightbench.endpoint import Endpoint
 from nightbench.records import AccuracySample
 from nightbench.suite import AccuracySpec, Generation
-from tests.benchmarks.evalscope_peer import Line, ask_evalscope
+from tests.benchmarks.evalscope_peer import EvalScope, Line
 
 
-def real_questions(name: str, args: argparse.Namespace) -> Line:
+def real_questions(name: str, peer: EvalScope, args: argparse.Namespace) -> Line:
     """Real questions, asked once, the replies scored by both."""
     spec = AccuracySpec(
         benchmark=name,
@@ -44,7 +44,7 @@ def real_questions(name: str, args: argparse.Namespace) -> Line:
                 "replies": [[samples[q.sample_id].reply or ""] for q in of_subset],
             }
         )
-    entries = [entry for part in ask_evalscope(name, parts, args) for entry in part]
+    entries = [entry for part in peer.answers(name, parts) for entry in part]
     ours = [samples[question.sample_id] for question in prepared.questions]
     theirs = [entry["scores"][0]["score"] for entry in entries]
     return Line(

@@ -14,10 +14,10 @@ from nightbench.accuracy.benchmark import Score
 from nightbench.accuracy.code_scoring import code_scorer, humaneval_record
 from nightbench.accuracy.rescoring import score_replies
 from nightbench.data import read_records
-from tests.benchmarks.evalscope_peer import GOLDEN, Line, ask_evalscope
+from tests.benchmarks.evalscope_peer import GOLDEN, EvalScope, Line
 
 
-def recorded_replies(args: argparse.Namespace) -> list[Line]:
+def recorded_replies(peer: EvalScope, args: argparse.Namespace) -> list[Line]:
     """The messy replies: does each get the same score?"""
     path = GOLDEN / "replies.jsonl"
     rows = read_records(path)
@@ -25,7 +25,7 @@ def recorded_replies(args: argparse.Namespace) -> list[Line]:
     for name in sorted({row["benchmark"] for row in rows}):
         mine = [dict(row) for row in rows if row["benchmark"] == name]
         scored = score_replies(benchmarks.find(name), mine).scores
-        theirs = _scores_of(name, [_as_record(name, row) for row in mine], mine, args)
+        theirs = _scores_of(name, [_as_record(name, row) for row in mine], mine, peer)
         lines.append(_line(name, "messy replies", mine, scored, theirs))
         written += _with_scores(mine, theirs)
     if args.write_golden:
@@ -33,13 +33,13 @@ def recorded_replies(args: argparse.Namespace) -> list[Line]:
     return lines
 
 
-def programs(args: argparse.Namespace) -> list[Line]:
+def programs(peer: EvalScope, args: argparse.Namespace) -> list[Line]:
     """HumanEval: replies that are run, by EvalScope's own process and by our sandbox."""
     path = GOLDEN / "programs.jsonl"
     rows = [dict(row) for row in read_records(path)]
     with code_scorer() as score:
         scored = [score(humaneval_record(row), row["reply"]) for row in rows]
-    theirs = _scores_of("humaneval", rows, rows, args)
+    theirs = _scores_of("humaneval", rows, rows, peer)
     if args.write_golden:
         _write(path, _with_scores(rows, theirs))
     return [_line("humaneval", "programs, run", rows, scored, theirs)]
@@ -49,7 +49,7 @@ def _scores_of(
     name: str,
     records: Sequence[dict[str, Any]],
     rows: Sequence[dict[str, Any]],
-    args: argparse.Namespace,
+    peer: EvalScope,
 ) -> list[dict[str, Any]]:
     part = {
         "subset": "main",
@@ -57,7 +57,7 @@ def _scores_of(
         "shots": [],
         "replies": [[row["reply"]] for row in rows],
     }
-    (answers,) = ask_evalscope(name, [part], args)
+    (answers,) = peer.answers(name, [part])
     return [entry["scores"][0] for entry in answers]
 
 

@@ -1,16 +1,16 @@
 """Run by the Python of an environment that has EvalScope: its prompts and its scores.
 
-Reads one JSON object from the file named first: `benchmark`, and a list `parts` of `subset`,
-`records`, `shots` (in EvalScope's own record format) and `replies` (per record, a list). Writes to
-the file named second, per part and record, EvalScope's `prompt`, and its `scores` of the replies.
+Each line of stdin is a JSON object: `benchmark`, and a list `parts` of `subset`, `records`, `shots`
+(in EvalScope's own record format) and `replies` (per record, a list). Each is answered by a line:
+per part and record, EvalScope's `prompt`, and its `scores` of the replies.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from evalscope.api.dataset import MemoryDataset
@@ -25,11 +25,14 @@ def main() -> None:
     # HumanEval's children are forked, not spawned: the same, and none imports EvalScope again.
     fork = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: fork
-    asked = json.loads(Path(sys.argv[1]).read_text())
-    name = asked["benchmark"]
-    adapter = get_benchmark(name, TaskConfig(model="none", datasets=[name]))
-    parts = [_part(adapter, part) for part in asked["parts"]]
-    Path(sys.argv[2]).write_text(json.dumps(parts))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what EvalScope prints is no answer
+    for line in sys.stdin:
+        asked = json.loads(line)
+        name = asked["benchmark"]
+        adapter = get_benchmark(name, TaskConfig(model="none", datasets=[name]))
+        answers.write(json.dumps([_part(adapter, part) for part in asked["parts"]]) + "\n")
+        answers.flush()
 
 
 def _part(adapter: Any, part: dict[str, Any]) -> list[dict[str, Any]]:
