@@ -278,6 +278,9 @@ class Suite(Strict):
     def _names_are_unique(self) -> Suite:
         _refuse_duplicates("targets", [target.name for target in self.targets])
         _refuse_duplicates("load", [load.name for load in self.load])
+        for target in self.targets:
+            for load in self.load_of(target):
+                _refuse_faster(load, target)
         return self
 
     def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
@@ -287,6 +290,17 @@ class Suite(Strict):
     def load_of(self, target: Target) -> tuple[LoadSpec, ...]:
         """The loads this target is put under."""
         return self.load if target.load is None else target.load
+
+
+def _refuse_faster(load: LoadSpec, target: Target) -> None:
+    """A load that would ask an API more often than it is allowed to be asked."""
+    limit = target.requests_per_second
+    if limit is None or (load.request_rate and max(load.request_rate) <= limit):
+        return
+    raise ValueError(
+        f"load {load.name}: {target.name} may be asked {limit:g} times a second: expected "
+        f"request_rate of at most {limit:g}"
+    )
 
 
 def _refuse_duplicates(what: str, names: list[str]) -> None:

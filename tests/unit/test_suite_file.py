@@ -101,6 +101,24 @@ def test_a_matrix_makes_one_target_per_combination(tmp_path: Path) -> None:
     assert "vllm==2" in targets[1].model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("how", "fits"),
+    [("request_rate: 0.5", True), ("request_rate: [0.5, 3]", False), ("max_concurrency: 1", False)],
+)
+def test_a_load_asks_an_api_no_oftener_than_it_may_be_asked(
+    tmp_path: Path, how: str, fits: bool
+) -> None:
+    engine = '{kind: remote, base_url: "http://h/v1", requests_per_second: 2}'
+    load = f"{{name: l, workload: {{kind: prompt, prompt: hi}}, num_prompts: 4, {how}}}"
+    text = f"name: x\ntargets: [{{name: a, engine: {engine}}}]\nload: [{load}]\n"
+    if fits:
+        (tmp_path / "suite.yaml").write_text(text)
+        assert read_suite(tmp_path / "suite.yaml")
+    else:
+        expected = "load l: a may be asked 2 times a second: expected request_rate of at most 2"
+        assert expected in problems(tmp_path, text)
+
+
 def test_durations_are_seconds(tmp_path: Path) -> None:
     file = tmp_path / "suite.yaml"
     file.write_text(f"name: x\ntime_budget: 5h\ntargets: [{TARGET}]\n", encoding="utf-8")

@@ -47,9 +47,9 @@ def main() -> None:
     host, port = address[name].split()
     parser.add_argument(f"--{host}", dest="host", required=True)
     parser.add_argument(f"--{port}", dest="port", type=int, required=True)
-    parser.add_argument("--served-model-name", "--model-name", dest="name")
+    parser.add_argument("--served-model-name", "--model-name", dest="names", nargs="*")
     args = parser.parse_known_args(words[len(command) :])[0]
-    serve(args.host, args.port, [args.name or args.model])
+    serve(args.host, args.port, args.names or [args.model])
 
 
 # ---------------------------------------------------------------- a server

@@ -14,7 +14,13 @@ import httpx
 import pytest
 from docker_daemon import Daemon
 
-from nightbench.errors import BadInput, DataError, EndpointError, EngineEnvironmentError
+from nightbench.errors import (
+    BadInput,
+    BootFailed,
+    DataError,
+    EndpointError,
+    EngineEnvironmentError,
+)
 from nightbench.home import Home
 from nightbench.progress import Progress, ignore
 from nightbench.records import ServerRow
@@ -105,6 +111,30 @@ def test_an_engine_is_served_by_its_own_command_and_goes(
     assert str(port) in words
     assert not probing.is_listening("127.0.0.1", port)
     assert [(row.exit_reason, row.teardown_clean) for row in bench.rows] == [("stopped", True)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (None, r"lists 2 models \(a, b\): set served_model_name"),
+        ("c", "serves a, b, and not c"),
+    ],
+)
+def test_a_server_of_several_names_is_asked_for_the_one_that_is_meant(
+    bench: Bench, wanted: str | None, said: str
+) -> None:
+    argv = ["vllm", "serve", "m", "--served-model-name", "a", "b"]
+    engine: dict[str, object] = {
+        "kind": "command",
+        "argv": [*argv, "--host", "{host}", "--port", "{port}"],
+    }
+    with (
+        pytest.raises(BootFailed, match=said),
+        bench.serve(target("m", engine, served_model_name=wanted)),
+    ):
+        pytest.fail("nobody knows which")
+    with bench.serve(target("m", engine, served_model_name="b")) as server:
+        assert server.endpoint.model == "b"
 
 
 # ---------------------------------------------------------------- ollama
