@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows.parameters import SuiteName, TargetName
 from tasks.beginning import begin_night
+from tasks.budgeting import benchmark_stage, level_stage, plan_time
+from tasks.concluding import conclude_target
 from tasks.keeping import kept_run_if, kept_target, land_spool
 from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
 from tasks.preparing import prepare_engine_and_model
@@ -19,7 +22,8 @@ def benchmark_target(
     target: TargetName = "smollm2-135m",
     resume: str = "",
     run_id: str = "",
-) -> None:
+    ends_at: str = "",
+) -> State[None]:
     """Measure one target of a suite.
 
     Args:
@@ -28,23 +32,35 @@ def benchmark_target(
         resume: A run that ended too early - its replies are taken over, its load is measured again.
             Left empty, everything is asked.
         run_id: The run this target belongs to. Left empty, it is a run of its own.
+        ends_at: When the night's time is over. Left empty, the suite's time budget begins now.
     """
-    night = begin_night(suite, [target], run_id or None, resume or None)
+    night = begin_night(suite, [target], run_id or None, resume or None, ends_at)
     chosen = night.targets[0]
     alone = not run_id
     try:
         with kept_run_if(alone, night), kept_target(night, chosen) as keeper:
             loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
-            prepare_engine_and_model(chosen, night.base_dir)
-            with served(chosen, night.base_dir, keeper) as server:
+            plan = plan_time(night, chosen, loads, keeper)
+            prepare_engine_and_model(chosen, night.base_dir, plan.clock)
+            with served(chosen, night.base_dir, keeper, plan.clock) as server:
                 already = answered_before(night, chosen, server) if night.resumes else []
-                for spec in night.suite.accuracy_of(chosen):
-                    measure_accuracy(spec, server, keeper, night.base_dir, already)
-                for levels, prompts in loads:
+                for benchmark in night.suite.accuracy_of(chosen):
+                    if plan.begins(benchmark_stage(benchmark)):
+                        measure_accuracy(
+                            benchmark,
+                            server,
+                            keeper,
+                            night.base_dir,
+                            already,
+                            over=plan.clock.over,
+                        )
+                for load, levels, prompts in loads:
                     for level in levels:
-                        measure_load(level, prompts, server, keeper)
+                        if plan.begins(level_stage(load, level)):
+                            measure_load(level, prompts, server, keeper, over=plan.clock.over)
     finally:
         land_spool()
     if alone:
         publish_results(night)
         mirror_to_swanlab(night)
+    return conclude_target(keeper)

@@ -11,6 +11,7 @@ from nightbench.history.run_results import RunResults
 from tasks.alerting import say_that_it_failed, send_morning_message
 from tasks.beginning import begin_night
 from tasks.concluding import conclude
+from tasks.handing import handed_out
 from tasks.keeping import kept_run, land_spool
 from tasks.naming import by_suite
 from tasks.publishing import mirror_to_swanlab, publish_results
@@ -26,7 +27,8 @@ from tasks.publishing import mirror_to_swanlab, publish_results
 def nightly(
     suite: SuiteName = "starter", targets: tuple[TargetName, ...] = (), resume: str = ""
 ) -> State[RunResults]:
-    """Run a suite: serve, ask, load and keep each target, one after the other.
+    """Run a suite: serve, ask, load and keep each target, here one after the other, those that ask
+    for another kind of node there.
 
     Args:
         suite: What to benchmark.
@@ -36,11 +38,18 @@ def nightly(
     """
     night = begin_night(suite, targets or None, resume=resume or None)
     try:
-        with kept_run(night) as run:
-            for target in night.targets:
+        with kept_run(night) as run, handed_out(night) as elsewhere:
+            for target in elsewhere.here:
                 state = benchmark_target(
-                    suite, target.name, night.resumes or "", night.run_id, return_state=True
+                    suite,
+                    target.name,
+                    night.resumes or "",
+                    night.run_id,
+                    "" if night.ends_at is None else night.ends_at.isoformat(),
+                    return_state=True,
                 )
+                run.note(target, state)
+            for target, state in elsewhere.waited_for():
                 run.note(target, state)
     finally:
         land_spool()

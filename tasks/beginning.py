@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import datetime
 
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from nightbench import budget, resuming
 from nightbench import night as nights
-from nightbench import resuming
 from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.planning import refuse_what_cannot_run
 from nightbench.suite_file import find_suite, read_suite
+from tasks.naming import tag_run
 
 
 @task(name="begin", task_run_name="begin", cache_policy=NO_CACHE)
 def begin_night(
     suite: str,
-    targets: list[str] | None,
+    targets: Sequence[str] | None,
     run_id: str | None = None,
     resume: str | None = None,
+    ends_at: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     suite_file = read_suite(find_suite(suite))
@@ -37,9 +41,15 @@ def begin_night(
         targets=nights.choose_targets(suite_file, targets),
         trigger="cli" if not runtime.deployment.id else _trigger(),
         resumes=resume,
+        ends_at=(
+            datetime.fromisoformat(ends_at)
+            if ends_at
+            else budget.end_of(now, suite_file.suite.time_budget)
+        ),
     )
     for target in night.targets:
         refuse_what_cannot_run(night.suite, target, night.base_dir)
+    tag_run(night)
     get_run_logger().info("run %s: %s", night.run_id, ", ".join(t.name for t in night.targets))
     return night
 

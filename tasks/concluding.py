@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import logging
+
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from nightbench.errors import NightbenchError
 from nightbench.history.run_results import RunResults
-from tasks.keeping import RunKeeper
+from tasks.keeping import SKIPPED, RunKeeper, TargetKeeper
+
+
+class TargetsFailed(NightbenchError):
+    """Some targets of a night failed; what the others came to is in `results`."""
+
+    def __init__(self, message: str, results: RunResults) -> None:
+        super().__init__(message)
+        self.results = results
+
+
+class _WithoutTheEnginesTraceback(logging.Filter):
+    """Prefect raises and logs what a run failed with; here the state's message has said it all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if isinstance(record.exc_info, tuple) else None
+        return kind is None or not issubclass(kind, TargetsFailed)
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_WithoutTheEnginesTraceback())
+
+
+def conclude_target(keeper: TargetKeeper) -> State[None]:
+    """The final state of a target's flow run, where it did not fail."""
+    if keeper.status == "skipped":
+        return Completed(name=SKIPPED, message=f"{keeper.target.name} did not fit into the night")
+    return Completed()
 
 
 def conclude(results: RunResults, run: RunKeeper) -> State[RunResults]:
     """The final state of the flow run, with its results."""
     if run.failed:
         message = f"{results.run_id}: these targets failed: {', '.join(run.failed)}"
-        return Failed(message=message, data=results)
+        return Failed(message=message, data=TargetsFailed(message, results))
+    if results.skipped:
+        skipped = "; ".join(map(str, results.skipped))
+        return Completed(message=f"{results.run_id}: landed, but {skipped}", data=results)
     return Completed(message=f"{results.run_id}: everything measured and landed", data=results)

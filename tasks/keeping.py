@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
 from nightbench import night as nights
+from nightbench.budget import TimeIsOver
 from nightbench.history import landing
 from nightbench.history.landing import LandingReport
 from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity, recover
@@ -23,6 +24,8 @@ from nightbench.night import Night
 from nightbench.serving.server import Server
 from nightbench.suite import Target
 from tasks.reporting import Reporter
+
+SKIPPED = "Skipped"  # the name of the state of a flow run that the night had no time for
 
 
 class TargetKeeper:
@@ -35,6 +38,7 @@ class TargetKeeper:
         self._spool = spool
         self._started_at = nights.utc_now()
         self._server: Server | None = None
+        self.status = "running"
         self._row("running")
         for fact in nights.slo_facts(night.suite.slo):
             self._spool.append(fact)
@@ -67,6 +71,7 @@ class TargetKeeper:
 
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""
+        self.status = status
         self._row(status, ended_at=nights.utc_now(), error=None if error is None else str(error))
         self._spool.seal(status)
 
@@ -96,6 +101,9 @@ def kept_target(night: Night, target: Target) -> Iterator[TargetKeeper]:
     keeper = TargetKeeper(night, target, Spool.open(home.spool, identity), home)
     try:
         yield keeper
+    except TimeIsOver as error:  # neither failed nor measured: the night goes on to its end
+        keeper.close("skipped", error)
+        return
     except Exception as error:
         keeper.close("failed", error)
         raise
@@ -106,20 +114,23 @@ def kept_target(night: Night, target: Target) -> Iterator[TargetKeeper]:
 
 
 class RunKeeper:
-    """The spool folder of the run itself, and which of its targets failed."""
+    """The spool folder of the run itself, and which of its targets failed or were skipped."""
 
     def __init__(self, night: Night, spool: Spool) -> None:
         self._night = night
         self._spool = spool
         self._flow_run_id = str(runtime.flow_run.id or "") or None
         self.failed: list[str] = []
+        self.skipped: list[str] = []
         self._spool.append(nights.run_row(night, status="running", flow_run_id=self._flow_run_id))
         for fact in nights.run_facts(night):
             self._spool.append(fact)
 
     def note(self, target: Target, state: State[Any]) -> None:
         """Remember how a target went."""
-        if not state.is_completed():
+        if state.name == SKIPPED:
+            self.skipped.append(target.name)
+        elif not state.is_completed():
             self.failed.append(target.name)
 
     def close(self, status: str, error: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect import task
@@ -10,44 +10,56 @@ from prefect.cache_policies import NO_CACHE
 
 from nightbench import resuming
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.accuracy.summary import ALL
+from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home import Home
 from nightbench.load.levels import Level, plan_levels
-from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.measure import GeneratorOptions, measure_level, never_stop
 from nightbench.load.workloads import Prompts, read_prompts
 from nightbench.night import Night
 from nightbench.records import AccuracySample, blamed
 from nightbench.serving.server import Server
 from nightbench.suite import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
-from tasks.reporting import Reporter
+from tasks.reporting import log, reported
 
 
-@task(name="accuracy", task_run_name="accuracy {spec.benchmark}", cache_policy=NO_CACHE)
+@task(
+    name="accuracy",
+    task_run_name="{keeper.target.name}: accuracy {spec.benchmark}",
+    cache_policy=NO_CACHE,
+)
 def measure_accuracy(
     spec: AccuracySpec,
     server: Server,
     keeper: TargetKeeper,
     base_dir: Path,
     already: Sequence[AccuracySample] = (),
+    *,
+    over: Callable[[], str | None] = never_stop,
 ) -> None:
     """Ask what of a benchmark is not `already` answered; every reply is kept as it comes.
 
-    Raises ServerError if the server went.
+    `over` says when the night's time is. Raises ServerError if the server went.
     """
-    results = evaluate(
-        spec,
-        server.endpoint,
-        base_dir=base_dir,
-        on_sample=keeper.keep,
-        on_progress=Reporter(),
-        stop=server.trouble,
-        already=already,
-        on_kept=keeper.keep_all,
-        requests_per_second=keeper.target.requests_per_second,
-    )
+    with reported() as report:
+        results = evaluate(
+            spec,
+            server.endpoint,
+            base_dir=base_dir,
+            on_sample=keeper.keep,
+            on_progress=report,
+            stop=lambda: server.trouble() or over(),
+            already=already,
+            on_kept=keeper.keep_all,
+            requests_per_second=keeper.target.requests_per_second,
+            max_retries=keeper.target.max_retries,
+        )
     trouble = server.look() if any(row.num_failed for row in results) else None
-    for row in results:
-        keeper.keep(blamed(row, trouble))
+    for row in (blamed(row, trouble) for row in results):
+        keeper.keep(row)
+        if row.subset == ALL:
+            log(accuracy_sentence(row))
     keeper.take_telemetry(server)
     server.check()
 
@@ -61,26 +73,43 @@ def answered_before(night: Night, target: Target, server: Server) -> list[Accura
 
 
 @task(name="read prompts", task_run_name="prompts of {spec.name}", cache_policy=NO_CACHE)
-def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[tuple[Level, ...], Prompts]:
-    """The levels of a load and prompts for all of them, none used twice."""
+def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[LoadSpec, tuple[Level, ...], Prompts]:
+    """A load with its levels and prompts for all of them, none used twice."""
     levels = plan_levels(spec)
-    return levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
+    return spec, levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
 
 
-@task(name="load level", task_run_name="load {level.workload} {level.label}", cache_policy=NO_CACHE)
-def measure_load(level: Level, prompts: Prompts, server: Server, keeper: TargetKeeper) -> None:
-    """Measure one level and keep it, valid or not. Raises ServerError if the server went."""
-    measured = measure_level(
-        level,
-        prompts,
-        server.endpoint,
-        work_dir=keeper.work_dir,
-        on_progress=Reporter(),
-        stop=server.trouble,
-        # Somebody else's server is measured as it is found.
-        options=GeneratorOptions(watch_prefix_cache=keeper.target.engine.kind != "remote"),
-    )
-    keeper.keep(blamed(measured.level, server.look() if measured.level.failed else None))
+@task(
+    name="load level",
+    task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
+    cache_policy=NO_CACHE,
+)
+def measure_load(
+    level: Level,
+    prompts: Prompts,
+    server: Server,
+    keeper: TargetKeeper,
+    *,
+    over: Callable[[], str | None] = never_stop,
+) -> None:
+    """Measure one level and keep it, valid or not. `over` says when the night's time is.
+
+    Raises ServerError if the server went.
+    """
+    with reported() as report:
+        measured = measure_level(
+            level,
+            prompts,
+            server.endpoint,
+            work_dir=keeper.work_dir,
+            on_progress=report,
+            stop=lambda: server.trouble() or over(),
+            # Somebody else's server is measured as it is found.
+            options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
+        )
+    row = blamed(measured.level, server.look() if measured.level.failed else None)
+    keeper.keep(row)
+    log(level_sentence(row))
     for interval in measured.intervals:
         keeper.keep(interval)
     keeper.keep_file("load_requests", measured.requests_path)

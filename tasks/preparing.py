@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from nightbench.budget import NightClock, TimeIsOver
 from nightbench.home import Home
 from nightbench.serving.machine import this_machine
 from nightbench.serving.server import prepare
@@ -14,12 +15,22 @@ from nightbench.suite import Target
 from tasks.reporting import reported
 
 
+def prepare_engine_and_model(target: Target, base_dir: Path, clock: NightClock) -> None:
+    """Engine and model are there. Raises TimeIsOver where the night ended before they were."""
+    try:
+        _prepare.with_options(timeout_seconds=clock.left_s())(target, base_dir)
+    except TimeoutError as error:
+        if clock.over() is None:
+            raise
+        raise TimeIsOver("the night's time was over before engine and model were there") from error
+
+
 @task(
     name="prepare engine and model",
     task_run_name="{target.name}: engine and model",
     cache_policy=NO_CACHE,
 )
-def prepare_engine_and_model(target: Target, base_dir: Path) -> None:
+def _prepare(target: Target, base_dir: Path) -> None:
     """Build or reuse the engine's environment, fetch or convert the model. Slow only once."""
     with reported() as report:
         prepare(target, Home.from_env(), base_dir, this_machine(), report)

@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from prefect import task
+from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
+from nightbench.budget import NightClock, TimeIsOver
+from nightbench.dashboards.sentences import boot_sentence
+from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
 from nightbench.home import Home
 from nightbench.serving import leases, reaper
+from nightbench.serving.launching import Options
 from nightbench.serving.server import Server, serve
 from nightbench.suite import Target
 from tasks.keeping import TargetKeeper
-from tasks.reporting import Reporter
+from tasks.publishing import attach_log
+from tasks.reporting import log, reported
 
 
 @contextmanager
-def served(target: Target, base_dir: Path, keeper: TargetKeeper) -> Iterator[Server]:
+def served(
+    target: Target, base_dir: Path, keeper: TargetKeeper, clock: NightClock
+) -> Iterator[Server]:
     """A server that really answers, gone when the context is left, however it is left."""
     with ExitStack() as stack:
-        server = boot_server(target, base_dir, keeper, stack)
+        server = boot_server(target, base_dir, keeper, stack, clock)
         try:
             yield server
+        except ServerError as error:
+            attach_log(target, error)
+            raise
         finally:
             stop_server(server, keeper, stack)
 
 
-@task(name="boot server", task_run_name="boot server", cache_policy=NO_CACHE)
-def boot_server(target: Target, base_dir: Path, keeper: TargetKeeper, stack: ExitStack) -> Server:
-    """Lease, launch and wait for a real completion; note at once what it runs on."""
-    server = stack.enter_context(
-        serve(
-            target,
+def is_worth_another_boot(_: Any, run: TaskRun, state: State[Any]) -> bool:
+    """A boot that failed is tried once more: what was in its way may be gone, what it compiled is
+    kept. A measurement is never repeated: half of it would come from another server."""
+    return isinstance(state.result(raise_on_failure=False), BootFailed | BootTimeout)
+
+
+@task(
+    name="boot server",
+    task_run_name="{target.name}: boot",
+    cache_policy=NO_CACHE,
+    retries=1,
+    retry_condition_fn=is_worth_another_boot,
+)
+def boot_server(
+    target: Target, base_dir: Path, keeper: TargetKeeper, stack: ExitStack, clock: NightClock
+) -> Server:
+    """Lease, launch and wait for a real completion; note at once what it runs on.
+
+    Raises TimeIsOver where the night ended before the server was up.
+    """
+    limit_s = clock.at_most(target.boot_timeout_s)
+    with reported(limit_s=limit_s) as report:
+        serving = serve(
+            target.model_copy(update={"boot_timeout_s": limit_s}),
             Home.from_env(),
             base_dir=base_dir,
             run_dir=keeper.log_dir,
-            on_progress=Reporter(),
+            on_progress=report,
             on_row=keeper.keep,
+            launch=runtime.task_run.run_count or 1,
+            options=Options(lease_within_s=clock.at_most(math.inf)),
         )
-    )
+        try:
+            server = stack.enter_context(serving)
+        except (ServerError, LeaseError) as error:
+            if clock.over():
+                raise TimeIsOver(f"the night's time was over before it was up: {error}") from error
+            if isinstance(error, ServerError):
+                attach_log(target, error)
+            raise
     keeper.serving(server)
+    log(boot_sentence(server.row(), server.hardware_class))
     return server
 
 
-@task(name="stop server", task_run_name="stop server", cache_policy=NO_CACHE)
+@task(name="stop server", task_run_name="{keeper.target.name}: stop", cache_policy=NO_CACHE)
 def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
     """Tear the server down and prove it; the proof is kept with its last readings."""
     keeper.take_telemetry(server)

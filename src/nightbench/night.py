@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from nightbench.serving.provenance import git_commit
 from nightbench.suite import Slo, Suite, Target
 from nightbench.suite_file import SuiteFile
 
+_BEGUN = re.compile(r"^\d{8}(?=T\d{6}Z-)")
+
 
 @dataclass(frozen=True, slots=True)
 class Night:
@@ -27,6 +30,7 @@ class Night:
     targets: tuple[Target, ...]
     trigger: str = "cli"
     resumes: str | None = None  # the run whose answers are taken over
+    ends_at: datetime | None = None  # when its time is over
 
     @property
     def suite(self) -> Suite:
@@ -40,8 +44,9 @@ class Night:
 
     @property
     def date(self) -> date:
-        """The day the run belongs to, UTC."""
-        return self.started_at.date()
+        """The day the run belongs to, UTC: when it began, also for a target after midnight."""
+        begun = _BEGUN.match(self.run_id)
+        return date.fromisoformat(begun[0]) if begun else self.started_at.date()
 
 
 def new_run_id(suite: str, now: datetime, entropy: bytes) -> str:
@@ -119,6 +124,11 @@ def target_row(
         started_at=started_at,
         ended_at=ended_at,
     )
+
+
+def skipped_fact(stage: str, reason: str) -> ProvenanceRow:
+    """That a stage of a target was not begun, and why (read back by sql/queries/run_skipped)."""
+    return ProvenanceRow(name=f"skipped {stage}", value=reason)
 
 
 def slo_facts(slo: Slo) -> list[ProvenanceRow]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
@@ -73,3 +74,67 @@ def missed(
     if not due or any(moment >= due[-1] - CLOCK_SLACK for moment in began):
         return None
     return due[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A schedule, since when it was seen switched on, and the last missed night that was told."""
+
+    schedule: Schedule
+    since: datetime
+    told: datetime | None = None
+
+
+def look(
+    before: Iterable[Watched],
+    active: Iterable[Schedule],
+    began: Sequence[datetime],
+    now: datetime,
+) -> tuple[list[Watched], list[datetime]]:
+    """What to remember until the next look, and the missed nights to tell of now.
+
+    A schedule counts from when it was first seen on, so that switching one on at noon does not
+    make last night a missed one. Each missed night is told once.
+    """
+    known = {watched.schedule: watched for watched in before}
+    remembered, to_tell = [], []
+    for schedule in active:
+        watched = known.get(schedule, Watched(schedule, now))
+        due = missed(schedule, watched.since, now, began)
+        if due is not None and due != watched.told:
+            to_tell.append(due)
+            watched = replace(watched, told=due)
+        remembered.append(watched)
+    return remembered, to_tell
+
+
+def read_watched(file: Path) -> list[Watched]:
+    """What the last look left; nothing where there is none, or it cannot be read."""
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [
+            Watched(
+                Schedule(row["cron"], row["timezone"]),
+                datetime.fromisoformat(row["since"]),
+                datetime.fromisoformat(row["told"]) if row["told"] else None,
+            )
+            for row in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write_watched(file: Path, watched: Iterable[Watched]) -> None:
+    """Leave it for the next look."""
+    rows = [
+        {
+            "cron": one.schedule.cron,
+            "timezone": one.schedule.timezone,
+            "since": one.since.isoformat(),
+            "told": one.told.isoformat() if one.told else None,
+        }
+        for one in watched
+    ]
+    aside = file.with_suffix(".new")
+    aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    aside.rename(file)

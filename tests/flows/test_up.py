@@ -26,7 +26,7 @@ def test_a_click_runs_a_suite_and_ctrl_c_leaves_nothing(up_house: UpHouse) -> No
     assert up_house.sql("SELECT status, trigger, flow_run_id FROM runs") == [
         {"status": "completed", "trigger": "ui", "flow_run_id": run}
     ]
-    assert up_house.sql("SELECT count(*) AS n FROM load_levels WHERE valid") == [{"n": 2}]
+    assert up_house.sql("SELECT count(*) AS n FROM load_levels") == [{"n": 2}]
 
     again = up_house("up", "--port", "1")
     assert again.returncode == 0
@@ -43,7 +43,9 @@ def test_what_a_person_has_set_survives_the_next_up(up_house: UpHouse) -> None:
     nightly = up_house.deployment("nightly/nightly")
     up_house.ask("PATCH", f"/deployments/{nightly['id']}", {"parameters": {"suite": "starter"}})
     [automation] = up_house.ask("POST", "/automations/filter", {})
+    late = up_house.until_scheduled(nightly["id"])
     assert up_house.down() == 0
+    up_house.make_late(late)
 
     up_house.arguments = ()
     up_house.up()
@@ -52,6 +54,8 @@ def test_what_a_person_has_set_survives_the_next_up(up_house: UpHouse) -> None:
     assert there["parameters"] == {"suite": "starter"}
     assert schedule["active"]
     assert schedule["schedule"]["timezone"] == "Asia/Shanghai"
+    # What was due while nobody was up does not begin at breakfast.
+    assert up_house.state(late) == "CANCELLED"
     # Not even touched: a server that gets it anew forgets which runs it was waiting for.
     assert up_house.ask("POST", "/automations/filter", {}) == [automation]
 
@@ -91,3 +95,65 @@ def test_the_shipped_deployments_hold_no_lease_that_prefect_could_end_a_night_ov
 
     text = (deployments_dir() / "prefect.yaml").read_text(encoding="utf-8")
     assert not [d for d in yaml.safe_load(text)["deployments"] if "concurrency_limit" in d]
+
+
+def test_a_night_hands_targets_to_another_node_and_one_set_of_cores_is_shared_in_turn(
+    up_house: UpHouse,
+) -> None:
+    """Two workers on one machine: the second says it has four GPUs."""
+    given = yaml.safe_load((up_house.suites / "reference.yaml").read_text(encoding="utf-8"))
+    [target] = given["targets"]
+    elsewhere = target | {"name": "elsewhere", "engine": target["engine"] | {"num_gpus": 4}}
+    up_house.write_suite("two", targets=[target, elsewhere])
+    up_house.up()
+    with up_house.join("gpu4") as node:
+        up_house.until(lambda: "Ctrl-C stops it" in node.said(), 90)
+        up_house.until(lambda: up_house.ask("GET", "/work_pools/gpu4")["status"] == "READY", 60)
+        run = up_house.click("nightly/nightly", suite="two")
+        up_house.wait_for(run, "COMPLETED", timeout_s=180)
+    assert "elsewhere is measured by gpu4" in up_house.logs(run)
+    assert up_house.sql("SELECT target, status FROM targets ORDER BY target") == [
+        {"target": "elsewhere", "status": "completed"},
+        {"target": "reference", "status": "completed"},
+    ]
+    assert up_house.sql("SELECT count(DISTINCT run_id) AS n FROM targets") == [{"n": 1}]
+    # Both wanted the same cores at the same time: one waited until the other's server was gone.
+    up = "max(stopped_at) FILTER (target = '{}') <= min(started_at) FILTER (target = '{}')"
+    one, other = up.format("elsewhere", "reference"), up.format("reference", "elsewhere")
+    assert up_house.sql(f"SELECT {one} OR {other} AS in_turn FROM servers") == [{"in_turn": True}]
+
+
+def test_a_click_goes_before_what_is_left_of_a_night(up_house: UpHouse) -> None:
+    given = yaml.safe_load((up_house.suites / "reference.yaml").read_text(encoding="utf-8"))
+    [target] = given["targets"]
+    slow = given["load"][0] | {"max_concurrency": 1, "generation": {"max_tokens": 90}}
+    night = [target | {"name": f"night-{n}", "load": [slow]} for n in range(3)]
+    up_house.write_suite("night", targets=night, accuracy=[])
+    up_house.up()
+    run = up_house.click("nightly/nightly", suite="night")
+    up_house.wait_for_log(run, "load chat c1: 5 of 20")
+    click = up_house.click(
+        "benchmark-target/benchmark-target", suite="reference", target="reference"
+    )
+    up_house.wait_for(click, "COMPLETED", timeout_s=180)
+    assert up_house.state(run) == "RUNNING"
+    up_house.wait_for(run, "COMPLETED", timeout_s=180)
+    order = up_house.sql("SELECT target FROM servers ORDER BY started_at")
+    assert [row["target"] for row in order].index("reference") in (1, 2)
+
+
+def test_the_schedule_fires_and_runs_unattended(up_house: UpHouse) -> None:
+    up_house.up()
+    nightly = up_house.deployment("nightly/nightly")
+    up_house.ask("PATCH", f"/deployments/{nightly['id']}", {"parameters": {"suite": "reference"}})
+    [schedule] = nightly["schedules"]
+    every_minute = {"active": True, "schedule": {"cron": "* * * * *", "timezone": "UTC"}}
+    up_house.ask("PATCH", f"/deployments/{nightly['id']}/schedules/{schedule['id']}", every_minute)
+    up_house.until(
+        lambda: any(
+            one["state"]["type"] == "COMPLETED" and "auto-scheduled" in one["tags"]
+            for one in up_house.runs()
+        ),
+        240,
+    )
+    assert up_house.sql("SELECT DISTINCT trigger FROM runs") == [{"trigger": "schedule"}]

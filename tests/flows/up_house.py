@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,17 @@ from nightbench.home import Home
 from nightbench.serving.probing import free_port
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """Another node's `nightbench up --join`."""
+
+    output: Path
+
+    def said(self) -> str:
+        """What it has printed."""
+        return self.output.read_text(encoding="utf-8")
 
 
 class UpHouse(House):
@@ -36,6 +50,7 @@ class UpHouse(House):
         self.env["NIGHTBENCH_SUITES"] = str(self.suites)
         self.output = folder / "up.txt"
         self.arguments = arguments
+        self.auth: tuple[str, str] | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_suite(self, name: str = "reference", **changes: Any) -> None:
@@ -60,6 +75,25 @@ class UpHouse(House):
                 start_new_session=True,
             )
         self.until(lambda: "Ctrl-C stops all" in self.said(), 150, still=self.process)
+
+    @contextmanager
+    def join(self, pool: str) -> Iterator[Node]:
+        """Another node that works for this server; it shares home and leases with it."""
+        output = self.folder / f"{pool}.txt"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*NIGHTBENCH, "up", "--join", self.url.removesuffix("/api"), "--pool", pool],
+                env=self.env,
+                cwd=self.folder,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield Node(output)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(90) == 0
 
     def down(self) -> int:
         """Ctrl-C; the exit code."""
@@ -88,9 +122,27 @@ class UpHouse(House):
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Prefect's API."""
-        answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
+        for _ in range(20):
+            answer = httpx.request(
+                method,
+                f"{self.url}{path}",
+                json=body,
+                auth=self.auth,
+                timeout=30,
+                trust_env=False,
+            )
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # SQLite was busy
+                break
+            time.sleep(0.5)
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    def answers(self) -> bool:
+        """Whether Prefect's server does."""
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
 
     def deployment(self, name: str) -> dict[str, Any]:
         """A deployment by `flow/deployment`."""
@@ -119,6 +171,31 @@ class UpHouse(House):
         body = {"sort": "START_TIME_DESC", "flow_runs": filters} if filters else {}
         found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", body)
         return found
+
+    def until_scheduled(self, deployment: str) -> str:
+        """The id of a run that the schedule of a deployment has planned."""
+        found: list[str] = []
+
+        def there() -> bool:
+            wanted = {
+                "deployment_id": {"any_": [deployment]},
+                "state": {"name": {"any_": ["Scheduled"]}},
+            }
+            found[:] = [str(run["id"]) for run in self.runs(**wanted)]
+            return bool(found)
+
+        self.until(there, 150)
+        return found[0]
+
+    def make_late(self, run: str) -> None:
+        """While nobody is up: a run was due an hour ago."""
+        with closing(sqlite3.connect(self.home.prefect / "prefect.db")) as database, database:
+            changed = database.execute(
+                "UPDATE flow_run SET expected_start_time = datetime('now', '-1 hour'), "
+                "next_scheduled_start_time = datetime('now', '-1 hour') WHERE id = ?",
+                [run],
+            )
+            assert changed.rowcount == 1
 
     def logs(self, run: str) -> str:
         """What a flow run, its tasks included, has logged."""

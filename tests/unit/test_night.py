@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nightbench.errors import SuiteError
-from nightbench.night import choose_targets, config_digest, new_run_id, slo_facts
+from nightbench.night import Night, choose_targets, config_digest, new_run_id, slo_facts
 from nightbench.suite import Gates, Target
 from nightbench.suite_file import find_suite, read_suite
 from nightbench.verdicts.gates import failed_gates
@@ -18,6 +18,15 @@ def test_run_ids_sort_by_time_and_say_which_suite() -> None:
     late = new_run_id("starter", datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC), b"\x00\x00\x00")
     assert early == "20260102T030405Z-starter-ffffff"
     assert early < late
+
+
+def test_a_target_after_midnight_belongs_to_the_night_its_run_began() -> None:
+    file = read_suite(find_suite("starter"))
+    began = datetime(2026, 1, 2, 23, 0, tzinfo=UTC)
+    after = datetime(2026, 1, 3, 1, 0, tzinfo=UTC)
+    run_id = new_run_id("starter", began, b"abc")
+    assert Night(run_id, after, file, ()).date == began.date()
+    assert Night("named-by-hand", after, file, ()).date == after.date()
 
 
 def test_an_unknown_target_is_refused_with_the_names_there_are() -> None:

@@ -10,10 +10,14 @@ import pytest
 from nightbench.errors import BadInput
 from nightbench.scheduling import (
     Schedule,
+    Watched,
     daily_at,
     known_timezone,
+    look,
     machine_timezone,
     missed,
+    read_watched,
+    write_watched,
 )
 
 BERLIN = Schedule("0 2 * * *", "Europe/Berlin")
@@ -79,3 +83,32 @@ def test_the_machines_time_zone_is_read_from_its_clock(tmp_path: Path) -> None:
     link.symlink_to(zone)
     assert machine_timezone(link) == "Europe/Berlin"
     assert machine_timezone(tmp_path / "missing") == "UTC"
+
+
+def test_a_missed_night_is_told_once() -> None:
+    before = [Watched(BERLIN, LONG_AGO)]
+    remembered, told = look(before, [BERLIN], [], MORNING)
+    assert told == [DUE]
+    again = look(remembered, [BERLIN], [], MORNING + timedelta(hours=1))
+    assert again == (remembered, [])
+
+
+def test_a_schedule_switched_on_at_noon_missed_nothing_last_night() -> None:
+    remembered, told = look([], [BERLIN], [], MORNING)
+    assert (remembered, told) == ([Watched(BERLIN, MORNING)], [])
+    tomorrow = look(remembered, [BERLIN], [], MORNING + timedelta(days=1))
+    assert tomorrow[1] == [DUE + timedelta(days=1)]
+
+
+def test_what_was_switched_off_is_forgotten() -> None:
+    assert look([Watched(BERLIN, LONG_AGO)], [], [], MORNING) == ([], [])
+
+
+def test_a_look_is_remembered_on_disk(tmp_path: Path) -> None:
+    file = tmp_path / "watched.json"
+    watched = [Watched(BERLIN, LONG_AGO, DUE), Watched(Schedule("5 4 * * *", "UTC"), DUE)]
+    assert read_watched(file) == []
+    write_watched(file, watched)
+    assert read_watched(file) == watched
+    file.write_text("[{}]", encoding="utf-8")
+    assert read_watched(file) == []

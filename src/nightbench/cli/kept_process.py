@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -83,7 +84,7 @@ class KeptProcess:
     def _start(self) -> None:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self.argv,
+                (*_with_us(), *self.argv),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,6 +92,14 @@ class KeptProcess:
                 start_new_session=True,
             )
         self._started_at = self.clock()
+
+
+def _with_us() -> tuple[str, ...]:
+    """Have the kernel end it when we are killed: else it would live on with nobody to keep it, and
+    the next `nightbench up` would take it for one that is kept. (Flow runs are in sessions of their
+    own and go on.)"""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
 
 
 def _how(code: int) -> str:

@@ -44,8 +44,8 @@ def prefect_settings(home: Home) -> dict[str, str]:
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # The silence after which a run counts as crashed is a few of these (prefect-server.yaml).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        # A server that restarts is back within seconds; 8 waits, doubling, are some minutes.
-        "PREFECT_CLIENT_MAX_RETRIES": "8",
+        # A server that restarts is back within seconds; 6 waits, doubling, are two minutes.
+        "PREFECT_CLIENT_MAX_RETRIES": "6",
         # What is said meanwhile of events that find no server is for nobody on a terminal.
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     }

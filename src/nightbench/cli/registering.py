@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.errors import NightbenchError
 from nightbench.resources import deployments_dir
+from nightbench.scheduling import GRACE
 
 NIGHTLY = "nightly"
 Document = dict[str, Any]
@@ -48,6 +50,7 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
         wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)
         deploy(wanted, Path(env["PREFECT_HOME"]), env)
+        _drop_late_nights(api, datetime.now(UTC))
         for automation in document["automations"]:
             _put_automation(api, automation)
 
@@ -152,6 +155,21 @@ def _create_pool(api: PrefectRest, pool: str, queues: Sequence[Document]) -> Non
     api.create("/work_pools/", {"name": pool, "type": "process"})
     for queue in queues:
         api.create(f"/work_pools/{pool}/queues", queue)
+
+
+def _drop_late_nights(api: PrefectRest, now: datetime) -> None:
+    """Nights that were due while nobody was up do not begin now, one after the other, by day."""
+    late = {
+        "deployments": {"name": {"any_": [NIGHTLY]}},
+        "flow_runs": {
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "tags": {"all_": ["auto-scheduled"]},
+            "expected_start_time": {"before_": (now - GRACE).isoformat()},
+        },
+    }
+    missed = {"state": {"type": "CANCELLED", "message": "missed: nightbench was not up"}}
+    for run in api.post("/flow_runs/filter", late):
+        api.post(f"/flow_runs/{run['id']}/set_state", missed)
 
 
 def _put_automation(api: PrefectRest, automation: Document) -> None:

@@ -149,7 +149,7 @@ def _join(home: Home, url: str, pool: str) -> int:
 
 def _worker(home: Home, pool: str, env: dict[str, str], *arguments: str) -> KeptProcess:
     argv = prefect_argv("worker", "start", "--pool", pool, *arguments)
-    return KeptProcess("worker", argv, env, home.prefect / "worker.log")
+    return KeptProcess("worker", argv, env, home.prefect / f"worker-{pool}.log")
 
 
 def _keep(*processes: KeptProcess) -> int:

@@ -23,6 +23,19 @@ Record = TypeVar("Record", RunRow, TargetRow, ServerRow, AccuracyResult, Accurac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """What was not begun because the night's time was over; `stage` None for a whole target."""
+
+    target: str
+    stage: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        what = f"{self.target}: {self.stage}" if self.stage else self.target
+        return f"{what} was skipped: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResults:
     """What one target came to; `accuracy` has the benchmarks as a whole and their subsets."""
 
@@ -42,6 +55,7 @@ class RunResults:
     row: RunRow | None  # None while the run itself has not been sealed
     targets: tuple[TargetResults, ...]
     resumed_from: str | None = None  # the run whose answers it took over
+    skipped: tuple[Skipped, ...] = ()
 
     def overall_accuracy(self) -> list[tuple[str, str, float]]:
         """(target, benchmark, accuracy over all of it)."""
@@ -126,7 +140,25 @@ def read_run(history: History, run_id: str) -> RunResults:
             for place, row in targets
         ),
         resumed_from=read_facts(history, run_id).get("resumed_from"),
+        skipped=tuple(
+            Skipped(
+                target=str(target), stage=None if stage is None else str(stage), reason=str(why)
+            )
+            for target, stage, why in history.sql(statement("run_skipped"), run_id=run_id).rows
+        ),
     )
+
+
+def scheduled_nights(history: History, since: datetime) -> list[datetime]:
+    """When the nights that began by themselves began, in UTC."""
+    found = history.sql(statement("scheduled_nights"), since=since.date()).rows
+    return [_as_recorded(row[0]) for row in found]
+
+
+def stage_times(history: History, target: str) -> dict[str, float]:
+    """The seconds that the boot and the stages of a target took in the last nights, by name."""
+    found = history.rows("stage_times", target=target).rows
+    return {str(stage): float(str(seconds)) for stage, seconds in found}
 
 
 @dataclass(frozen=True, slots=True)

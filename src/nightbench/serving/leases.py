@@ -7,6 +7,7 @@ content without a lock is a leftover, which is reaped before the hardware is use
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -48,6 +49,7 @@ class Request:
     num_gpus: int
     cores: tuple[int, ...]
     wait: bool = True
+    within_s: float = math.inf
 
 
 def directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -85,7 +87,8 @@ def acquire(
     sleep: Sleep = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Lease:
-    """Lease what a target needs, waiting in line unless told not to. Raises LeaseError.
+    """Lease what a target needs, waiting in line unless told not to. Raises LeaseError, also where
+    the hardware could not be had within `within_s`.
 
     The first in line holds `line.lock` while it waits, so that a large request is not overtaken
     for ever by small ones.
@@ -95,7 +98,7 @@ def acquire(
     line_fd = open_shared(where / "line.lock")
     try:
         while isinstance(attempt := _in_line(line_fd, request, where, inventory, read_use), str):
-            if not request.wait:
+            if not request.wait or clock() - began >= request.within_s:
                 raise LeaseError(
                     f"{request.subject}: {attempt}",
                     hint="Wait for it to end, or see `nightbench doctor` for who holds what.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nightbench.cli.kept_process import KeptProcess
@@ -66,3 +69,26 @@ def test_one_that_ends_now_and_then_is_started_for_ever(tmp_path: Path) -> None:
             assert ended(process)
             clock.now += 60
             assert "started again" in process.keep()
+
+
+KEEPER = """
+import os, sys, time
+from pathlib import Path
+from nightbench.cli.kept_process import KeptProcess
+
+argv = (sys.executable, "-c", "import time; time.sleep(600)")
+with KeptProcess("server", argv, dict(os.environ), Path(sys.argv[1])) as process:
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="this machine has no setpriv")
+def test_it_does_not_outlive_a_keeper_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KEEPER, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        kept = psutil.Process(int(keeper.stdout.readline()))
+        assert kept.is_running()
+        keeper.kill()
+        assert wait_until(lambda: not kept.is_running(), 20)

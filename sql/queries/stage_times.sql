@@ -1,0 +1,30 @@
+-- How long the boot and each stage of a target last took: of its last 3 nights the longest.
+-- param target: the target
+WITH stages AS (
+    SELECT 'accuracy ' || benchmark AS stage, started_at, duration_s
+    FROM accuracy_results
+    WHERE target = $target AND subset = 'all' AND valid
+
+    UNION ALL
+
+    SELECT 'load ' || workload || ' ' || level, started_at, duration_s
+    FROM load_levels
+    WHERE target = $target AND valid
+
+    UNION ALL
+
+    SELECT 'boot', started_at, boot_s
+    FROM servers
+    WHERE target = $target AND boot_s IS NOT NULL
+),
+
+numbered AS (
+    SELECT *, row_number() OVER (PARTITION BY stage ORDER BY started_at DESC) AS nights_ago
+    FROM stages
+)
+
+SELECT stage, max(duration_s) AS seconds
+FROM numbered
+WHERE nights_ago <= 3
+GROUP BY stage
+ORDER BY stage;

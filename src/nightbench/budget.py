@@ -1,0 +1,137 @@
+"""A night's time: what still fits into it, by priority. Decisions over values.
+
+Targets are measured in order of their priority, so a more important one is never cut for a less
+important one. Within a target, a stage (a benchmark, or a level of a load) is begun if the time
+that is left holds it besides all more important stages that are still to come. How long a stage
+takes is what it took in the last nights; one that was never measured is begun while there is time,
+and every stage ends when the night's time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nightbench.errors import NightbenchError
+
+OVER = "time_budget"  # the reason of what was cut short
+BOOT = "boot"
+# What a stage takes besides its measuring: prompts, summing up, a warm-up that was not counted.
+MARGIN = 1.1
+OVERHEAD_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a target that is measured by itself."""
+
+    name: str  # "accuracy iquiz", "load openqa c8"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightClock:
+    """What is left of a night's time; `ends_at` None for a night without a budget."""
+
+    ends_at: datetime | None
+    now: Callable[[], datetime]
+
+    def left_s(self) -> float | None:
+        """Seconds until the night is over, never below zero; None where nothing limits it."""
+        if self.ends_at is None:
+            return None
+        return max(0.0, (self.ends_at - self.now()).total_seconds())
+
+    def over(self) -> str | None:
+        """The reason to end what is being measured, None while there is time."""
+        return OVER if self.left_s() == 0.0 else None
+
+    def at_most(self, seconds: float) -> float:
+        """The seconds something may take that may take so many and no longer than the night."""
+        left = self.left_s()
+        return seconds if left is None else max(1.0, min(seconds, left))
+
+
+class TimeIsOver(NightbenchError):
+    """A target is not begun, or not brought up, because the night's time does not hold it."""
+
+
+class StagePlan:
+    """The stages of one target, begun one after the other while there is time for them."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        took_s: Mapping[str, float],
+        clock: NightClock,
+        on_skip: Callable[[Stage, str], None],
+    ) -> None:
+        self.clock = clock
+        self._later = list(stages)
+        self._took_s = took_s
+        self._on_skip = on_skip
+
+    def refuse_what_cannot_fit(self) -> None:
+        """Raise TimeIsOver where nothing of the target fits."""
+        reason = why_not_at_all(self._later, self._took_s, self.clock.left_s())
+        if reason is not None:
+            raise TimeIsOver(reason)
+
+    def begins(self, stage: Stage) -> bool:
+        """Whether the stage is to be measured now; one that is not is reported."""
+        self._later.remove(stage)
+        reason = why_not_now(stage, self._later, self._took_s, self.clock.left_s())
+        if reason is not None:
+            self._on_skip(stage, reason)
+        return reason is None
+
+
+def end_of(started_at: datetime, time_budget_s: float | None) -> datetime | None:
+    """When a night that began then is over."""
+    return None if time_budget_s is None else started_at + timedelta(seconds=time_budget_s)
+
+
+def why_not_now(
+    stage: Stage, later: Sequence[Stage], took_s: Mapping[str, float], left_s: float | None
+) -> str | None:
+    """Why a stage is not to be begun, None where it is.
+
+    `later` are the stages of its target that are still to come, `took_s` the seconds stages took
+    in the last nights, by name.
+    """
+    if left_s is None:
+        return None
+    if left_s <= 0:
+        return "the night's time was over"
+    needed_s = expected_s(stage, took_s)
+    important = [other for other in later if other.priority > stage.priority]
+    kept_s = sum(expected_s(other, took_s) for other in important)
+    if needed_s + kept_s <= left_s:
+        return None
+    told = f"it takes {_minutes(needed_s)}, {_minutes(left_s)} of the night were left"
+    return told + (f", {_minutes(kept_s)} of them for what matters more" if kept_s else "")
+
+
+def why_not_at_all(
+    stages: Sequence[Stage], took_s: Mapping[str, float], left_s: float | None
+) -> str | None:
+    """Why a target is not even to be booted, None where something of it fits."""
+    if left_s is None:
+        return None
+    boot_s = took_s.get(BOOT, 0.0)
+    if 0 < left_s <= boot_s:
+        return f"its boot takes {_minutes(boot_s)}, {_minutes(left_s)} of the night were left"
+    reasons = [why_not_now(stage, (), took_s, left_s - boot_s) for stage in stages]
+    if reasons and all(reasons):
+        return reasons[0]
+    return None if left_s > 0 else "the night's time was over"
+
+
+def expected_s(stage: Stage, took_s: Mapping[str, float]) -> float:
+    """The seconds a stage will take, 0 where it was never measured."""
+    return took_s[stage.name] * MARGIN + OVERHEAD_S if stage.name in took_s else 0.0
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,148 @@
+"""Maintenance notices what nobody saw at night."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from house import House
+
+pytestmark = pytest.mark.timeout(180)
+
+MAINTENANCE = """
+import os
+from datetime import timedelta
+from nightbench.cli.prefect_api import prefect_settings
+from nightbench.home import Home
+
+os.environ.update(prefect_settings(Home.from_env()))
+from flows.maintenance import maintenance
+from tasks import noticing
+from tasks.reporting import flush_logs
+
+noticing.SILENCE = timedelta(seconds=float(os.environ["SILENCE_S"]))
+maintenance()
+flush_logs()
+"""
+SILENCE_S = 4
+
+
+class Maintained(House):
+    """A house, and the Prefect server it shares."""
+
+    def ask(self, path: str, body: object) -> Any:
+        """Prefect's API."""
+        answer = httpx.post(f"{self.env['PREFECT_API_URL']}{path}", json=body, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def maintenance(self) -> str:
+        """Run it; what it has logged."""
+        done = subprocess.run(
+            [sys.executable, "-c", MAINTENANCE],
+            env=self.env | {"SILENCE_S": str(SILENCE_S)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        wanted = {"sort": "START_TIME_DESC", "flows": {"name": {"any_": ["maintenance"]}}}
+        [run] = self.ask("/flow_runs/filter", wanted | {"limit": 1})
+        lines = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+        return "\n".join(line["message"] for line in lines)
+
+    def flow_run(self, state: str) -> str:
+        """A flow run in a state, with nobody behind it."""
+        flow = self.ask("/flows/", {"name": "benchmark-target"})
+        created = self.ask("/flow_runs/", {"flow_id": flow["id"], "state": {"type": state}})
+        return str(created["id"])
+
+    @contextmanager
+    def alive(self, run: str) -> Iterator[None]:
+        """A flow run is heard of every second."""
+        stopped = threading.Event()
+
+        def beat() -> None:
+            while not stopped.wait(1):
+                event = {
+                    "id": str(uuid4()),
+                    "occurred": datetime.now(UTC).isoformat(),
+                    "event": "prefect.flow-run.heartbeat",
+                    "resource": {"prefect.resource.id": f"prefect.flow-run.{run}"},
+                }
+                httpx.post(f"{self.env['PREFECT_API_URL']}/events", json=[event], trust_env=False)
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+    def state(self, run: str) -> str:
+        """Its state."""
+        found = self.ask("/flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        return str(found[0]["state"]["type"])
+
+    def schedule_nights(self, cron: str) -> None:
+        """A deployment of nights that is switched on."""
+        flow = self.ask("/flows/", {"name": "nightly"})
+        schedule = {"active": True, "schedule": {"cron": cron, "timezone": "UTC"}}
+        self.ask(
+            "/deployments/",
+            {
+                "name": "nightly",
+                "flow_id": flow["id"],
+                "parameters": {"suite": "mine"},
+                "schedules": [schedule],
+            },
+        )
+
+    def seen_since(self, cron: str, since: datetime) -> None:
+        """Maintenance has seen this schedule switched on since then."""
+        row = {"cron": cron, "timezone": "UTC", "since": since.isoformat(), "told": None}
+        file = self.folder / "home" / "prefect" / "schedules-seen.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps([row]), encoding="utf-8")
+
+
+@pytest.fixture
+def maintained(house: House) -> Maintained:
+    return Maintained(house.folder, house.env["PREFECT_API_URL"])
+
+
+def test_a_silent_run_is_marked_and_one_that_is_heard_of_is_not(maintained: Maintained) -> None:
+    states = ["RUNNING", "PENDING", "SCHEDULED", "RUNNING"]
+    dead, stuck, waiting, living = (maintained.flow_run(state) for state in states)
+    with maintained.alive(living):
+        time.sleep(SILENCE_S)
+        said = maintained.maintenance()
+    assert f"({dead}) crashed: its process has not been heard of" in said
+    assert [maintained.state(run) for run in (dead, stuck, waiting, living)] == [
+        "CRASHED",
+        "CRASHED",
+        "SCHEDULED",
+        "RUNNING",
+    ]
+
+
+def test_a_night_that_was_due_and_did_not_begin_is_told_once(maintained: Maintained) -> None:
+    due = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
+    cron = f"{due.minute} {due.hour} * * *"
+    maintained.schedule_nights(cron)
+    maintained.seen_since(cron, due - timedelta(days=3))
+    line = f"the night of {due:%Y-%m-%d %H:%M} UTC was due and did not begin"
+    assert line in maintained.maintenance()
+    assert "was due and did not begin" not in maintained.maintenance()
