@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -211,3 +214,28 @@ def test_every_kind_of_engine_has_a_command_to_show_or_none_to_start() -> None:
         "command": "srv '{port}'",
         "remote": "",
     }
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker client here")
+def test_dockers_own_client_takes_our_options_and_fails_only_for_want_of_a_daemon(
+    tmp_path: Path,
+) -> None:
+    inside = Container(
+        docker="docker", image="no.such/image:1", name="nightbench-x", id_path=tmp_path / "id"
+    )
+    argv = container.run_argv(
+        inside,
+        ("vllm", "serve", "/m"),
+        host="127.0.0.1",
+        port=81,
+        folders=[Path("/m")],
+        cache=Path("/c"),
+        variables=["VLLM_API_KEY"],
+        gpu_uuids=["GPU-a", "GPU-b"],
+    )
+    nowhere = os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    for words in (argv, container.remove_argv(inside)):
+        done = subprocess.run(words, env=nowhere, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "daemon" in done.stderr, done.stderr
+        assert "flag" not in done.stderr, done.stderr

