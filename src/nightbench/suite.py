@@ -218,6 +218,9 @@ class Target(Strict):
             raise ValueError("model: expected a path, hf:org/name@rev, modelscope:… or builtin:…")
         if self.model is None and self.engine.kind == "ollama":
             raise ValueError("model: expected a name of Ollama's library, or a GGUF to make one of")
+        named = self.served_model_name is not None and not (self.model or "").endswith(".gguf")
+        if self.engine.kind == "ollama" and named:
+            raise ValueError("served_model_name: a model of Ollama's library keeps its own name")
         return self
 
     @property

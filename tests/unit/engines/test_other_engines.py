@@ -181,6 +181,13 @@ def test_impossible_combinations_are_refused(engine: dict[str, object], problem:
         Target.model_validate({"name": "t", "model": "m", "engine": engine})
 
 
+def test_a_model_of_ollamas_library_keeps_its_name() -> None:
+    fields = {"name": "t", "engine": {"kind": "ollama"}, "served_model_name": "mine"}
+    with pytest.raises(ValueError, match="keeps its own name"):
+        Target.model_validate(fields | {"model": "gemma3:4b"})
+    assert Target.model_validate(fields | {"model": "x.gguf"}).served_model_name == "mine"
+
+
 def test_an_attached_ollama_is_not_started() -> None:
     attached = {"kind": "ollama", "base_url": "http://127.0.0.1:11434"}
     target = Target.model_validate({"name": "t", "model": "gemma3:4b", "engine": attached})
