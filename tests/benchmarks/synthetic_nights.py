@@ -274,7 +274,7 @@ def _level(
         for statistic in STATISTICS
     }
     yield level_row(night, shape, concurrency, slowness, numbers)
-    for family in ("ttft", "tpot", "e2el"):
+    for family in FAMILIES:
         for statistic in STATISTICS:
             value = numbers[f"{statistic}_{family}_ms"]
             yield LoadInterval(

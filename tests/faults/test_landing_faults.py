@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,22 +132,21 @@ def test_readers_are_never_in_the_way_and_never_see_half_a_night(
     assert digests(home) == sound[0]
 
 
-@pytest.mark.parametrize("room_kib", [0, 300, 1500, 2600])
-def test_a_full_disk_loses_nothing_and_says_so(
-    tmp_path: Path, sound: tuple[dict[str, object], float], room_kib: int
-) -> None:
-    home = Home(tmp_path)
-    for night in range(NIGHTS):
-        spool_night(home.spool, night, SHAPE)
-    # A file may not grow past the limit: what a full disk does to a database, for one process.
-    script = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room_kib * 1024}, {room_kib * 1024}))\n"
-        "from nightbench.cli.main import main\n"
-        "sys.exit(main(['land']))\n"
+def land_from_terminal(home: Home, *, file_limit_kib: int | None = None) -> str:
+    """What `nightbench land` says where it cannot write; it must fail, without a traceback."""
+    limit = (
+        ""
+        if file_limit_kib is None
+        else (
+            "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_limit_kib * 1024},) * 2)\n"
+        )
     )
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [
+            *(sys.executable, "-c"),
+            f"import sys\n{limit}from nightbench.cli.main import main\nsys.exit(main(['land']))\n",
+        ],
         env=os.environ | {"NIGHTBENCH_HOME": str(home.root)},
         capture_output=True,
         text=True,
@@ -154,6 +154,53 @@ def test_a_full_disk_loses_nothing_and_says_so(
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "nightbench land" in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("room_kib", [0, 300, 1500, 2600])
+def test_a_file_that_cannot_grow_loses_nothing_and_says_so(
+    tmp_path: Path, sound: tuple[dict[str, object], float], room_kib: int
+) -> None:
+    home = Home(tmp_path)
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    assert "nightbench land" in land_from_terminal(home, file_limit_kib=room_kib)
     land(home)
+    assert digests(home) == sound[0]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, to be made full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not resize(disk, 64_000, "mount", "-t", "tmpfs", "tmpfs"):
+        pytest.skip("this user may not mount a file system")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def resize(disk: Path, size_kib: int, *mount: str | Path) -> bool:
+    """Give the disk another size; with `mount`, its first."""
+    command = mount or ("mount", "-o", "remount")
+    options = ["-o", f"size={size_kib}k"]
+    done = subprocess.run([*command, *options, disk], check=False, stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("free_kib", [16, 1000, 2000, 3000])
+def test_a_full_disk_loses_nothing_and_says_so(
+    small_disk: Path, sound: tuple[dict[str, object], float], free_kib: int
+) -> None:
+    home = Home(small_disk / "home")
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    usage = os.statvfs(small_disk)
+    used_kib = (usage.f_blocks - usage.f_bfree) * usage.f_bsize // 1024
+    assert resize(small_disk, used_kib + free_kib)
+    assert "type `nightbench land`" in land_from_terminal(home)
+    assert resize(small_disk, 64_000)
+    land(home)
+    assert digests(home) == sound[0]
+    rebuild(home)
     assert digests(home) == sound[0]

@@ -86,6 +86,27 @@ def test_flips_name_the_samples_that_changed(history: History) -> None:
     assert len(wrong) > len(right)
 
 
+def test_flips_are_between_runs_that_asked_the_same(tmp_path: Path) -> None:
+    import dataclasses
+
+    from nightbench.history.spool import Spool, SpoolIdentity
+    from nightbench.records import AccuracyResult
+    from tests.benchmarks.synthetic_nights import FIRST_NIGHT, rows_of
+
+    home = Home(tmp_path)
+    for night in (0, 1, 2):
+        identity = SpoolIdentity(run_id=f"r{night}", target="starter", night=FIRST_NIGHT)
+        with Spool.open(home.spool, identity) as spool:
+            for row in rows_of(night, "starter", SHAPE):
+                if isinstance(row, AccuracyResult) and night == 1:
+                    row = dataclasses.replace(row, measurement_key="asked otherwise")  # noqa: PLW2901
+                spool.append(row)  # type: ignore[arg-type]
+    land(home)
+    with open_history(home) as opened:
+        pairs = opened.sql("SELECT DISTINCT previous_run_id, run_id FROM flips").rows
+    assert pairs == (("r0", "r2"),)
+
+
 def test_capacity_is_the_highest_level_within_the_limits(history: History) -> None:
     rows = history.sql("SELECT DISTINCT capacity_max_concurrency FROM capacity").rows
     assert rows == ((8,),)

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from nightbench.cli import import_command
+from nightbench.dashboards.curves import experiments_over_nights
 from nightbench.errors import DataError
 from nightbench.history.importing import read_results
 from nightbench.history.landing import land
 from nightbench.history.reading import open_history
 from nightbench.home import Home
 from nightbench.records import AccuracyResult, LoadLevel
-from tests.benchmarks.synthetic_nights import Shape, spool_night
+from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
+
+# What the tools themselves wrote, a few requests each against the reference server: vLLM 0.32,
+# evalscope 1.14. The dictionaries below are such files, shortened, with numbers to tell apart.
+REAL = Path(__file__).parent / "foreign"
 
 # As `vllm bench serve --save-result` of vLLM 0.32 writes it, shortened.
 VLLM = {
@@ -88,6 +93,30 @@ def test_a_result_of_vllm_bench_is_a_level(tmp_path: Path) -> None:
     assert level.mean_concurrency == pytest.approx(99 * 2.0 / 50)
 
 
+def test_a_real_file_of_vllm_bench_is_read_whole() -> None:
+    level = only_level("vllm-bench", REAL / "vllm-bench-concurrency.json")
+    assert (level.level, level.request_rate, level.num_prompts, level.completed) == (
+        "c4", None, 12, 12,
+    )  # fmt: skip
+    assert level.mean_ttft_ms == pytest.approx(32.54, abs=0.01)
+    assert level.p95_ttft_ms is None  # vLLM reports p99 alone unless asked
+    assert level.mean_e2el_ms == pytest.approx(32.54 + 11 * 5.01, rel=0.02)
+    assert level.mean_concurrency == pytest.approx(4, rel=0.1)
+    rate = only_level("vllm-bench", REAL / "vllm-bench-rate.json")
+    assert (rate.level, rate.request_rate, rate.max_concurrency) == ("r20", 20.0, None)
+
+
+def test_a_real_report_of_evalscope_is_read_whole() -> None:
+    (imported,) = read_results("evalscope", REAL / "evalscope-reports")
+    rows = {r.subset: r for r in imported.rows if isinstance(r, AccuracyResult)}
+    assert imported.model == "m"
+    assert {name: (r.benchmark, r.num_samples, r.accuracy) for name, r in rows.items()} == {
+        "all": ("general_mcq", 6, 0.0),
+        "iq": ("general_mcq", 3, 0.0),
+        "eq": ("general_mcq", 3, 0.0),
+    }
+
+
 def test_a_rate_of_vllm_bench_is_an_open_loop(tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", VLLM | {"request_rate": 2.5, "max_concurrency": None})
     level = only_level("vllm-bench", path)
@@ -156,3 +185,36 @@ def test_imported_nights_have_series_of_their_own_and_land_once(tmp_path: Path) 
     assert {name for name, _ in latest} == {"openqa", "starter"}
     assert trend == ((False, "openqa"), (True, "vllm-bench"))
     assert capacities == (("openqa",),)
+
+
+def test_what_was_imported_under_our_targets_name_stays_out_of_what_is_drawn_and_compared(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    for night in range(2):
+        spool_night(home.spool, night, Shape())
+    report = REPORT | {"dataset_name": "starter"}  # as our benchmark is called
+    sources = {
+        "vllm-bench": write(tmp_path / "r.json", VLLM | {"label": "openqa", "max_concurrency": 4}),
+        "evalscope": write(tmp_path / "reports" / "m" / "starter.json", report),
+    }
+    for tool, path in sources.items():
+        (imported,) = read_results(tool, path)
+        import_command.spool(home, tool, imported, "starter")
+    land(home)
+    with open_history(home) as history:
+        (series,) = experiments_over_nights(history, ["starter"])
+        changes = history.query("provenance_changes", target="starter", nights=10_000)
+        flipped = history.query("flips", target="starter")
+        before = history.rows(
+            "previous_run", run_id=run_id_of(1), target="starter", benchmark="starter"
+        ).rows
+        theirs = history.sql("SELECT run_id FROM runs WHERE suite = 'imported-vllm-bench'").rows
+        compared = history.query("compare", a=run_id_of(1), b=theirs[0][0])
+    assert {p.step for p in series.points} == {0, 1}
+    assert changes.empty
+    assert set(flipped["run_id"]) <= {run_id_of(1)}
+    assert before == ((run_id_of(0),),)
+    assert len(compared) > 0
+    assert compared["imported"].all()
+    assert not compared["same_question"].any()
