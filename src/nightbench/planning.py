@@ -9,7 +9,6 @@ from pathlib import Path
 from nightbench.accuracy import benchmarks
 from nightbench.engines import dispatch, ollama, remote
 from nightbench.errors import DataError
-from nightbench.serving import recipes
 from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
 
 # What an unmeasured server is assumed to do; `plan` says so beside its estimate.
@@ -146,11 +145,7 @@ def _hardware(target: Target) -> str:
         return f"nothing here: somebody else runs {remote.base_url_of(engine)}{keyed}"
     if target.is_attached:
         return f"nothing here: {target.name} runs already"
-    gpus = engine.num_gpus
-    environment = dispatch.environment_of(target)
-    if environment is not None and environment.requirement is not None:
-        recipe = recipes.choose(environment, has_gpu=bool(gpus), kind=engine.kind)
-        gpus = gpus if recipe.flavour == "cuda" else 0
-    if engine.kind == "vllm" and environment is None:
+    gpus = dispatch.num_gpus(target)
+    if engine.kind == "vllm" and dispatch.environment_of(target) is None:
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

