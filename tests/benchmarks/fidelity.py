@@ -119,12 +119,12 @@ def _run(
         out = Path(folder) / "out"
         out.mkdir()
         work = Work(url, streams, rate, requests, tokens, tokenizer.absolute(), questions, out)
-        spent = _spend(tool.argv(python, work), out)
+        spent = spend(tool.argv(python, work), out)
         truth = [record for record in server.truth() if record["done"]]
         return _compare(tool, work, tool.read(work), truth, itl_ms=itl_ms, spent=spent)
 
 
-def _spend(argv: list[str], folder: Path) -> Spent:
+def spend(argv: list[str], folder: Path) -> Spent:
     """Run a tool to its end; the processor seconds that it and its children took."""
     quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1"}
     environment = os.environ | quiet | {"VLLM_TARGET_DEVICE": "cpu"}

@@ -113,10 +113,12 @@ def _read_evalscope(work: Work) -> Said:
 
 
 def _guidellm(python: Path, work: Work) -> list[str]:
+    how = f"kind=concurrent,streams={work.streams}" if work.streams else ""
+    how = how or f"kind=constant,rate={work.rate}"
     return [
         *(str(python.with_name("guidellm")), "run", "--disable-console"),
         *("--backend", f"kind=openai_http,target={work.url},model=truth"),
-        *("--profile", f"kind=concurrent,streams={work.streams}"),
+        *("--profile", how),
         *("--constraint", f"kind=max_requests,count={work.requests}"),
         *("--tokenizer", f"kind=hf_auto,model={work.tokenizer}"),
         *("--data", f"kind=json_file,path={work.questions}"),
@@ -127,14 +129,16 @@ def _guidellm(python: Path, work: Work) -> list[str]:
 def _read_guidellm(work: Work) -> Said:
     (benchmark,) = json.loads((work.folder / "out.json").read_text())["benchmarks"]
     ttft = benchmark["metrics"]["time_to_first_token_ms"]["successful"]
-    tpot = benchmark["metrics"]["time_per_output_token_ms"]["successful"]
+    tpot = benchmark["metrics"]["inter_token_latency_ms"]["successful"]
     return Said(ttft["mean"], ttft["percentiles"]["p99"], tpot["mean"])
 
 
 def _aiperf(python: Path, work: Work) -> list[str]:
+    how = ["--concurrency", str(work.streams)] if work.streams else []
+    how = how or ["--request-rate", str(work.rate), "--request-rate-mode", "constant"]
     return [
         *(str(python.with_name("aiperf")), "profile", "-m", "truth", "--url", work.url),
-        *("--endpoint-type", "chat", "--streaming", "--concurrency", str(work.streams)),
+        *("--endpoint-type", "chat", "--streaming", *how),
         *("--request-count", str(work.requests), "--tokenizer", str(work.tokenizer)),
         *("--synthetic-input-tokens-mean", "32", "--output-tokens-mean", str(work.tokens)),
         *("--extra-inputs", f"max_tokens:{work.tokens}"),

@@ -1,0 +1,40 @@
+"""One request on the wire: how long its loop may look away, judging by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
+
+MS = 1_000_000
+
+
+def ended(*, first_ms: float, last_ms: float, reads: int) -> Exchange:
+    exchange = Exchange(0, b"", 0)
+    exchange.sent_ns = 1000 * MS
+    gap_ms = (last_ms - first_ms) / max(reads - 1, 1)
+    for number in range(reads):
+        exchange.reads.append(b"data: x\n\n")
+        exchange.times.append(round((1000 + first_ms + number * gap_ms) * MS))
+    exchange.ended_ns = round((1000 + last_ms) * MS)
+    return exchange
+
+
+@pytest.mark.parametrize(
+    ("first_ms", "last_ms", "reads", "linger_ms"),
+    [
+        (50, 1040, 100, 0.7),  # a steady stream: as long as is ever waited
+        (5, 1040, 100, 0.1),  # 2 % of the time to a first answer
+        (50, 150, 100, 0.15),  # a tenth of the gap: a token every millisecond and a half
+        (40, 100, 2, 0.2),  # 0.2 % of a short request
+    ],
+)
+def test_the_loop_waits_for_no_longer_than_can_be_seen(
+    first_ms: float, last_ms: float, reads: int, linger_ms: float
+) -> None:
+    exchange = ended(first_ms=first_ms, last_ms=last_ms, reads=reads)
+    assert linger_ns(exchange) / MS == pytest.approx(linger_ms, rel=0.01)
+
+
+def test_a_request_that_got_no_answer_says_nothing_about_waiting() -> None:
+    assert linger_ns(Exchange(0, b"", 0)) == MOST_LINGER_NS
