@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def bootstrap_ratio_interval(
     group = _deal(len(numerators), rng)
     tops = np.bincount(group, weights=numerators)
     bottoms = np.bincount(group, weights=denominators)
-    weights = _resampling_weights(len(tops), resamples, rng)
+    weights = _resampling_weights(len(tops), resamples, seed)
     drawn = weights @ bottoms
     means = (weights @ tops)[drawn > 0] / drawn[drawn > 0]
     if len(means) == 0:
@@ -197,7 +198,7 @@ def bootstrap_pooled_percentiles(
         bins += group_of_owner[owner[part]] * len(tops)
         cells += np.bincount(bins, minlength=len(cells))
     table = cells.reshape(groups, len(tops))
-    counts = _resampling_weights(len(table), resamples, rng) @ table
+    counts = _resampling_weights(len(table), resamples, seed) @ table
     cumulative = np.cumsum(counts, axis=1)
     share = cumulative / cumulative[:, -1:]
     intervals: list[Interval | None] = []
@@ -243,10 +244,14 @@ def _deal(n: int, rng: np.random.Generator) -> Integers:
     return rng.permutation(n) % _MOST_GROUPS
 
 
-def _resampling_weights(n: int, resamples: int, rng: np.random.Generator) -> Floats:
+@lru_cache(maxsize=2)  # a level's metrics are resampled alike, one after the other
+def _resampling_weights(n: int, resamples: int, seed: int) -> Floats:
     """How often each of n units is drawn, one row per resample."""
     import numpy as np
 
+    rng = np.random.default_rng((seed, n))
     drawn = rng.integers(0, n, size=(resamples, n)) + np.arange(resamples)[:, None] * n
     counts = np.bincount(drawn.ravel(), minlength=resamples * n)
-    return counts.reshape(resamples, n).astype(np.float64)
+    weights: Floats = counts.reshape(resamples, n).astype(np.float64)
+    weights.setflags(write=False)
+    return weights
