@@ -79,7 +79,7 @@ def evalscope_perf(file: Path, summary: Document) -> Imported:
         ),
         measured_at=measured_at,
         max_concurrency=_whole(summary, ("Concurrency", "Number of concurrency")),
-        request_rate=None,
+        request_rate=_positive(summary.get("Request Rate (req/s)")),
         num_prompts=total,
         completed=completed,
         failed=_whole(summary, ("Failed Requests", "Failed requests")),
@@ -168,6 +168,12 @@ def _rate(value: object) -> float | None:
     """`inf` is how vLLM says that max_concurrency alone drives: a closed loop."""
     rate = float(str(value))
     return rate if math.isfinite(rate) else None
+
+
+def _positive(value: object) -> float | None:
+    """A rate of evalscope, which says -1 (and once nothing) where concurrency alone drives."""
+    rate = _number(value)
+    return rate if rate is not None and rate > 0 else None
 
 
 def _number(value: object) -> float | None:

@@ -132,6 +132,28 @@ def test_a_result_of_evalscope_perf_is_a_level(tmp_path: Path) -> None:
     assert (level.mean_ttft_ms, level.p95_ttft_ms, level.p95_e2el_ms) == (80.0, 140.0, 2400.0)
 
 
+def test_real_files_of_evalscope_perf_are_a_level_each() -> None:
+    found = read_results("evalscope-perf", REAL / "evalscope-perf")
+    levels = [imported.rows[0] for imported in found]
+    assert all(isinstance(level, LoadLevel) for level in levels)
+    assert [
+        (i.model, lv.workload, lv.level, lv.completed) for i, lv in zip(found, levels, strict=True)
+    ] == [
+        ("m", "openqa", "c2", 8),
+        ("m", "openqa", "c4", 12),
+    ]
+    first = levels[0]
+    assert (first.mean_ttft_ms, first.p95_ttft_ms, first.mean_e2el_ms) == (32.62, 45.2524, 88.8)
+    assert (first.prompt_tokens, first.completion_tokens) == (118, 96)
+    assert first.mean_concurrency == pytest.approx(2, rel=0.05)
+
+
+def test_a_rate_of_evalscope_perf_is_an_open_loop(tmp_path: Path) -> None:
+    summary = PERF | {"Request Rate (req/s)": 2.5}
+    level = only_level("evalscope-perf", write(tmp_path / "benchmark_summary.json", summary))
+    assert (level.level, level.request_rate) == ("r2.5", 2.5)
+
+
 def test_seconds_of_older_evalscope_become_milliseconds(tmp_path: Path) -> None:
     path = write(tmp_path / "benchmark_summary.json", OLD_PERF)
     level = only_level("evalscope-perf", path)
