@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,6 @@ class Fetcher:
 
     folder: Path
     server: Hub
-    env: dict[str, str] = field(default_factory=dict)
 
     def fetch(self, model: str, **env: str) -> dict[str, object]:
         environ = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
