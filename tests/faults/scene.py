@@ -113,8 +113,8 @@ class Scene:
             record = state.record
             if record is not None:
                 self.port = record.port or self.port
-                stats = ((pid, processes.stat_of(pid)) for pid in record.living())
-                self.seen |= {pid: stat[1] for pid, stat in stats if stat}
+                living = (one for one in record.processes if processes.is_same(*one))
+                self.seen |= dict(living)
         return self.seen
 
     def called(self, name: str) -> list[int]:

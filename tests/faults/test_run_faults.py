@@ -52,6 +52,8 @@ End = Callable[[Night], None]
 def test_sigkill_during_boot(night: Night) -> None:
     night.start()
     night.wait_for(BOOTING)
+    assert wait_until(lambda: bool(night.scene.called("VLLM::EngineCore")), 240)
+    assert not night.has_said(ASKING)
     sigkill(night)
     night.scene.assert_all_gone()
     landed = night.landed(targets="status", servers="boot_s")

@@ -58,9 +58,15 @@ def trouble_within(server: Server, seconds: float) -> str | None:
     return server.trouble()
 
 
-def test_sigkill_of_the_api_process_under_load_ends_both_ranks(scene: Scene) -> None:
+def test_a_stolen_port_is_replaced_and_sigkill_of_the_api_process_ends_both_ranks(
+    scene: Scene,
+) -> None:
+    """One boot for both: the port is taken between choice and bind, the next one is served on."""
+
     def measure() -> None:
-        with scene.serve(scene.target(tensor_parallel_size=2)) as server, load(server):
+        target = scene.target(tensor_parallel_size=2)
+        with thief(scene) as stolen, scene.serve(target) as server, load(server):
+            assert server.endpoint.root_url != f"http://{probing.HOST}:{stolen[0]}"
             assert len(scene.called("VLLM::Worker")) == 2
             os.kill(api_process(scene), signal.SIGKILL)
             assert trouble_within(server, 30) == "server_died"
@@ -69,8 +75,29 @@ def test_sigkill_of_the_api_process_under_load_ends_both_ranks(scene: Scene) -> 
     with pytest.raises(ServerDied, match="tiny died"):
         measure()
     scene.assert_all_gone()
-    assert [row.exit_reason for row in scene.rows] == ["died"]
-    assert scene.rows[0].teardown_clean
+    assert [row.exit_reason for row in scene.rows] == ["boot_failed", "died"]
+    assert all(row.teardown_clean for row in scene.rows)
+
+
+@contextmanager
+def thief(scene: Scene) -> Iterator[list[int]]:
+    """Somebody who takes the first port that is chosen, before the engine binds it."""
+    stolen: list[int] = []
+    listener = socket.socket()
+
+    def steal() -> None:
+        assert wait_until(lambda: bool(scene.remember()) and scene.port > 0, 120)
+        listener.bind((probing.HOST, scene.port))
+        listener.listen()
+        stolen.append(scene.port)
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    try:
+        yield stolen
+    finally:
+        thread.join(120)
+        listener.close()
 
 
 def api_process(scene: Scene) -> int:
@@ -162,27 +189,3 @@ def test_a_boot_that_takes_too_long_is_ended(scene: Scene) -> None:
     error = boot_fails(scene, BootTimeout, boot_timeout_s=6)
     assert "within 6 s" in error.message
     assert [row.exit_reason for row in scene.rows] == ["boot_timeout"]
-
-
-def test_a_port_taken_between_choice_and_bind_is_replaced(scene: Scene) -> None:
-    thief = socket.socket()
-    done = threading.Event()
-
-    def steal() -> None:
-        assert wait_until(lambda: bool(scene.remember()) and scene.port > 0, 60)
-        thief.bind((probing.HOST, scene.port))
-        thief.listen()
-        done.set()
-
-    thread = threading.Thread(target=steal)
-    thread.start()
-    try:
-        with scene.serve(scene.target()) as server:
-            assert done.is_set()
-            assert server.endpoint.root_url != f"http://{probing.HOST}:{thief.getsockname()[1]}"
-    finally:
-        thread.join(60)
-        thief.close()
-    scene.assert_all_gone()
-    assert [row.exit_reason for row in scene.rows] == ["boot_failed", "stopped"]
-    assert all(row.teardown_clean for row in scene.rows)
