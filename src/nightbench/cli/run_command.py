@@ -89,6 +89,7 @@ def _run_flow(
     settings are in the environment."""
     from flows.nightly import nightly
     from nightbench.cli.terminal_progress import TerminalProgress
+    from tasks.concluding import TargetsFailed
     from tasks.reporting import flush_logs, shown_by
 
     with TerminalProgress(console) as progress, shown_by(progress):
@@ -99,9 +100,11 @@ def _run_flow(
         finally:
             flush_logs()
     outcome: RunResults | BaseException = state.result(raise_on_failure=False)  # type: ignore[assignment]
+    if isinstance(outcome, TargetsFailed):
+        return outcome.results, outcome.message
     if isinstance(outcome, BaseException):
         raise outcome
-    return outcome, "" if state.is_completed() else str(state.message)
+    return outcome, ""
 
 
 def _show(results: RunResults, console: Console) -> None:
