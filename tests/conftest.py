@@ -151,7 +151,7 @@ def prefect_server(prefect_home: Home) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def give_database(prefect_home: Home, prefect_server: str) -> Callable[[Home], None]:
     """Gives a home a Prefect database after its migrations, and empty."""
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from house import House
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 MAINTENANCE = """
 import os

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from house import REFERENCE_SERVER, House
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 TTFT_S = 1.0
 PROMPTS = 30

@@ -8,7 +8,7 @@ import yaml
 from house import House
 from up_house import UpHouse
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_click_runs_a_suite_and_ctrl_c_leaves_nothing(up_house: UpHouse) -> None:
@@ -110,7 +110,7 @@ def test_a_night_hands_targets_to_another_node_and_one_set_of_cores_is_shared_in
         up_house.until(lambda: "Ctrl-C stops it" in node.said(), 90)
         up_house.until(lambda: up_house.ask("GET", "/work_pools/gpu4")["status"] == "READY", 60)
         run = up_house.click("nightly/nightly", suite="two")
-        up_house.wait_for(run, "COMPLETED", timeout_s=180)
+        up_house.wait_for(run, "COMPLETED", timeout_s=300)
     assert "elsewhere is measured by gpu4" in up_house.logs(run)
     assert up_house.sql("SELECT target, status FROM targets ORDER BY target") == [
         {"target": "elsewhere", "status": "completed"},
@@ -135,9 +135,9 @@ def test_a_click_goes_before_what_is_left_of_a_night(up_house: UpHouse) -> None:
     click = up_house.click(
         "benchmark-target/benchmark-target", suite="reference", target="reference"
     )
-    up_house.wait_for(click, "COMPLETED", timeout_s=180)
+    up_house.wait_for(click, "COMPLETED", timeout_s=300)
     assert up_house.state(run) == "RUNNING"
-    up_house.wait_for(run, "COMPLETED", timeout_s=180)
+    up_house.wait_for(run, "COMPLETED", timeout_s=300)
     order = up_house.sql("SELECT target FROM servers ORDER BY started_at")
     assert [row["target"] for row in order].index("reference") in (1, 2)
 

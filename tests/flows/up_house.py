@@ -74,7 +74,7 @@ class UpHouse(House):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.until(lambda: "Ctrl-C stops all" in self.said(), 150, still=self.process)
+        self.until(lambda: "Ctrl-C stops all" in self.said(), 300, still=self.process)
 
     @contextmanager
     def join(self, pool: str) -> Iterator[Node]:
@@ -203,7 +203,7 @@ class UpHouse(House):
         lines = self.ask("POST", "/logs/filter", wanted | {"sort": "TIMESTAMP_ASC"})
         return "\n".join(line["message"] for line in lines)
 
-    def wait_for(self, run: str, *states: str, timeout_s: float = 120) -> float:
+    def wait_for(self, run: str, *states: str, timeout_s: float = 240) -> float:
         """Until a flow run is in one of the states; the seconds that took."""
 
         def there() -> bool:
@@ -213,7 +213,7 @@ class UpHouse(House):
 
         return self.until(there, timeout_s)
 
-    def wait_for_log(self, run: str, text: str, timeout_s: float = 90) -> None:
+    def wait_for_log(self, run: str, text: str, timeout_s: float = 180) -> None:
         """Until a flow run, or one below it, has logged this."""
 
         def there() -> bool:
