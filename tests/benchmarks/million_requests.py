@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nightbench.load import summary
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level, LevelTimeouts
+from nightbench.load.parsing import Finished, parse
 from nightbench.load.rawlog import HEADER, Cause, pack
+from nightbench.load.summary import sum_up
 
 START_NS, OFFSET_NS, MS = 1_000_000_000_000, 1_763_000_000_000_000_000, 1_000_000
 STREAMS, SECOND = 512, 1_000_000_000
@@ -124,7 +125,7 @@ def _framed(event: dict[str, object]) -> bytes:
 
 
 def _summarise(log: Path, requests: int) -> dict[str, object]:
-    finished = summary.Finished(
+    finished = Finished(
         level=_level(requests),
         measurement_key="0" * 16,
         prompt_hashes=[f"{index:016x}" for index in range(requests)],
@@ -136,9 +137,9 @@ def _summarise(log: Path, requests: int) -> dict[str, object]:
         limits=None,
     )
     began = time.perf_counter()
-    parsed = summary.parse(finished, log.with_suffix(".parquet"))
+    parsed = parse(finished, log.with_suffix(".parquet"))
     parsed_at = time.perf_counter()
-    found = summary.sum_up(finished, parsed)
+    found = sum_up(finished, parsed)
     ended = time.perf_counter()
     return {
         "completed": found.level.completed,

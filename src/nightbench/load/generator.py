@@ -12,8 +12,6 @@ import gc
 import json
 import os
 import select
-import socket
-import ssl
 import sys
 import time
 from array import array
@@ -24,11 +22,13 @@ from typing import Any, BinaryIO
 
 from nightbench.load.bodies import Bodies
 from nightbench.load.clock import Alarm, now_ns, realtime_offset_ns
-from nightbench.load.connection import Connection, Handler, Remote
+from nightbench.load.connection import Connection, Handler
 from nightbench.load.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.job import Job, ShardReport
 from nightbench.load.rawlog import Cause
+from nightbench.load.remote import resolve, tls_of
+from nightbench.load.timeouts import housekeeping_every_ns, timed_out
 
 _SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
 _MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
@@ -48,8 +48,8 @@ class Generator:
         self.epoll.register(_STDIN, select.EPOLLIN)
         self._raw = raw
         self._bodies = Bodies(Path(job.bodies_path), job.head)
-        self._tls = _tls(job)
-        self._remote = _resolve(job)
+        self._tls = tls_of(job)
+        self._remote = resolve(job)
         self._connections: set[Connection] = set()
         self._driver = Driver()
         self._unwritten: deque[Exchange] = deque()
@@ -61,7 +61,7 @@ class Generator:
         self._offsets = [realtime_offset_ns()]
         self._linger_ns = MOST_LINGER_NS // 4
         self._house_ns = self._progress_ns = self._offset_ns = self._stall_ns = 0
-        self._every_ns = _housekeeping_every_ns(job)
+        self._every_ns = housekeeping_every_ns(job)
 
     # What connections tell their owner.
 
@@ -240,7 +240,7 @@ class Generator:
                 if at_ns - connection.connecting_since > self.job.connect_timeout_ns:
                     connection.abandon(Cause.TIMEOUT_CONNECT)
             elif exchange is not None and exchange.sent_ns:
-                cause = _timed_out(self.job, exchange, at_ns)
+                cause = timed_out(self.job, exchange, at_ns)
                 if cause is not None:
                     connection.abandon(cause)
             elif not connection.alive and exchange is None and self.job.offsets_path is not None:
@@ -258,56 +258,6 @@ class Generator:
             for connection in list(self._connections):
                 if connection.exchange is not None:
                     connection.abandon(Cause.STOPPED)
-
-
-def _timed_out(job: Job, exchange: Exchange, at_ns: int) -> int | None:
-    since_sent = at_ns - exchange.sent_ns
-    if since_sent > job.total_timeout_ns:
-        return Cause.TIMEOUT_TOTAL
-    if since_sent > job.first_token_timeout_ns and not exchange.saw_output():
-        return Cause.TIMEOUT_FIRST_TOKEN
-    quiet_ns = job.between_tokens_timeout_ns
-    if (
-        since_sent > quiet_ns
-        and at_ns - exchange.last_data_ns() > quiet_ns
-        and exchange.saw_output()
-    ):
-        return Cause.TIMEOUT_BETWEEN_TOKENS
-    return None
-
-
-def _housekeeping_every_ns(job: Job) -> int:
-    """A twentieth of the shortest timeout, between 5 and 250 ms."""
-    shortest_ns = min(
-        job.connect_timeout_ns,
-        job.first_token_timeout_ns,
-        job.between_tokens_timeout_ns,
-        job.total_timeout_ns,
-    )
-    planted_ns = job.planted_stall_ns[0] if job.planted_stall_ns else _SECOND
-    return min(max(shortest_ns // 20, 5_000_000), _SECOND // 4, planted_ns // 4)
-
-
-def _resolve(job: Job) -> Remote:
-    """The address to connect to: of several, the first that accepts, else the first."""
-    found = socket.getaddrinfo(job.host, job.port, type=socket.SOCK_STREAM)
-    if len(found) > 1:
-        for family, _, _, _, address in found:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.settimeout(min(2.0, job.connect_timeout_ns / 1e9))
-                if probe.connect_ex(address) == 0:
-                    return family, address
-    return found[0][0], found[0][4]
-
-
-def _tls(job: Job) -> tuple[ssl.SSLContext, str] | None:
-    if not job.tls:
-        return None
-    context = ssl.create_default_context()
-    if not job.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context, job.host
 
 
 def say(message: dict[str, Any]) -> None:

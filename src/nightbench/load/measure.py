@@ -88,7 +88,8 @@ def measure_level(
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
     driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
-    from nightbench.load.summary import Finished, summarise
+    from nightbench.load.parsing import Finished
+    from nightbench.load.summary import summarise
 
     finished = Finished(
         level=level,
