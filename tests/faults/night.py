@@ -93,7 +93,7 @@ class Night:
                 load
                 | {"name": "short", "max_concurrency": 1, "num_prompts": 4, "generation": SHORT},
                 load
-                | {"name": "long", "max_concurrency": 2, "num_prompts": 24, "generation": LONG},
+                | {"name": "long", "max_concurrency": 2, "num_prompts": 10, "generation": LONG},
             ],
         }
 
@@ -106,7 +106,7 @@ class Night:
         """Whether its output says so."""
         return bool(re.search(pattern, self.output.read_text(), re.MULTILINE))
 
-    def wait_for(self, pattern: str, timeout_s: float = 300) -> None:
+    def wait_for(self, pattern: str, timeout_s: float = 600) -> None:
         """Until its output says so; it must not end before."""
 
         def said() -> bool:
@@ -117,7 +117,7 @@ class Night:
         assert wait_until(said, timeout_s), self.output.read_text()
         self.scene.remember()
 
-    def wait_to_end(self, timeout_s: float = 300) -> None:
+    def wait_to_end(self, timeout_s: float = 600) -> None:
         """Until it has ended well; what it starts meanwhile is remembered."""
 
         def ended() -> bool:

@@ -47,7 +47,7 @@ class Scene:
                 "name": "tiny",
                 "model": str(self.model),
                 "served_model_name": "tiny",
-                "boot_timeout_s": 240,
+                "boot_timeout_s": 600,
                 "engine": {
                     "kind": "vllm",
                     "tensor_parallel_size": tensor_parallel_size,

@@ -17,7 +17,7 @@ from nightbench.home import Home
 from nightbench.serving import processes
 from nightbench.serving.supervision import wait_until
 
-pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[2]
 WAITING = "waiting: cores are leased by"
@@ -52,7 +52,7 @@ End = Callable[[Night], None]
 def test_sigkill_during_boot(night: Night) -> None:
     night.start()
     night.wait_for(BOOTING)
-    assert wait_until(lambda: bool(night.scene.called("VLLM::EngineCore")), 240)
+    assert wait_until(lambda: bool(night.scene.called("VLLM::EngineCore")), 600)
     assert not night.has_said(ASKING)
     sigkill(night)
     night.scene.assert_all_gone()
@@ -142,7 +142,7 @@ def test_a_killed_prefect_server_touches_no_measurement_and_a_night_leaves_no_se
         runs="*", targets="*", servers="*", provenance="*", load_levels="level, valid, completed"
     )
     assert [row["status"] for row in landed["targets"]] == ["completed"]
-    assert {row["level"]: row["completed"] for row in landed["load_levels"]} == {"c1": 4, "c2": 24}
+    assert {row["level"]: row["completed"] for row in landed["load_levels"]} == {"c1": 4, "c2": 10}
     assert (night.home / "history" / "history.duckdb").exists()
     assert (night.home / "prefect" / "prefect.db").exists()
     assert night.files_with("benchmark-target"), "nothing was searched"
@@ -204,7 +204,7 @@ def test_two_runs_from_two_checkouts_that_want_the_same_cores_follow_each_other(
     try:
         for night in nights:
             night.start(load=[])
-        assert wait_until(lambda: any(night.has_said(WAITING) for night in nights), 120)
+        assert wait_until(lambda: any(night.has_said(WAITING) for night in nights), 300)
         assert scene.called(str(scene.folder / "checkout-")), "its sources are not its own"
         for night in nights:
             night.wait_to_end()

@@ -21,7 +21,7 @@ from nightbench.serving.launching import Options
 from nightbench.serving.server import Server
 from nightbench.serving.supervision import wait_until
 
-pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 
 
 @contextmanager
