@@ -65,7 +65,7 @@ def connect(
     pacing = Pacing(1 / rate if rate else 0.0, sleep, retries)
     with httpx.Client(timeout=10.0) as client:
         if not endpoint.model:
-            endpoint = replace(endpoint, model=_only_model(client, endpoint))
+            endpoint = replace(endpoint, model=only_model(client, endpoint))
             pacing.sleep(pacing.gap_s)
         answer = _ask(client, endpoint, engine.first_answer_timeout_s, pacing)
         if not answer.ok:
@@ -84,14 +84,15 @@ def _ask(client: httpx.Client, endpoint: Endpoint, timeout_s: float, pacing: Pac
     return answer
 
 
-def _only_model(client: httpx.Client, endpoint: Endpoint) -> str:
+def only_model(client: httpx.Client, endpoint: Endpoint) -> str:
+    """The one model that the API lists. Raises EndpointError for none, and for several."""
     listed = _list(client, endpoint)
     if not listed:
         raise EndpointError(f"{endpoint.base_url} lists no model", hint="Set served_model_name.")
     if len(listed) > 1:
         raise EndpointError(
             f"{endpoint.base_url} lists {len(listed)} models: {_names(listed)}",
-            hint="Set served_model_name to the one that is meant.",
+            hint="Say which one is meant: served_model_name (--model).",
         )
     return listed[0]
 
