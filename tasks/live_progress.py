@@ -16,7 +16,7 @@ from prefect import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 INTERVAL_S = 2.0
-LAST_WORD_S = 1.0
+LAST_WORD_S = 0.1  # after that the thread goes on by itself, beside what comes next
 
 
 @dataclass(frozen=True, slots=True)

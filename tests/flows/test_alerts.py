@@ -56,8 +56,8 @@ def test_a_night_sends_one_message_and_its_address_is_nowhere(
     for file in (house.folder / "home").rglob("*"):
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
     pages = house.prefect("SELECT data FROM artifact WHERE key = 'server-log-dying'")
-    assert len(pages) == 1
-    assert "no such knob" in pages[0][0]
+    assert pages  # one for each attempt at a boot
+    assert all("no such knob" in page[0] for page in pages)
 
 
 def test_a_receiver_that_refuses_does_not_fail_a_night(
