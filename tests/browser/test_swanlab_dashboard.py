@@ -1,0 +1,87 @@
+"""Thirty nights in the SwanLab dashboard that `nightbench watch` serves: a person sees the drop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from nightbench.history.landing import land
+from nightbench.home import Home
+from tests.benchmarks.synthetic_nights import Shape, spool_night
+from tests.browser.conftest import TakePicture
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+NIGHTS, DROP_FROM = 30, 22
+SHOWN_MS = 60_000  # a chart is drawn when its numbers have come
+SHAPE = Shape(drop_from=DROP_FROM, levels=(1, 4, 8, 16))
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard made from a history that the real code has landed."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    assert land(home).findings == []
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "nightbench.cli.main", "watch", "--resync", "--port", "0"],
+        env=os.environ | {"NIGHTBENCH_HOME": str(home.root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watch.stdout is not None
+    said = [watch.stdout.readline() for _ in range(3)]
+    assert said[1] == f"made again from the history: {NIGHTS} runs\n"
+    yield said[2].split()[2]
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(60) == 130
+    watch.stdout.close()
+
+
+def test_the_series_over_nights_shows_the_drop(
+    dashboard: str, page: Page, take_picture: TakePicture
+) -> None:
+    drawn: dict[str, list[float]] = {}
+
+    def note(response: object) -> None:
+        path = response.url.partition("/tag/")[2]  # type: ignore[attr-defined]
+        if path:
+            points = response.json()["data"]["list"]  # type: ignore[attr-defined]
+            drawn[path] = [point["data"] for point in points]
+
+    page.on("response", note)
+    page.goto(dashboard)
+    page.get_by_role("link", name="starter over nights").click()
+    expect(page.get_by_text("30 nights until 2026-01-30")).to_be_visible(timeout=SHOWN_MS)
+    expect(page.get_by_text("Finished")).to_be_visible(timeout=SHOWN_MS)
+    for chart in ("nights/accuracy/starter", "nights/output_throughput/openqa/c1"):
+        expect(page.get_by_text(chart, exact=True)).to_be_visible(timeout=SHOWN_MS)
+    expect(page.locator("canvas").first).to_be_visible(timeout=SHOWN_MS)
+    page.wait_for_load_state("networkidle")
+    take_picture("swanlab-30-nights")
+    accuracy = drawn["nights/accuracy/starter"]
+    assert len(accuracy) == NIGHTS
+    assert min(accuracy[:DROP_FROM]) - max(accuracy[DROP_FROM:]) > 0.2
+
+
+def test_a_night_has_its_curves_over_concurrency(
+    dashboard: str, page: Page, take_picture: TakePicture
+) -> None:
+    page.goto(dashboard)
+    page.get_by_role("link", name="starter 2026-01-30 00:00").click()
+    expect(page.get_by_text("load/openqa/output_throughput", exact=True)).to_be_visible(
+        timeout=SHOWN_MS
+    )
+    page.wait_for_load_state("networkidle")
+    take_picture("swanlab-one-night")
+    page.get_by_text("Experiment Card").click()
+    expect(page.get_by_text("20260130T000000Z-starter-00001d").first).to_be_visible(
+        timeout=SHOWN_MS
+    )
