@@ -61,8 +61,9 @@ def test_a_mirror_killed_at_random_moments_leaves_nothing_running(home: Home) ->
     assert statuses(home) == dict.fromkeys(expected, 1)
 
 
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_mirror_and_parent_left_behind_is_gone_when_the_dashboard_is_served(
-    home: Home,
+    home: Home, how: signal.Signals, code: int
 ) -> None:
     swanlab_mirror.mirror_run(home, run_id_of(0), SwanlabSettings(), mode="local")
     store = swanlab_mirror.store_of(home, "nightbench") / "runs.swanlab"
@@ -83,8 +84,8 @@ def test_what_mirror_and_parent_left_behind_is_gone_when_the_dashboard_is_served
         shown = answer.read().decode()
     assert "starter over nights" in shown
     assert statuses(home) == {"starter over nights": 1}
-    watch.send_signal(signal.SIGINT)
-    assert watch.wait(20) == 130
+    watch.send_signal(how)
+    assert watch.wait(60) == code
     watch.stdout.close()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, timeout=2)  # noqa: S310

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     store = choose_store(home, args.project)
     swanlab_mirror.settle(home, store.name)
     port = free_port(args.port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the server would outlive us
     server = subprocess.Popen(
         serve_argv(store, port),
         stdout=subprocess.DEVNULL,
