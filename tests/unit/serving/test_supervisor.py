@@ -160,9 +160,12 @@ def test_a_kill_gives_no_grace(start: Start) -> None:
 
 
 def test_the_engines_own_end_ends_its_tree_and_is_reported(start: Start) -> None:
-    running = start("(setsid sleep 1000 & ) ; echo up; sleep 0.3; exit 7")
+    running = start(
+        "(setsid sleep 1000 & ) ; echo up; until [ -e go ]; do sleep 0.05; done; exit 7"
+    )
     running.wait_for_output()
     tree = running.tree()
+    (running.supervised.order.run_dir / "go").touch()
     assert wait_until(lambda: not running.supervised.running(), SOON_S)
     assert_all_gone(running, tree)
     assert running.supervised.report().exit_code == 7
