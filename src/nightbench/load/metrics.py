@@ -86,11 +86,11 @@ def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distributi
     is_gap = np.ones(len(columns.deltas_us), dtype=bool)
     is_gap[starts[starts < columns.ends]] = False  # a request's first delta is its ttft
     is_gap &= columns.completed[owner]
-    gaps_us, owner, tokens = columns.deltas_us[is_gap], owner[is_gap], columns.tokens[is_gap]
+    gaps_us, owner = columns.deltas_us[is_gap], owner[is_gap]
     icl = _pooled("icl_ms", gaps_us, owner)
-    if np.all(tokens == 1):
+    if np.all(columns.tokens == 1):
         return Distribution("itl_ms", icl.values, icl.intervals), icl
-    tokens = np.maximum(tokens, 1)
+    tokens = np.maximum(columns.tokens[is_gap], 1)
     shares_us = np.repeat((gaps_us / tokens).astype(np.float32), tokens)
     return _pooled("itl_ms", shares_us, np.repeat(owner, tokens)), icl
 
