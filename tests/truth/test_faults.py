@@ -77,4 +77,6 @@ def test_reasoning_comes_before_the_answer(server: ReferenceServer, tmp_path: Pa
     for row in requests_of(measured):
         # Half of the tokens are thought. When the server had the time to write them is its affair.
         gaps_ms = [delta / 1000 for delta in row["chunk_deltas_us"][1:]]
-        assert row["ttfat_ms"] == pytest.approx(row["ttft_ms"] + sum(gaps_ms[: TOKENS // 2]), abs=0.01)
+        assert row["ttfat_ms"] == pytest.approx(
+            row["ttft_ms"] + sum(gaps_ms[: TOKENS // 2]), abs=0.01
+        )
