@@ -9,7 +9,7 @@ from flows.parameters import SuiteName, TargetName
 from tasks.beginning import begin_night
 from tasks.budgeting import benchmark_stage, level_stage, plan_time
 from tasks.concluding import conclude_target
-from tasks.keeping import kept_run_if, kept_target, land_spool
+from tasks.keeping import kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
@@ -37,29 +37,30 @@ def benchmark_target(
     night = begin_night(suite, [target], run_id or None, resume or None, ends_at)
     chosen = night.targets[0]
     alone = not run_id
-    try:
-        with kept_run_if(alone, night), kept_target(night, chosen) as keeper:
-            loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
-            plan = plan_time(night, chosen, loads, keeper)
-            prepare_engine_and_model(chosen, night.base_dir, plan.clock)
-            with served(chosen, night.base_dir, keeper, plan.clock) as server:
-                already = answered_before(night, chosen, server) if night.resumes else []
-                for benchmark in night.suite.accuracy_of(chosen):
-                    if plan.begins(benchmark_stage(benchmark)):
-                        measure_accuracy(
-                            benchmark,
-                            server,
-                            keeper,
-                            night.base_dir,
-                            already,
-                            over=plan.clock.over,
-                        )
-                for load, levels, prompts in loads:
-                    for level in levels:
-                        if plan.begins(level_stage(load, level)):
-                            measure_load(level, prompts, server, keeper, over=plan.clock.over)
-    finally:
-        land_spool()
+    with (
+        landed_afterwards(alone),
+        kept_run_if(alone, night),
+        kept_target(night, chosen) as keeper,
+    ):
+        loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
+        plan = plan_time(night, chosen, loads, keeper)
+        prepare_engine_and_model(chosen, night.base_dir, plan.clock)
+        with served(chosen, night.base_dir, keeper, plan.clock) as server:
+            already = answered_before(night, chosen, server) if night.resumes else []
+            for benchmark in night.suite.accuracy_of(chosen):
+                if plan.begins(benchmark_stage(benchmark)):
+                    measure_accuracy(
+                        benchmark,
+                        server,
+                        keeper,
+                        night.base_dir,
+                        already,
+                        over=plan.clock.over,
+                    )
+            for load, levels, prompts in loads:
+                for level in levels:
+                    if plan.begins(level_stage(load, level)):
+                        measure_load(level, prompts, server, keeper, over=plan.clock.over)
     if alone:
         publish_results(night)
         mirror_to_swanlab(night)

@@ -188,6 +188,24 @@ def land_spool() -> LandingReport:
     return report
 
 
+@contextmanager
+def landed_afterwards(alone: bool) -> Iterator[None]:
+    """What was sealed is landed when the context is left.
+
+    A cancelled part of a night leaves that to its night, which is to be sealed within seconds.
+    """
+    try:
+        yield
+    except Exception:
+        land_spool()
+        raise
+    except BaseException:
+        if alone:
+            land_spool()
+        raise
+    land_spool()
+
+
 @task(name="recover spool", task_run_name="recover spool", cache_policy=NO_CACHE)
 def recover_spool() -> list[Path]:
     """Seal what dead runs left open, so that it can land."""
