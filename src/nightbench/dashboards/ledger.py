@@ -44,6 +44,12 @@ class MirrorLedger:
         series += [target for target in targets if target not in series]
         self.write()
 
+    def drop(self, mode: str, run_id: str) -> None:
+        """Note that a run is about to be drawn again: killed on the way, it is shown no more."""
+        if self.has(mode, run_id):
+            self.mirrored[mode].remove(run_id)
+            self.write()
+
     def series_behind(self, mode: str, project: str) -> tuple[str, ...]:
         """Targets whose series over nights are to be drawn again."""
         return tuple(self.behind.get(f"{mode}/{project}", ()))

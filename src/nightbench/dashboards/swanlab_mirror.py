@@ -200,6 +200,7 @@ def _mirror(home: Home, order: _Order, store: Path) -> None:
             experiments = experiments_of_run(history, run_id, level_template=order.level_experiment)
             if not experiments:
                 raise DashboardError(f"run {run_id} is not in the history")
+            ledger.drop(order.mode, run_id)
             for experiment in experiments:
                 _draw(experiment, order, store)
             suite = dict(experiments[0].config).get("suite")
