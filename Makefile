@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-engines test-unit test-faults test-browser fidelity lint up clean
+.PHONY: help nightly test test-engines test-unit test-faults test-up test-browser fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,7 +29,7 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests -m "not fault and not browser and not build"
+	@$(BIN)/python -m pytest tests -m "not fault and not browser and not build and not up"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build
@@ -37,12 +37,15 @@ test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
 	@$(BIN)/python -m pytest tests/faults
 
+test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes, cancels, Postgres
+	@$(BIN)/python -m pytest tests/flows -m up
+
 test-browser: $(VENV)/.installed-dev  ## a newcomer's evening in a real browser, with a real vLLM; pictures in test-output
 	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install -y chromium" >&2; exit 1; }
 	@$(BIN)/python -m pytest tests -m browser
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
-	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser"
+	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser and not up"
 
 fidelity: $(VENV)/.installed-dev  ## our load generator beside its peers, against a server that keeps the truth
 	@$(BIN)/python -m tests.benchmarks.fidelity --tokenizer .nightbench/models/smollm2-135m-instruct

@@ -34,6 +34,8 @@ SMOLLM2 = Target.model_validate(
     }
 )
 
+EMPTY_DATABASE = "empty.db"
+
 
 @pytest.fixture(scope="session")
 def engine_home() -> Home:
@@ -148,6 +150,7 @@ def prefect_server(prefect_home: Home) -> Iterator[str]:
     from nightbench.cli.prefect_api import prefect_api
 
     with prefect_api(prefect_home, environ=os.environ | {"PREFECT_API_URL": ""}) as url:
+        _back_up(prefect_home.prefect / "prefect.db", prefect_home.prefect / EMPTY_DATABASE)
         yield url
 
 
@@ -157,13 +160,11 @@ def give_database(prefect_home: Home, prefect_server: str) -> Callable[[Home], N
 
     def give(home: Home) -> None:
         home.prefect.mkdir(parents=True)
-        with (
-            closing(sqlite3.connect(prefect_home.prefect / "prefect.db")) as made,
-            closing(sqlite3.connect(home.prefect / "prefect.db")) as mine,
-        ):
-            made.backup(mine)
-            mine.execute("DELETE FROM flow_run")
-            mine.execute("DELETE FROM artifact")
-            mine.commit()
+        _back_up(prefect_home.prefect / EMPTY_DATABASE, home.prefect / "prefect.db")
 
     return give
+
+
+def _back_up(made: Path, copy: Path) -> None:
+    with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)

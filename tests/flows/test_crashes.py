@@ -13,7 +13,7 @@ from up_house import UpHouse
 
 from nightbench.home import Home
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
 
 SEALED_WITHIN_S = 20
 CRASHED_WITHIN_S = 300

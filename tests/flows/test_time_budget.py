@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_left_out_by_priority_and_landed(house: House, api:
     whole = house("run", str(suite_of(house, api)), "--target", "first")
     assert whole.returncode == 0, whole.stdout + whole.stderr
 
-    night = house("run", str(suite_of(house, api, time_budget="26s")))
+    night = house("run", str(suite_of(house, api, time_budget="46s")))
 
     assert night.returncode == 0, night.stdout + night.stderr
     [row] = [row for row in skipped(house) if row["target"] == "first"]

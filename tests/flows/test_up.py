@@ -8,7 +8,7 @@ import yaml
 from house import House
 from up_house import UpHouse
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
 
 
 def test_a_click_runs_a_suite_and_ctrl_c_leaves_nothing(up_house: UpHouse) -> None:

@@ -17,7 +17,7 @@ from up_house import UpHouse
 from nightbench.home import Home
 from nightbench.serving.probing import free_port
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 AUTH = "night:owl-and-moon"

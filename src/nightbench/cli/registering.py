@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from nightbench import offering
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.errors import NightbenchError
 from nightbench.resources import deployments_dir
@@ -41,6 +42,11 @@ class Present:
     parameters: Document
     schedules: tuple[Document, ...]  # as prefect.yaml writes them
 
+    @property
+    def suite(self) -> str:
+        """The suite that the nights run."""
+        return str(self.parameters.get("suite", ""))
+
 
 def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[str, str]) -> None:
     """Put everything into the server at `url`. `timezone` is for a schedule that is new."""
@@ -48,6 +54,9 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
         document = _read("prefect-server.yaml")
         _create_pool(api, pool, document["queues"])
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
+        if present is not None and not still_offered(present, offering.suite_names(env)):
+            print(f"the suite of the nights, {present.suite}, is no longer there: switched off")
+            present = None
         wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)
         deploy(wanted, Path(env["PREFECT_HOME"]), env)
         _drop_late_nights(api, datetime.now(UTC))
@@ -106,6 +115,11 @@ def _nightly(
         parameters = parameters | {"suite": nights.suite}
         schedules = [one | {"active": True} for one in schedules]
     return deployment | {"parameters": parameters, "schedules": schedules}
+
+
+def still_offered(present: Present, suites: Sequence[str]) -> bool:
+    """Whether the nights' suite can still be chosen; the server refuses one that cannot. Pure."""
+    return not present.suite or present.suite in suites
 
 
 def present_nights(deployment: Document | None) -> Present | None:

@@ -10,6 +10,7 @@ from nightbench.cli.registering import (
     as_wished,
     for_node,
     present_nights,
+    still_offered,
 )
 
 DOCUMENT: dict[str, Any] = {
@@ -105,3 +106,9 @@ def test_another_node_registers_a_target_under_the_name_of_its_pool() -> None:
     [deployment] = for_node(DOCUMENT, "gpu8")["deployments"]
     assert deployment["name"] == "gpu8"
     assert deployment["work_pool"] == {"name": "gpu8", "work_queue_name": "now"}
+
+
+def test_nights_of_a_suite_that_is_gone_are_not_registered_again() -> None:
+    assert still_offered(Present({"suite": "mine"}, ()), ["mine", "starter"])
+    assert not still_offered(Present({"suite": "mine"}, ()), ["starter"])
+    assert still_offered(Present({}, ()), ["starter"])
