@@ -1,10 +1,10 @@
 """A night's time: what still fits into it, by priority. Decisions over values.
 
 Targets are measured in order of their priority, so a more important one is never cut for a less
-important one. Within a target, a stage (a benchmark, or a level of a load) is begun if the time
-that is left holds it besides all more important stages that are still to come. How long a stage
-takes is what it took in the last nights; one that was never measured is begun while there is time,
-and every stage ends when the night's time does.
+important one; so are a target's benchmarks, and then its loads. A stage (a benchmark, or a level of
+a load) is begun if the time that is left holds it besides all more important stages that are still
+to come. How long a stage takes is what it took in the last nights; one that was never measured is
+begun while there is time, and every stage ends when the night's time does.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class AccuracySpec(Strict):
     system_prompt: str | None = None
     max_concurrency: PositiveInt = 16
     repeats: PositiveInt = 1
-    priority: int = 0  # higher first to get time, where the time budget does not hold all
+    priority: int = 0  # higher first; what comes last is what a time budget leaves out
     timeout_s: PositiveFloat = 600
     allow_code_execution: bool = False
     generation: Generation = Generation()
@@ -287,12 +287,14 @@ class Suite(Strict):
         return self
 
     def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
-        """The benchmarks this target is asked."""
-        return self.accuracy if target.accuracy is None else target.accuracy
+        """The benchmarks this target is asked, highest priority first."""
+        chosen = self.accuracy if target.accuracy is None else target.accuracy
+        return tuple(sorted(chosen, key=lambda spec: -spec.priority))
 
     def load_of(self, target: Target) -> tuple[LoadSpec, ...]:
-        """The loads this target is put under."""
-        return self.load if target.load is None else target.load
+        """The loads this target is put under, highest priority first."""
+        chosen = self.load if target.load is None else target.load
+        return tuple(sorted(chosen, key=lambda spec: -spec.priority))
 
 
 def _refuse_faster(load: LoadSpec, target: Target) -> None:
