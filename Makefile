@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What makes no claim about milliseconds may share the machine with another test.
+TWO_AT_A_TIME := -n 2 --dist worksteal
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -29,13 +31,14 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests -m "not fault and not browser and not build and not up"
+	@$(BIN)/python -m pytest tests/unit tests/sql tests/history $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest tests/engines tests/flows tests/truth -m "not build and not up"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
-	@$(BIN)/python -m pytest tests/faults
+	@$(BIN)/python -m pytest tests/faults $(TWO_AT_A_TIME)
 
 test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes, cancels, Postgres
 	@$(BIN)/python -m pytest tests/flows -m up
@@ -45,7 +48,7 @@ test-browser: $(VENV)/.installed-dev  ## a newcomer's evening in a real browser,
 	@$(BIN)/python -m pytest tests -m browser
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
-	@$(BIN)/python -m pytest tests -m "not engine and not fault and not browser and not up"
+	@$(BIN)/python -m pytest tests/unit tests/sql $(TWO_AT_A_TIME)
 
 fidelity: $(VENV)/.installed-dev  ## our load generator beside its peers, against a server that keeps the truth
 	@$(BIN)/python -m tests.benchmarks.fidelity --tokenizer .nightbench/models/smollm2-135m-instruct

@@ -20,8 +20,6 @@ from nightbench.history.tables import TABLES
 from nightbench.home import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 
-pytestmark = pytest.mark.fault
-
 SHAPE = Shape(targets=("a", "b", "c"), levels=(1, 4), requests=20, samples=10)
 NIGHTS = 4
 LANDER = (

@@ -21,8 +21,6 @@ from nightbench.home import Home
 from nightbench.suite import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
-pytestmark = pytest.mark.fault
-
 SHAPE = Shape(levels=(1, 2, 4, 8), telemetry=200)
 
 
