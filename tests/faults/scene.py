@@ -80,7 +80,7 @@ class Scene:
         over = threading.Event()
 
         def watch() -> None:
-            while not over.wait(0.2):
+            while not over.wait(0.5):
                 self.remember()
 
         watcher = threading.Thread(target=watch)

@@ -10,10 +10,11 @@ from nightbench.suite import Target
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 
-QUESTIONS = 64
+QUESTIONS = 32
 ANCHOR = {
     "benchmark": "starter",
     "subsets": ["anchor"],
+    "limit": QUESTIONS,
     "max_concurrency": 4,
     "generation": {"temperature": 0, "max_tokens": 32},
 }

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,10 +50,49 @@ def ctrl_c_twice(night: Night) -> None:
 End = Callable[[Night], None]
 
 
+def test_a_killed_prefect_server_touches_no_measurement_and_a_night_leaves_no_secret(
+    night_with_its_own_prefect: Night,
+) -> None:
+    """Its own Prefect server is started again; its database is one of the places to look in."""
+    night = night_with_its_own_prefect
+    night.env |= {"HF_TOKEN": "canary-hub-5c1d2a", "SWANLAB_MODE": "local"}
+    suite = night.suite()
+    suite["targets"][0]["engine"]["env"] |= {"UPSTREAM_API_KEY": "canary-env-7d41c0e9"}
+    process = night.start(**suite)
+    night.wait_for(LOADING)
+    secrets = ["canary-hub-5c1d2a", "canary-env-7d41c0e9", key_of(night.scene)]
+    command_lines = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    (server,) = prefect_servers(process)
+    os.kill(server, signal.SIGKILL)
+    assert wait_until(lambda: prefect_servers(process) not in ([], [server]), 60)
+    (again,) = prefect_servers(process)
+    night.wait_to_end()
+    night.scene.assert_all_gone()
+    assert processes.stat_of(again) is None
+
+    landed = night.landed(
+        runs="*", targets="*", servers="*", provenance="*", load_levels="level, valid, completed"
+    )
+    assert [row["status"] for row in landed["targets"]] == ["completed"]
+    assert {row["level"]: row["completed"] for row in landed["load_levels"]} == {"c1": 4, "c2": 10}
+    assert (night.home / "history" / "history.duckdb").exists()
+    assert (night.home / "prefect" / "prefect.db").exists()
+    assert night.files_with("benchmark-target"), "nothing was searched"
+    assert list(night.home.rglob("*swan*")), "SwanLab was not fed"
+    for secret in secrets:
+        assert secret not in command_lines
+        assert night.files_with(secret) == []
+        assert secret not in str(landed)
+
+
 def test_sigkill_during_boot(night: Night) -> None:
     night.start()
     night.wait_for(BOOTING)
-    assert wait_until(lambda: bool(night.scene.called("VLLM::EngineCore")), 600)
+    assert wait_until(
+        lambda: bool(night.scene.called("VLLM::EngineCore")), 600, sleep=lambda _: time.sleep(0.2)
+    )
     assert not night.has_said(ASKING)
     sigkill(night)
     night.scene.assert_all_gone()
@@ -108,43 +148,6 @@ def test_a_dead_engine_ends_the_level_and_the_night_goes_on_to_its_end(night: Ni
     reasons = {row["level"]: str(row["invalid_reasons"]) for row in landed["load_levels"]}
     assert "server_died" not in reasons["c1"]
     assert "server_died" in reasons["c2"]
-
-
-def test_a_killed_prefect_server_touches_no_measurement_and_a_night_leaves_no_secret(
-    night_with_its_own_prefect: Night,
-) -> None:
-    """Its own Prefect server is started again; its database is one of the places to look in."""
-    night = night_with_its_own_prefect
-    night.env |= {"HF_TOKEN": "canary-hub-5c1d2a", "SWANLAB_MODE": "local"}
-    suite = night.suite()
-    suite["targets"][0]["engine"]["env"] |= {"UPSTREAM_API_KEY": "canary-env-7d41c0e9"}
-    process = night.start(**suite)
-    night.wait_for(LOADING)
-    secrets = ["canary-hub-5c1d2a", "canary-env-7d41c0e9", key_of(night.scene)]
-    command_lines = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-    ).stdout
-    (server,) = prefect_servers(process)
-    os.kill(server, signal.SIGKILL)
-    assert wait_until(lambda: prefect_servers(process) not in ([], [server]), 60)
-    (again,) = prefect_servers(process)
-    night.wait_to_end()
-    night.scene.assert_all_gone()
-    assert processes.stat_of(again) is None
-
-    landed = night.landed(
-        runs="*", targets="*", servers="*", provenance="*", load_levels="level, valid, completed"
-    )
-    assert [row["status"] for row in landed["targets"]] == ["completed"]
-    assert {row["level"]: row["completed"] for row in landed["load_levels"]} == {"c1": 4, "c2": 10}
-    assert (night.home / "history" / "history.duckdb").exists()
-    assert (night.home / "prefect" / "prefect.db").exists()
-    assert night.files_with("benchmark-target"), "nothing was searched"
-    assert list(night.home.rglob("*swan*")), "SwanLab was not fed"
-    for secret in secrets:
-        assert secret not in command_lines
-        assert night.files_with(secret) == []
-        assert secret not in str(landed)
 
 
 def prefect_servers(run: subprocess.Popen[bytes]) -> list[int]:
