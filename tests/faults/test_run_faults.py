@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -213,8 +214,12 @@ def test_two_runs_from_two_checkouts_that_want_the_same_cores_follow_each_other(
     spans = []
     for night in nights:
         landed = night.landed(servers="started_at, stopped_at", accuracy_results="num_samples")
-        spans += [(row["started_at"], row["stopped_at"]) for row in landed["servers"]]
+        spans += [
+            (datetime.fromisoformat(row["started_at"]), datetime.fromisoformat(row["stopped_at"]))
+            for row in landed["servers"]
+        ]
         assert sum(row["num_samples"] for row in landed["accuracy_results"]) >= 8
     first, second = sorted(spans)
-    assert first[1] <= second[0], "they did not follow each other"
+    # The lease is free a moment before the first run writes down that its engine is gone.
+    assert first[1] <= second[0] + timedelta(seconds=1), "they did not follow each other"
     scene.assert_all_gone()
