@@ -50,7 +50,7 @@ class Up:
 
     def _ask(self, what: str, query: dict[str, str]) -> list[dict[str, object]]:
         url = f"{self.url}/api/{what}/filter"
-        found: list[dict[str, object]] = httpx.post(url, json=query, trust_env=False).json()
+        found: list[dict[str, object]] = httpx.post(url, json=query, timeout=30, trust_env=False).json()
         return found
 
 
@@ -100,7 +100,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def open_deployment(page: Page, url: str, name: str) -> None:
