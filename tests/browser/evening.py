@@ -50,7 +50,8 @@ class Up:
 
     def _ask(self, what: str, query: dict[str, str]) -> list[dict[str, object]]:
         url = f"{self.url}/api/{what}/filter"
-        found: list[dict[str, object]] = httpx.post(url, json=query, timeout=30, trust_env=False).json()
+        answer = httpx.post(url, json=query, timeout=30, trust_env=False)
+        found: list[dict[str, object]] = answer.json()
         return found
 
 
