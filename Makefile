@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What makes no claim about milliseconds may share the machine with another test.
 TWO_AT_A_TIME := -n 2 --dist worksteal
+BY_ITSELF := tests/engines tests/flows tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -31,8 +32,8 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests/unit tests/sql tests/history $(TWO_AT_A_TIME)
-	@$(BIN)/python -m pytest tests/engines tests/flows tests/truth -m "not build and not up"
+	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser" $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not build and not up"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build

@@ -89,7 +89,18 @@ def evaluate(
         )
         started_at = now()
         duration_s, ended_early = asyncio.run(_ask(plan, spec, sender, pace, tally, stop=stop))
-    around = Circumstances(
+    around = _circumstances(spec, prepared, started_at, duration_s, ended_early)
+    return summarise(_in_order(tally.samples, prepared), around)
+
+
+def _circumstances(
+    spec: AccuracySpec,
+    prepared: PreparedBenchmark,
+    started_at: datetime,
+    duration_s: float,
+    ended_early: str | None,
+) -> Circumstances:
+    return Circumstances(
         benchmark=spec.benchmark,
         measurement_key=measurement_key(spec, prepared),
         started_at=started_at,
@@ -99,7 +110,6 @@ def evaluate(
         data_digest=prepared.data_digest,
         ended_early=ended_early,
     )
-    return summarise(_in_order(tally.samples, prepared), around)
 
 
 def _in_order(

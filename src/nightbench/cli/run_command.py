@@ -114,7 +114,7 @@ def _show(results: RunResults, console: Console) -> None:
     console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. What to type next:\n")
     for line, why in (
         (f"nightbench show {results.run_id}", "this run again, in full"),
-        ('nightbench sql "SELECT * FROM latest"', "the history answers SQL"),
+        ("nightbench sql --query latest_night", "the history answers; --list has more, or any SQL"),
         ("nightbench history", "the runs there are"),
         ("nightbench watch", "the curves, on a SwanLab dashboard"),
         ("make up", "the Prefect UI: schedules, runs, a button"),

@@ -1,4 +1,4 @@
-"""`nightbench sql "SELECT …"`: read-only SQL and named queries over the history."""
+"""`nightbench sql`: read-only SQL and named queries over the history."""
 
 from __future__ import annotations
 
