@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.load.measure import measure_level
+from nightbench.load.measure import GeneratorOptions, measure_level
 from tests.truth.driving import drive, planned, requests_of
 from tests.truth.faults import EXPECTED_KIND
 from tests.truth.reference import ReferenceServer
@@ -37,12 +37,14 @@ def test_each_answer_is_told_for_what_it_is(
         assert all(18 < row["ttft_ms"] < 200 for row in rows)
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["in C", "in Python"])
 def test_a_thousand_requests_with_every_fault_are_counted_by_the_servers_own_record(
-    server: ReferenceServer, tmp_path: Path
+    server: ReferenceServer, tmp_path: Path, compiled: bool
 ) -> None:
     faults = sorted(EXPECTED_KIND)
     server.plan(faults)
-    measured = drive(server, tmp_path, max_concurrency=100, num_prompts=1000)
+    how = {"options": GeneratorOptions(compiled=compiled)}
+    measured = drive(server, tmp_path, how=how, max_concurrency=100, num_prompts=1000)
     expected = Counter(EXPECTED_KIND[record["fault"]] for record in server.truth())
     assert sum(expected.values()) == 1000
     assert Counter(row["error_kind"] for row in requests_of(measured)) == expected

@@ -45,10 +45,18 @@ def in_a_quiet_moment(attempt: Callable[[], None], attempts: int = 4) -> None:
             return
 
 
-def test_ttft_and_tpot_are_the_servers_own(server: ReferenceServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiled", [True, False], ids=["in C", "in Python"])
+def test_ttft_and_tpot_are_the_servers_own(
+    server: ReferenceServer, tmp_path: Path, compiled: bool
+) -> None:
     def attempt() -> None:
         measured = drive(
-            server, tmp_path, max_concurrency=32, num_prompts=96, generation={"max_tokens": 40}
+            server,
+            tmp_path,
+            how={"options": GeneratorOptions(compiled=compiled)},
+            max_concurrency=32,
+            num_prompts=96,
+            generation={"max_tokens": 40},
         )
         level, truth = measured.level, server.truth()
         assert level.completed == len(truth) == 96

@@ -34,6 +34,7 @@ def run(_args: argparse.Namespace) -> int:
         *_hardware(machine),
         *_disk(home),
         *_engines(home, machine),
+        _load_generator(),
         *_leases(machine.leases, states),
         *_ports(),
     ]
@@ -70,6 +71,13 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
         lines.append(("MIG slices", f"only where CUDA_VISIBLE_DEVICES names them: {slices}"))
     kept = "PID namespace" if isolated else "watchdog (the kernel allows no PID namespace)"
     return [*lines, ("servers are kept by", kept)]
+
+
+def _load_generator() -> tuple[str, str]:
+    from nightbench.load.compiled_wire import LIBRARY
+
+    slow = "in Python, at half as much CPU again: install a C compiler, then nightbench again"
+    return ("load generator", "reads in C" if LIBRARY.exists() else slow)
 
 
 def _disk(home: Home) -> list[tuple[str, str]]:

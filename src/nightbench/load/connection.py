@@ -1,6 +1,7 @@
 """One keep-alive connection of the generator: sends prebuilt bytes, stamps what arrives.
 
-The hot path is `_on_readable`: receive, stamp, store. The C parser looks for the response's end.
+The hot path is receive, stamp, store: in `_on_readable`, or in the wire, which a socket is handed
+over to once a chunked answer is on its way. The C parser looks for the response's end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nightbench.load.clock import now_ns
 from nightbench.load.exchange import Exchange
 from nightbench.load.rawlog import NO_STAMP, Cause
 from nightbench.load.tls import TlsPipe
+from nightbench.load.wire import Wire
 
 READ_BYTES = 4096
 SO_TIMESTAMPNS = 35  # SO_TIMESTAMPING's software receive stamp, in a third of the bytes
@@ -38,6 +40,7 @@ class Owner(Protocol):
 
     handlers: dict[int, Handler]
     epoll: select.epoll
+    wire: Wire
 
     def sent(self, at_ns: int) -> None:
         """A request is in flight."""
@@ -61,6 +64,7 @@ class Connection:
         "_feed",
         "_fresh",
         "_keep",
+        "_on_wire",
         "_parser",
         "_recvmsg",
         "_remote",
@@ -96,7 +100,8 @@ class Connection:
         self._stamped = kernel_stamps
         self._unsent = b""
         self._complete = self._keep = self._fresh = self._chunked = False
-        self._seen = 0  # reads of the exchange that the parser has seen
+        self._on_wire = False  # the wire reads for it
+        self._seen = 0  # bytes of the answer that the parser has seen
         self._tls: TlsPipe | None = None
 
     @property
@@ -148,6 +153,7 @@ class Connection:
         self._keep = self._parser.should_keep_alive()  # the parser knows it only now
 
     def _close(self) -> None:
+        self._take_back()
         del self.owner.handlers[self.fd]
         self.owner.epoll.unregister(self.fd)
         self._sock.close()
@@ -163,6 +169,7 @@ class Connection:
     def _end(self, exchange: Exchange, cause: int, error: str, at: int) -> None:
         exchange.cause, exchange.error, exchange.ended_ns = cause, error, at
         exchange.fresh, exchange.connect_ns = self._fresh, self.connect_ns
+        self._take_back()
         self._fresh = self._complete = self._chunked = False
         self.exchange = None
         self.owner.ended(self, exchange)
@@ -170,6 +177,8 @@ class Connection:
     # Connecting.
 
     def _on_connecting(self, mask: int, floor: int) -> None:
+        if mask <= _READ:
+            return  # of the socket that had this number before
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             cause = _CAUSE_OF_ERROR.get(type(OSError(code, "")), Cause.CONNECT_FAILED)
@@ -247,6 +256,9 @@ class Connection:
     # Receiving.
 
     def _on_readable(self, mask: int, floor: int) -> None:
+        if mask <= 0:
+            self._on_read_by_wire(mask)
+            return
         if mask & _WRITE:
             self._send_rest()
         try:
@@ -261,10 +273,7 @@ class Connection:
         if data and self._tls is not None:
             self._take_encrypted(self._tls, data, control, at, floor)
         elif data and exchange is not None:
-            exchange.reads.append(data)
-            exchange.stamps.append(control[0][2] if control else NO_STAMP)
-            exchange.times.append(at)
-            exchange.floors.append(floor)
+            exchange.reads.add(data, control[0][2] if control else NO_STAMP, at, floor)
             # Between the head of a chunked response and what may be its end the parser can wait.
             if not self._chunked or data.endswith(_BLANK_LINE) or len(data) < 4:
                 self._look_for_end(exchange, at)
@@ -273,18 +282,34 @@ class Connection:
 
     def _look_for_end(self, exchange: Exchange, at: int) -> None:
         """Let the parser see what it has not seen; end the request where the response is whole."""
-        reads = exchange.reads
         try:
-            for read in reads[self._seen :]:
-                self._feed(read)
+            self._feed(exchange.reads.tail(self._seen))
         except httptools.HttpParserError as error:
             self._gone(Cause.MALFORMED_HTTP, str(error))
             return
-        self._seen = len(reads)
+        self._seen = exchange.reads.size
         if self._complete:
             if not self._keep or self._unsent:
                 self._close()
             self._end(exchange, Cause.COMPLETE, "", at)
+        elif self._chunked and self._tls is None and not self._on_wire:
+            self._on_wire = True
+            self.owner.wire.hand_over(self.fd, exchange.reads)
+
+    def _on_read_by_wire(self, mask: int) -> None:
+        """The wire has read what may be the end (0), or could not read (an error number)."""
+        exchange = self.exchange
+        if exchange is None or not self._on_wire:
+            return  # of the socket that had this number before
+        if mask < 0:
+            self._gone(Cause.RESET, str(OSError(-mask, os.strerror(-mask))))
+        else:
+            self._look_for_end(exchange, exchange.reads.at_ns(-1))
+
+    def _take_back(self) -> None:
+        if self._on_wire:
+            self._on_wire = False
+            self.owner.wire.take_back(self.fd)
 
     def _take_encrypted(
         self, tls: TlsPipe, data: bytes, control: list[Any], at: int, floor: int
@@ -296,10 +321,7 @@ class Connection:
             return
         exchange = self.exchange
         if plain and exchange is not None:
-            exchange.reads.append(plain)
-            exchange.stamps.append(control[0][2] if control else NO_STAMP)
-            exchange.times.append(at)
-            exchange.floors.append(floor)
+            exchange.reads.add(plain, control[0][2] if control else NO_STAMP, at, floor)
             self._look_for_end(exchange, at)
         if goodbye and self.fd >= 0:
             self._gone(Cause.EOF, "")

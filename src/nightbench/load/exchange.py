@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from array import array
 
 from nightbench.load.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.reads import Reads
 
 # After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
 # server where they share one. The kernel keeps the time of each arrival meanwhile.
@@ -15,6 +15,7 @@ MOST_LINGER_NS = 700_000
 
 # Any text in a delta: the first token is there. Looked for when timeouts are checked, not before.
 _OUTPUT = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
+_OVERLAP_BYTES = 256
 _ENCODED = re.compile(rb"^content-encoding:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -28,18 +29,15 @@ class Exchange:
         "connect_ns",
         "ended_ns",
         "error",
-        "floors",
         "fresh",
         "index",
         "message",
         "reads",
         "scheduled_ns",
         "sent_ns",
-        "stamps",
-        "times",
     )
 
-    def __init__(self, index: int, message: bytes, scheduled_ns: int) -> None:
+    def __init__(self, index: int, message: bytes, scheduled_ns: int, reads: Reads) -> None:
         self.index = index
         self.message = message
         self.scheduled_ns = scheduled_ns
@@ -47,35 +45,33 @@ class Exchange:
         self.fresh = False
         self.cause: int = Cause.COMPLETE
         self.error = ""
-        self.reads: list[bytes] = []
-        self.stamps: list[bytes] = []
-        self.times, self.floors = array("q"), array("q")
+        self.reads = reads
         self._output_seen = False
         self._scanned = 0
 
     def saw_output(self) -> bool:
-        """Whether a token has arrived: looks only at reads it has not seen yet."""
-        if self._output_seen or self._scanned == len(self.reads):
+        """Whether a token has arrived: looks only at bytes it has not seen yet."""
+        if self._output_seen or self._scanned == self.reads.size:
             return self._output_seen
-        # The read before too: the token may be cut across the two.
-        news = b"".join(self.reads[max(0, self._scanned - 1) :])
+        # Some from before too: the token may be cut across the two.
+        news = self.reads.tail(max(0, self._scanned - _OVERLAP_BYTES))
         if self._scanned == 0 and _ENCODED.search(news.partition(b"\r\n\r\n")[0]):
             self._output_seen = True  # compressed: any byte may be a token
         self._output_seen = self._output_seen or _OUTPUT.search(news) is not None
-        self._scanned = len(self.reads)
+        self._scanned = self.reads.size
         return self._output_seen
 
     def last_data_ns(self) -> int:
         """When the last bytes that were not a keep-alive comment came."""
-        for read, at in zip(reversed(self.reads), reversed(self.times), strict=True):
+        for read, at in self.reads.latest_first():
             if b"data:" in read or b"\n:" not in read[:16]:
                 return at
         return self.sent_ns
 
     def arrived_ns(self, offset_ns: int) -> int:
         """When the last bytes reached this machine, by the kernel where it said so."""
-        read_ns, stamp = self.times[-1], self.stamps[-1]
-        if stamp is NO_STAMP:
+        read_ns, stamp = self.reads.at_ns(-1), self.reads.last_stamp()
+        if stamp == NO_STAMP:
             return read_ns
         seconds, nanoseconds = struct.unpack("<qq", stamp)
         return min(int(seconds * 1_000_000_000 + nanoseconds - offset_ns), read_ns)
@@ -90,9 +86,6 @@ class Exchange:
             sent_ns=self.sent_ns,
             connect_ns=self.connect_ns,
             ended_ns=self.ended_ns,
-            stamps=self.stamps,
-            times=self.times,
-            floors=self.floors,
             reads=self.reads,
             error=self.error,
         )
@@ -106,8 +99,8 @@ def linger_ns(exchange: Exchange) -> int:
     may share a read.
     """
     reads = exchange.reads
-    if not reads:
+    if not len(reads):
         return MOST_LINGER_NS
-    first_ns = exchange.times[0] - exchange.sent_ns
+    first_ns = reads.at_ns(0) - exchange.sent_ns
     whole_ns = exchange.ended_ns - exchange.sent_ns
     return min(MOST_LINGER_NS, first_ns // 50, whole_ns // max(500, 10 * len(reads)))

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from nightbench.load.bodies import Bodies
 from nightbench.load.clock import Alarm, now_ns, realtime_offset_ns
+from nightbench.load.compiled_wire import open_wire
 from nightbench.load.connection import Connection, Handler
 from nightbench.load.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
@@ -29,10 +30,9 @@ from nightbench.load.job import Job, ShardReport
 from nightbench.load.rawlog import Cause
 from nightbench.load.remote import resolve, tls_of
 from nightbench.load.timeouts import housekeeping_every_ns, timed_out
+from nightbench.load.wire import CROWD
 
-_SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
 _MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
-_CROWD = 256  # arrivals at once that leave no time to wait for more
 _SHORTEST_NAP_NS = 50_000  # the kernel sleeps no shorter
 _SECOND = 1_000_000_000
 _STDIN = 0
@@ -44,6 +44,7 @@ class Generator:
     def __init__(self, job: Job, raw: BinaryIO) -> None:
         self.job = job
         self.epoll = select.epoll()
+        self.wire = open_wire(self.epoll, compiled=job.compiled)
         self.handlers: dict[int, Handler] = {_STDIN: self._on_stdin}
         self.epoll.register(_STDIN, select.EPOLLIN)
         self._raw = raw
@@ -165,28 +166,24 @@ class Generator:
 
     def _run(self, wanted: Callable[[], bool]) -> None:
         """The loop, as long as `wanted()` says so."""
-        poll, handlers, unwritten = self.epoll.poll, self.handlers, self._unwritten
-        find = handlers.get
-        previous, wait_s = now_ns(), self._every_ns / 1e9
+        wire, find, unwritten = self.wire, self.handlers.get, self._unwritten
+        previous, wait_ms = now_ns(), max(1, self._every_ns // 1_000_000)
         while wanted():
-            before = now_ns()
             quick = unwritten or self._driver.waiting
-            events = poll(0 if quick else wait_s, len(handlers) + 8)
-            woke = now_ns()
-            floor = previous if quick or woke - before < _SLEPT_NS else 0
+            events = wire.poll(0 if quick else wait_ms, previous)
+            previous = wire.woke_ns
             for fd, mask in events:
                 handler = find(fd)  # none: closed by an event before it in this batch
                 if handler is not None:
-                    handler(mask, floor)
-            previous = woke
-            if unwritten and (not events or len(unwritten) > _MOST_UNWRITTEN):
+                    handler(mask, wire.floor_ns)
+            if unwritten and (not wire.arrived or len(unwritten) > _MOST_UNWRITTEN):
                 self._write_one()
             if self._driver.waiting:
                 self._driver.on_time()
-            elif 0 < len(events) < _CROWD:
+            elif 0 < wire.arrived < CROWD:
                 self._linger()
-            if woke >= self._house_ns:
-                self._keep_house(woke)
+            if previous >= self._house_ns:
+                self._keep_house(previous)
 
     def _linger(self) -> None:
         """Wait for more to arrive, but for no longer than until something has to be sent."""
@@ -199,7 +196,7 @@ class Generator:
 
     def _exchange(self, index: int, scheduled_ns: int) -> Exchange:
         self._busy += 1
-        return Exchange(index, self._bodies.message(index), scheduled_ns)
+        return Exchange(index, self._bodies.message(index), scheduled_ns, self.wire.reads())
 
     def _write_one(self) -> None:
         self._raw.write(self._unwritten.popleft().record(self.job.index_base))

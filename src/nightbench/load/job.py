@@ -35,6 +35,7 @@ class Job:
     total_timeout_ns: int
     verify_tls: bool = True
     kernel_stamps: bool = True
+    compiled: bool = True  # read in C where that was built
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
 
     def encode(self) -> bytes:

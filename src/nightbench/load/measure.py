@@ -55,6 +55,7 @@ class GeneratorOptions:
     processes: int | None = None  # as many as the level needs
     verify_tls: bool = True
     kernel_stamps: bool = True
+    compiled: bool = True  # read in C where that was built
     keep_requests: bool = True  # write the file of requests
     watch_prefix_cache: bool = True  # ask the server for its counters, and to empty its cache
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
@@ -216,6 +217,7 @@ def plan_jobs(
             total_timeout_ns=round(level.timeouts.total * seconds),
             verify_tls=options.verify_tls,
             kernel_stamps=options.kernel_stamps,
+            compiled=options.compiled,
             planted_stall_ns=options.planted_stall_ns,
         )
         for shard in range(count)

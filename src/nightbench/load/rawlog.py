@@ -8,7 +8,8 @@ none), read times, floors (int64 each), lengths (uint32 each), error text, bytes
 from __future__ import annotations
 
 import struct
-from array import array
+
+from nightbench.load.reads import Reads
 
 NO_STAMP = bytes(16)
 HEADER = struct.Struct("<IBBHIIQqqqq")
@@ -41,15 +42,11 @@ def pack(
     sent_ns: int,
     connect_ns: int,
     ended_ns: int,
-    stamps: list[bytes],
-    times: array[int],
-    floors: array[int],
-    reads: list[bytes],
+    reads: Reads,
     error: str = "",
 ) -> bytes:
     """One record as bytes. A time that was never reached is 0."""
     said = error.encode()[:2000]
-    data = b"".join(reads)
     header = HEADER.pack(
         index,
         cause,
@@ -57,20 +54,10 @@ def pack(
         len(said),
         len(reads),
         0,
-        len(data),
+        reads.size,
         scheduled_ns,
         sent_ns,
         connect_ns,
         ended_ns,
     )
-    return b"".join(
-        (
-            header,
-            *stamps,
-            times.tobytes(),
-            floors.tobytes(),
-            array("I", map(len, reads)).tobytes(),
-            said,
-            data,
-        )
-    )
+    return b"".join((header, reads.columns(), said, reads.tail(0)))

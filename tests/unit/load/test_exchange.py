@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 
 from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
+from nightbench.load.rawlog import NO_STAMP
+from nightbench.load.reads import PlainReads
 
 MS = 1_000_000
 
 
 def ended(*, first_ms: float, last_ms: float, reads: int) -> Exchange:
-    exchange = Exchange(0, b"", 0)
+    exchange = Exchange(0, b"", 0, PlainReads())
     exchange.sent_ns = 1000 * MS
     gap_ms = (last_ms - first_ms) / max(reads - 1, 1)
     for number in range(reads):
-        exchange.reads.append(b"data: x\n\n")
-        exchange.times.append(round((1000 + first_ms + number * gap_ms) * MS))
+        at_ns = round((1000 + first_ms + number * gap_ms) * MS)
+        exchange.reads.add(b"data: x\n\n", NO_STAMP, at_ns, 0)
     exchange.ended_ns = round((1000 + last_ms) * MS)
     return exchange
 
@@ -37,4 +39,19 @@ def test_the_loop_waits_for_no_longer_than_can_be_seen(
 
 
 def test_a_request_that_got_no_answer_says_nothing_about_waiting() -> None:
-    assert linger_ns(Exchange(0, b"", 0)) == MOST_LINGER_NS
+    assert linger_ns(Exchange(0, b"", 0, PlainReads())) == MOST_LINGER_NS
+
+
+def test_a_token_cut_across_two_reads_is_seen() -> None:
+    exchange = Exchange(0, b"", 0, PlainReads())
+    for read in (b'HTTP/1.1 200 OK\r\n\r\ndata: {"delta":{"cont', b'ent":"a"}}'):
+        assert not exchange.saw_output()
+        exchange.reads.add(read, NO_STAMP, 1, 0)
+    assert exchange.saw_output()
+
+
+def test_keep_alive_comments_are_no_data() -> None:
+    exchange = Exchange(0, b"", 0, PlainReads())
+    exchange.reads.add(b"data: x\n\n", NO_STAMP, 5, 0)
+    exchange.reads.add(b"8\r\n: alive\n", NO_STAMP, 9, 0)
+    assert exchange.last_data_ns() == 5

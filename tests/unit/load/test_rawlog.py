@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from pathlib import Path
 
 from nightbench.load.raw_requests import read_log
 from nightbench.load.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.reads import PlainReads
 
+READS = PlainReads()
+READS.add(b"first", (5).to_bytes(8, "little") + (6).to_bytes(8, "little"), 7, 9)
+READS.add("zweites ü".encode(), NO_STAMP, 8, 0)
 RECORD = pack(
     index=3,
     cause=Cause.EOF,
@@ -16,10 +19,7 @@ RECORD = pack(
     sent_ns=2,
     connect_ns=3,
     ended_ns=4,
-    stamps=[(5).to_bytes(8, "little") + (6).to_bytes(8, "little"), NO_STAMP],
-    times=array("q", [7, 8]),
-    floors=array("q", [9, 0]),
-    reads=[b"first", "zweites ü".encode()],
+    reads=READS,
     error="é went wrong",
 )
 

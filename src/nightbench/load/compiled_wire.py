@@ -1,0 +1,170 @@
+"""The innermost loop in C (wire.c), where it was built: a third less of the processor than Python's.
+
+Called through ctypes, so that one build serves every Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from nightbench.load.reads import Reads
+from nightbench.load.wire import CROWD, Events, PlainWire, Wire
+
+LIBRARY = Path(__file__).with_name("_wire.so")  # infra/build_wire.py builds it
+LAYOUT = 1  # of the structs; wire.c has the same number
+
+
+def open_wire(epoll: select.epoll, *, compiled: bool = True) -> Wire:
+    """The loop in C, or where it was not built (or not wanted) the one in Python.
+
+    Raises OSError where it was built of another version's source.
+    """
+    if not compiled or not LIBRARY.exists():
+        return PlainWire(epoll)
+    library = ctypes.CDLL(str(LIBRARY))
+    if library.wire_layout() != LAYOUT:
+        raise OSError(f"{LIBRARY.name} is of another version: install nightbench again")
+    return CompiledWire(epoll, library)
+
+
+class _Reads(ctypes.Structure):
+    """struct reads."""
+
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("room", ctypes.c_int64),
+        ("size", ctypes.c_int64),
+        ("data_room", ctypes.c_int64),
+        ("stamps", ctypes.c_void_p),
+        ("times", ctypes.c_void_p),
+        ("floors", ctypes.c_void_p),
+        ("lengths", ctypes.c_void_p),
+        ("data", ctypes.c_void_p),
+    )
+
+
+class _Wire(ctypes.Structure):
+    """struct wire."""
+
+    _fields_ = (
+        ("epoll_fd", ctypes.c_int32),
+        ("fds", ctypes.c_int32),
+        ("of_fd", ctypes.c_void_p),
+    )
+
+
+class _Poll(ctypes.Structure):
+    """struct poll."""
+
+    _fields_ = (
+        ("woke_ns", ctypes.c_int64),
+        ("floor_ns", ctypes.c_int64),
+        ("arrived", ctypes.c_int64),
+        ("events", ctypes.c_int32 * (2 * CROWD)),
+    )
+
+
+class CompiledReads:
+    """Reads kept where C can add to them."""
+
+    __slots__ = ("_library", "struct")
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.struct = _Reads()
+        self._library = library
+
+    def __del__(self) -> None:
+        self._library.wire_free(ctypes.byref(self.struct))
+
+    def __len__(self) -> int:
+        return cast(int, self.struct.count)
+
+    @property
+    def size(self) -> int:
+        """Bytes read."""
+        return cast(int, self.struct.size)
+
+    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> None:
+        """One more read."""
+        done = self._library.wire_add(
+            ctypes.byref(self.struct),
+            data,
+            len(data),
+            stamp,
+            ctypes.c_int64(at_ns),
+            ctypes.c_int64(floor_ns),
+        )
+        if not done:
+            raise MemoryError("no room for what a server answers")
+
+    def tail(self, begin: int) -> bytes:
+        """The bytes from position `begin` on."""
+        return self._bytes("data", begin, self.size)
+
+    def at_ns(self, read: int) -> int:
+        """When this read was done; negative: counted from the last."""
+        position = read % len(self)
+        return int.from_bytes(self._bytes("times", 8 * position, 8 * position + 8), "little")
+
+    def last_stamp(self) -> bytes:
+        """The kernel's stamp of the last read."""
+        end = 16 * len(self)
+        return self._bytes("stamps", end - 16, end)
+
+    def latest_first(self) -> Iterator[tuple[bytes, int]]:
+        """The bytes of each read and when it was done."""
+        lengths = memoryview(self._bytes("lengths", 0, 4 * len(self))).cast("I")
+        end = self.size
+        for read in reversed(range(len(self))):
+            begin = end - lengths[read]
+            yield self._bytes("data", begin, end), self.at_ns(read)
+            end = begin
+
+    def columns(self) -> bytes:
+        """Stamps, times, floors and lengths, as they stand in a raw record."""
+        widths = (("stamps", 16), ("times", 8), ("floors", 8), ("lengths", 4))
+        return b"".join(self._bytes(name, 0, width * len(self)) for name, width in widths)
+
+    def _bytes(self, name: str, begin: int, end: int) -> bytes:
+        if begin == end:
+            return b""
+        return ctypes.string_at(getattr(self.struct, name) + begin, end - begin)
+
+
+class CompiledWire:
+    """Reads the sockets that were handed over in C, and tells of the rest."""
+
+    def __init__(self, epoll: select.epoll, library: ctypes.CDLL) -> None:
+        self.woke_ns = self.floor_ns = self.arrived = 0
+        self._library = library
+        self._wire = _Wire(epoll.fileno(), 0, None)
+        self._poll = _Poll()
+        self._events = memoryview(self._poll.events).cast("B").cast("i")
+
+    def reads(self) -> CompiledReads:
+        """Where the reads of one answer go."""
+        return CompiledReads(self._library)
+
+    def hand_over(self, fd: int, reads: Reads) -> None:
+        """Read this socket until the answer may be over: an event with mask 0 says so."""
+        struct = ctypes.byref(cast(CompiledReads, reads).struct)
+        if not self._library.wire_hand_over(ctypes.byref(self._wire), fd, struct):
+            raise MemoryError("no room for one more connection")
+
+    def take_back(self, fd: int) -> None:
+        """Leave this socket alone."""
+        self._library.wire_hand_over(ctypes.byref(self._wire), fd, None)
+
+    def poll(self, wait_ms: int, previous_ns: int) -> Events:
+        """What the loop has to look at; `previous_ns`: when it looked before."""
+        found = self._poll
+        kept = self._library.wire_poll(
+            ctypes.byref(self._wire), wait_ms, ctypes.c_int64(previous_ns), ctypes.byref(found)
+        )
+        self.woke_ns, self.floor_ns, self.arrived = found.woke_ns, found.floor_ns, found.arrived
+        flat = self._events[: 2 * kept].tolist()
+        return list(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,62 @@
+"""The innermost loop of the generator: wait for what arrives, and read it or say whose it is."""
+
+from __future__ import annotations
+
+import select
+from typing import Protocol
+
+from nightbench.load.clock import now_ns
+from nightbench.load.reads import PlainReads, Reads
+
+CROWD = 256  # arrivals at once that leave no time to wait for more
+_SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
+
+Events = list[tuple[int, int]]  # (fd, mask of epoll; 0: read already; negative: error number)
+
+
+class Wire(Protocol):
+    """Waits for a loop's sockets, and may read some of them itself."""
+
+    woke_ns: int  # when the last poll ended
+    floor_ns: int  # nothing that it found had arrived before; 0: it slept
+    arrived: int  # sockets that had something
+
+    def reads(self) -> Reads:
+        """Where the reads of one answer go."""
+
+    def hand_over(self, fd: int, reads: Reads) -> None:
+        """Read this socket until the answer may be over: an event with mask 0 says so."""
+
+    def take_back(self, fd: int) -> None:
+        """Leave this socket alone."""
+
+    def poll(self, wait_ms: int, previous_ns: int) -> Events:
+        """What the loop has to look at; `previous_ns`: when it looked before."""
+
+
+class PlainWire:
+    """Everything is read in Python."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self.woke_ns = self.floor_ns = self.arrived = 0
+        self._poll = epoll.poll
+
+    def reads(self) -> PlainReads:
+        """Where the reads of one answer go."""
+        return PlainReads()
+
+    def hand_over(self, fd: int, reads: Reads) -> None:
+        """Nothing is read here."""
+
+    def take_back(self, fd: int) -> None:
+        """Nothing is read here."""
+
+    def poll(self, wait_ms: int, previous_ns: int) -> Events:
+        """Whatever has arrived."""
+        before_ns = now_ns()
+        events = self._poll(wait_ms / 1000, CROWD)
+        self.woke_ns = now_ns()
+        slept = wait_ms and self.woke_ns - before_ns >= _SLEPT_NS
+        self.floor_ns = 0 if slept else previous_ns
+        self.arrived = len(events)
+        return events

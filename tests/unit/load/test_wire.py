@@ -1,0 +1,172 @@
+"""The innermost loop, in C and in Python: what it reads, and what it leaves to the loop."""
+
+from __future__ import annotations
+
+import ctypes
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightbench.load.clock import realtime_offset_ns
+from nightbench.load.compiled_wire import LIBRARY, CompiledReads, CompiledWire, open_wire
+from nightbench.load.connection import SO_TIMESTAMPNS
+from nightbench.load.reads import PlainReads, Reads
+from nightbench.load.wire import CROWD, PlainWire
+
+CHUNK = b"5\r\ndata:\r\n"
+LAST = b"0\r\n\r\n"
+SOON_MS = 1000
+
+
+@dataclass
+class Line:
+    """A server's end and the generator's, which the wire reads."""
+
+    server: socket.socket
+    client: socket.socket
+    wire: CompiledWire
+    reads: Reads
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    client.setblocking(False)
+    client.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    with listener, client, server, select.epoll() as epoll:
+        wire = open_wire(epoll)
+        assert isinstance(wire, CompiledWire), "install nightbench again: the wire was not built"
+        epoll.register(client, select.EPOLLIN)
+        reads = wire.reads()
+        wire.hand_over(client.fileno(), reads)
+        yield Line(server, client, wire, reads)
+
+
+def test_chunks_are_taken_in_without_a_word(line: Line) -> None:
+    for number in range(1, 4):
+        before_ns = time.perf_counter_ns()
+        line.server.send(CHUNK)
+        assert line.wire.poll(SOON_MS, 7) == []
+        assert (line.wire.arrived, len(line.reads)) == (1, number)
+        assert before_ns < line.reads.at_ns(-1) <= time.perf_counter_ns()
+    assert line.reads.tail(0) == 3 * CHUNK
+    assert line.reads.tail(len(CHUNK)) == 2 * CHUNK
+
+
+def test_a_read_has_the_kernels_stamp(line: Line) -> None:
+    line.server.send(CHUNK)
+    line.wire.poll(SOON_MS, 0)
+    seconds, nanoseconds = struct.unpack("<qq", line.reads.last_stamp())
+    _, offset_ns = realtime_offset_ns()
+    late_ns = line.reads.at_ns(0) - (seconds * 10**9 + nanoseconds - offset_ns)
+    assert -(10**6) < late_ns < 10**9
+
+
+@pytest.mark.parametrize("piece", [CHUNK + LAST, b"\r\n", b"x"], ids=["last", "cut", "tiny"])
+def test_what_may_be_the_end_is_read_and_told(line: Line, piece: bytes) -> None:
+    line.server.send(piece)
+    assert line.wire.poll(SOON_MS, 0) == [(line.client.fileno(), 0)]
+    assert line.reads.tail(0) == piece
+
+
+def test_the_end_of_the_connection_is_left_to_be_read_again(line: Line) -> None:
+    line.server.close()
+    assert line.wire.poll(SOON_MS, 0) == [(line.client.fileno(), select.EPOLLIN)]
+    assert line.client.recv(1) == b""
+    assert len(line.reads) == 0
+
+
+def test_a_reset_is_left_to_be_read(line: Line) -> None:
+    line.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.server.close()
+    ((fd, mask),) = line.wire.poll(SOON_MS, 0)
+    assert fd == line.client.fileno()
+    assert mask & (select.EPOLLERR | select.EPOLLHUP)
+    with pytest.raises(ConnectionResetError):
+        line.client.recv(1)
+
+
+def test_a_socket_taken_back_is_the_loops_own_again(line: Line) -> None:
+    line.wire.take_back(line.client.fileno())
+    line.server.send(CHUNK)
+    assert line.wire.poll(SOON_MS, 0) == [(line.client.fileno(), select.EPOLLIN)]
+    assert line.client.recv(100) == CHUNK
+
+
+def test_nothing_in_time_is_no_event(line: Line) -> None:
+    assert line.wire.poll(1, 0) == []
+    assert line.wire.arrived == 0
+
+
+@pytest.mark.parametrize("wait_ms", [0, SOON_MS])
+def test_a_loop_that_did_not_sleep_knows_a_floor(line: Line, wait_ms: int) -> None:
+    line.server.send(CHUNK)
+    line.wire.poll(wait_ms, 1234)
+    assert line.wire.floor_ns == 1234
+
+
+def test_a_loop_that_slept_knows_none(line: Line) -> None:
+    line.wire.poll(5, 1234)
+    assert line.wire.floor_ns == 0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.binary(min_size=1, max_size=300),
+            st.binary(min_size=16, max_size=16),
+            st.integers(1, 2**62),
+            st.integers(0, 2**62),
+        ),
+        min_size=1,
+        max_size=80,
+    ),
+    st.floats(0, 1),
+)
+def test_both_keep_the_same_of_the_same_reads(
+    reads: list[tuple[bytes, bytes, int, int]], share: float
+) -> None:
+    plain, compiled = PlainReads(), CompiledReads(ctypes.CDLL(str(LIBRARY)))
+    for read in reads:
+        plain.add(*read)
+        compiled.add(*read)
+    begin = round(share * plain.size)
+    for kept in (plain, compiled):
+        assert (len(kept), kept.size) == (len(reads), sum(len(read[0]) for read in reads))
+    assert compiled.tail(begin) == plain.tail(begin)
+    assert compiled.columns() == plain.columns()
+    assert compiled.last_stamp() == plain.last_stamp()
+    assert list(compiled.latest_first()) == list(plain.latest_first())
+    assert (compiled.at_ns(0), compiled.at_ns(-1)) == (plain.at_ns(0), plain.at_ns(-1))
+
+
+def test_more_sockets_than_a_batch_holds_all_have_their_turn() -> None:
+    """Also that a table of sockets grows."""
+    with select.epoll() as epoll:
+        wire = open_wire(epoll)
+        pairs = [socket.socketpair() for _ in range(CROWD + 44)]
+        kept = [wire.reads() for _ in pairs]
+        for (client, server), reads in zip(pairs, kept, strict=True):
+            epoll.register(client, select.EPOLLIN)
+            wire.hand_over(client.fileno(), reads)
+            server.send(CHUNK)
+        assert (wire.poll(0, 0), wire.arrived) == ([], CROWD)
+        assert (wire.poll(0, 0), wire.arrived) == ([], 44)
+        assert {reads.tail(0) for reads in kept} == {CHUNK}
+        for client, server in pairs:
+            client.close()
+            server.close()
+
+
+def test_where_it_was_not_built_or_is_not_wanted_the_loop_is_in_python() -> None:
+    with select.epoll() as epoll:
+        assert isinstance(open_wire(epoll, compiled=False), PlainWire)
