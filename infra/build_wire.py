@@ -26,7 +26,7 @@ class BuildWire(BuildHookInterface):
         """Called before a wheel, editable or not, is put together."""
         compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or ""]
         if not compiler[0]:
-            self.app.display_warning("no C compiler: the load generator takes half as much CPU again")
+            self.app.display_warning("no C compiler: the load generator stays in Python")
             return
         library = Path(self.root) / LIBRARY
         fresh = library.with_suffix(".new")  # a generator may be using the old one

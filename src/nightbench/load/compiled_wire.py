@@ -1,4 +1,4 @@
-"""The innermost loop in C (wire.c), where it was built: a third less of the processor than Python's.
+"""The innermost loop in C (wire.c), where it was built: a third less processor time.
 
 Called through ctypes, so that one build serves every Python.
 """
