@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What makes no claim about milliseconds may share the machine with another test.
+# What makes no claim about time and boots no engine may share the machine with another test.
 TWO_AT_A_TIME := -n 2 --dist worksteal
-BY_ITSELF := tests/engines tests/flows tests/truth
+BY_ITSELF := tests/engines tests/truth tests/flows/test_time_budget.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -32,8 +32,8 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser" $(TWO_AT_A_TIME)
-	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not build and not up"
+	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up" $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not build"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build

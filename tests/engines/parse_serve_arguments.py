@@ -1,5 +1,5 @@
-"""vLLM's own parser over a planned command line. Run in an engine environment: the words after
-`vllm serve` as arguments. Prints what it understood as JSON; refuses as vLLM would."""
+"""vLLM's own parser over planned command lines. Run in an engine environment; on stdin, as JSON, the
+words after `vllm serve` by name. Prints what it understood by name; refuses as vLLM would."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ def main() -> None:
         FlexibleArgumentParser,
     )
 
-    parser = FlexibleArgumentParser()
-    serve = ServeSubcommand()
-    serve.subparser_init(parser.add_subparsers(dest="subparser"))
-    args: argparse.Namespace = parser.parse_args(["serve", *sys.argv[1:]])
-    serve.validate(args)
-    understood = {key: value for key, value in vars(args).items() if not callable(value)}
+    understood = {}
+    for name, words in json.load(sys.stdin).items():
+        parser = FlexibleArgumentParser()
+        serve = ServeSubcommand()
+        serve.subparser_init(parser.add_subparsers(dest="subparser"))
+        args: argparse.Namespace = parser.parse_args(["serve", *words])
+        serve.validate(args)
+        understood[name] = {key: value for key, value in vars(args).items() if not callable(value)}
     json.dump(understood, sys.stdout, default=str)
 
 

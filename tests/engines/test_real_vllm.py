@@ -1,4 +1,4 @@
-"""Real vLLM: it takes our command lines, answers what the weights say, and goes without a trace."""
+"""Real vLLM: it answers what the weights say, we count what it counts, it goes without a trace."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nightbench.engines import dispatch
+from nightbench.accuracy.evaluate import evaluate
 from nightbench.errors import BadInput
 from nightbench.home import Home
-from nightbench.records import ServerRow
+from nightbench.load.levels import plan_levels
+from nightbench.load.measure import measure_level
+from nightbench.load.workloads import read_prompts
+from nightbench.records import AccuracySample, ServerRow
+from nightbench.resources import suites_dir
 from nightbench.serving import probing, processes, reaper
 from nightbench.serving.launching import Options
 from nightbench.serving.machine import Machine
 from nightbench.serving.server import Server, serve
-from nightbench.suite import Target
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite import AccuracySpec, LoadSpec, Target
+from nightbench.suite_file import read_suite
 
 RunInEngine = Callable[..., str]
 TinyLlama = Callable[[int], Path]
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
+STARTER = read_suite(suites_dir() / "starter.yaml")
 MAX_TOKENS = 16
 PROMPTS = [
     "What is the capital of France?",
@@ -72,55 +77,6 @@ def ask(server: Server, prompt: str) -> str:
     )
     reply.raise_for_status()
     return str(reply.json()["choices"][0]["message"]["content"])
-
-
-@pytest.mark.parametrize("suite", ["glm-4.5-air", "qwen3-8b", "starter"])
-def test_vllm_itself_understands_what_we_plan(run_in_engine: RunInEngine, suite: str) -> None:
-    target = read_suite(find_suite(suite)).suite.targets[0]
-    planned = dispatch.plan_launch(
-        target,
-        model_path=target.model,
-        host="127.0.0.1",
-        port=8123,
-        api_key="k",
-        flavour="cpu",
-        cores=(0, 1, 2, 3),
-    )
-    said = run_in_engine("parse_serve_arguments.py", *planned.argv[2:])
-    understood = json.loads(said)
-    assert understood["model_tag"] == target.model
-    assert understood["served_model_name"] == [target.served_model_name]
-    assert understood["port"] == 8123
-    assert understood["tensor_parallel_size"] == dispatch.num_gpus(target)
-
-
-def test_vllm_itself_understands_a_model_larger_than_a_node(run_in_engine: RunInEngine) -> None:
-    engine = {
-        "kind": "vllm",
-        "tensor_parallel_size": 8,
-        "pipeline_parallel_size": 2,
-        "data_parallel_size": 2,
-        "ray": {"address": "10.0.0.1:6379"},
-        "args": {"enable-prefix-caching": False, "max-model-len": 8192},
-    }
-    planned = dispatch.plan_launch(
-        Target.model_validate({"name": "t", "model": "/m", "engine": engine}),
-        model_path="/m",
-        host="127.0.0.1",
-        port=8123,
-        api_key="k",
-        flavour="cuda",
-    )
-    understood = json.loads(run_in_engine("parse_serve_arguments.py", *planned.argv[2:]))
-    expected = {
-        "tensor_parallel_size": 8,
-        "pipeline_parallel_size": 2,
-        "data_parallel_size": 2,
-        "distributed_executor_backend": "ray",
-        "enable_prefix_caching": False,
-        "max_model_len": 8192,
-    }
-    assert expected.items() <= understood.items()
 
 
 def test_greedy_answers_are_those_of_the_same_weights_in_transformers(
@@ -170,6 +126,73 @@ def test_its_own_counters_move_when_it_is_asked(smollm2_server: Server) -> None:
     ask(smollm2_server, PROMPTS[0])
     assert smollm2_server.read_counters()["generation_tokens"] > before
     assert smollm2_server.trouble() is None
+
+
+def test_a_levels_tokens_are_those_the_server_counted(
+    smollm2_server: Server, tmp_path: Path
+) -> None:
+    shipped = STARTER.suite.load[0]
+    spec = LoadSpec.model_validate(shipped.model_dump() | {"max_concurrency": 3, "num_prompts": 6})
+    (level,) = plan_levels(spec)
+    prompts = read_prompts(spec.workload, level.prompts_needed, spec.seed, STARTER.base_dir)
+    before = smollm2_server.read_counters()
+    measured = measure_level(level, prompts, smollm2_server.endpoint, work_dir=tmp_path).level
+    after = smollm2_server.read_counters()
+    assert (measured.completed, measured.failed) == (6, 0)
+    assert measured.completion_tokens == 6 * 32
+    warm_up_tokens = spec.warmup_prompts * 32
+    assert after["generation_tokens"] - before["generation_tokens"] == 6 * 32 + warm_up_tokens
+    assert measured.peak_concurrency == 3
+    assert measured.mean_ttft_ms is not None
+    assert measured.mean_tpot_ms is not None
+    assert measured.mean_e2el_ms == pytest.approx(
+        measured.mean_ttft_ms + 31 * measured.mean_tpot_ms, rel=0.001
+    )
+
+
+def test_the_anchor_is_answered_right_by_the_real_model(smollm2_server: Server) -> None:
+    samples: list[AccuracySample] = []
+    spec = AccuracySpec.model_validate(
+        {
+            "benchmark": "starter",
+            "subsets": ["anchor"],
+            "max_concurrency": 8,
+            "generation": {"temperature": 0},
+        }
+    )
+    overall = evaluate(
+        spec, smollm2_server.endpoint, base_dir=STARTER.base_dir, on_sample=samples.append
+    )[0]
+    assert overall.valid, overall.invalid_reasons
+    assert overall.num_samples == len(samples) >= 40
+    assert overall.ci_low > 0.6, f"{overall.accuracy:.1%}"
+    assert overall.extraction_failed == 0
+
+
+def test_completions_are_asked_of_the_real_model_too(
+    smollm2_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jsonl").write_text(
+        '{"query": "One, two, three, four,", "response": "five"}\n'
+        '{"query": "Monday, Tuesday, Wednesday,", "response": "Thursday"}\n'
+    )
+    samples: list[AccuracySample] = []
+    spec = AccuracySpec.model_validate(
+        {
+            "benchmark": "qa",
+            "api": "completions",
+            "data": "mine.jsonl",
+            "generation": {"temperature": 0, "max_tokens": 8},
+        }
+    )
+    overall = evaluate(spec, smollm2_server.endpoint, base_dir=tmp_path, on_sample=samples.append)[
+        0
+    ]
+    assert overall.valid, overall.invalid_reasons
+    assert [sample.correct for sample in samples] == [True, True], samples
+    assert all(sample.finish_reason == "length" for sample in samples)
+    # What a chat template would add is not there: the prompt is the text alone.
+    assert all(sample.prompt_tokens and sample.prompt_tokens < 10 for sample in samples)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(

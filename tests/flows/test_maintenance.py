@@ -42,7 +42,12 @@ class Maintained(House):
 
     def ask(self, path: str, body: object) -> Any:
         """Prefect's API."""
-        answer = httpx.post(f"{self.env['PREFECT_API_URL']}{path}", json=body, trust_env=False)
+        url = f"{self.env['PREFECT_API_URL']}{path}"
+        for _ in range(20):
+            answer = httpx.post(url, json=body, trust_env=False)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(0.5)  # its database was busy; Prefect's own client asks again too
         answer.raise_for_status()
         return answer.json()
 
