@@ -1,5 +1,8 @@
-"""vLLM's own parser over planned command lines. Run in an engine environment; on stdin, as JSON, the
-words after `vllm serve` by name. Prints what it understood by name; refuses as vLLM would."""
+"""vLLM's own parser over planned command lines, in an engine environment.
+
+On stdin, as JSON: by name, the words after `vllm serve`. Prints by name what it understood; refuses
+as vLLM would.
+"""
 
 from __future__ import annotations
 
