@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What makes no claim about time and boots no engine may share the machine with another test.
+# What makes no claim about milliseconds may share the machine with another test.
 TWO_AT_A_TIME := -n 2 --dist worksteal
-BY_ITSELF := tests/engines tests/truth tests/flows/test_time_budget.py
+BY_ITSELF := tests/engines/test_real_vllm.py tests/truth tests/flows/test_time_budget.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -32,8 +32,8 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up" $(TWO_AT_A_TIME)
-	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not build"
+	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up and not build" $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest $(BY_ITSELF)
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build
@@ -46,7 +46,7 @@ test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes,
 
 test-browser: $(VENV)/.installed-dev  ## a newcomer's evening in a real browser, with a real vLLM; pictures in test-output
 	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install -y chromium" >&2; exit 1; }
-	@$(BIN)/python -m pytest tests -m browser
+	@$(BIN)/python -m pytest tests/browser
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
 	@$(BIN)/python -m pytest tests/unit tests/sql $(TWO_AT_A_TIME)

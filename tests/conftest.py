@@ -123,11 +123,12 @@ def smollm2_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """Real vLLM with a real model, booted once for all of a module that only asks it things; gone
-    before the next module measures anything."""
+    before the next module measures anything. In its development mode: its cache can be emptied."""
     from nightbench.serving.server import serve
 
+    engine = SMOLLM2.engine.model_copy(update={"env": {"VLLM_SERVER_DEV_MODE": "1"}})
     with serve(
-        SMOLLM2,
+        SMOLLM2.model_copy(update={"engine": engine}),
         engine_home,
         base_dir=REPOSITORY,
         run_dir=tmp_path_factory.mktemp("smollm2"),

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from array import array
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +24,8 @@ import numpy as np
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level, LevelTimeouts
 from nightbench.load.parsing import Finished, parse
-from nightbench.load.rawlog import HEADER, Cause, pack
+from nightbench.load.rawlog import HEADER, NO_STAMP, Cause, pack
+from nightbench.load.reads import PlainReads
 from nightbench.load.summary import sum_up
 
 START_NS, OFFSET_NS, MS = 1_000_000_000_000, 1_763_000_000_000_000_000, 1_000_000
@@ -97,7 +97,9 @@ def _record(tokens: int) -> bytes:
     reads.append(b"".join([*closing, b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"]))
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
     reads[0] = head + b"Transfer-Encoding: chunked\r\n\r\n" + reads[0]
-    zeros = array("q", [0] * len(reads))
+    kept = PlainReads()
+    for read in reads:
+        kept.add(read, NO_STAMP, 0, 0)
     return pack(
         index=0,
         cause=Cause.COMPLETE,
@@ -106,10 +108,7 @@ def _record(tokens: int) -> bytes:
         sent_ns=0,
         connect_ns=0,
         ended_ns=0,
-        stamps=[bytes(16)] * len(reads),
-        times=zeros,
-        floors=zeros,
-        reads=reads,
+        reads=kept,
     )
 
 

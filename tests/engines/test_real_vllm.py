@@ -1,10 +1,9 @@
-"""Real vLLM: it answers what the weights say, we count what it counts, it goes without a trace."""
+"""Real vLLM, asked: its answers are what the weights say, and what we count is what it counts."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,16 +11,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from asking import MAX_TOKENS, ask
 
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.errors import BadInput
 from nightbench.home import Home
 from nightbench.load.levels import plan_levels
-from nightbench.load.measure import measure_level
+from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.prefix_cache import TEMPLATE_TOKENS, read_cache_counters
 from nightbench.load.workloads import read_prompts
-from nightbench.records import AccuracySample, ServerRow
+from nightbench.records import AccuracySample, LoadLevel
 from nightbench.resources import suites_dir
-from nightbench.serving import probing, processes, reaper
 from nightbench.serving.launching import Options
 from nightbench.serving.machine import Machine
 from nightbench.serving.server import Server, serve
@@ -29,12 +29,11 @@ from nightbench.suite import AccuracySpec, LoadSpec, Target
 from nightbench.suite_file import read_suite
 
 RunInEngine = Callable[..., str]
-TinyLlama = Callable[[int], Path]
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
+LONG = " ".join(f"number {number}" for number in range(70))  # two blocks of its cache
 STARTER = read_suite(suites_dir() / "starter.yaml")
-MAX_TOKENS = 16
 PROMPTS = [
     "What is the capital of France?",
     "What is 2 + 2?",
@@ -59,24 +58,6 @@ PROMPTS = [
     "What color is a ripe banana?",
     "Name a prime number above 10.",
 ]
-
-
-def ask(server: Server, prompt: str) -> str:
-    """A greedy answer through the API."""
-    reply = httpx.post(
-        f"{server.endpoint.base_url}/chat/completions",
-        headers=server.endpoint.request_headers(),
-        json={
-            "model": server.endpoint.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "max_tokens": MAX_TOKENS,
-            "temperature": 0,
-        },
-        timeout=120,
-        trust_env=False,
-    )
-    reply.raise_for_status()
-    return str(reply.json()["choices"][0]["message"]["content"])
 
 
 def test_greedy_answers_are_those_of_the_same_weights_in_transformers(
@@ -218,46 +199,52 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(
         pytest.fail("it must not start")
 
 
-def test_tensor_parallel_2_boots_answers_and_leaves_nothing(
-    engine_home: Home,
-    tiny_llama: TinyLlama,
-    private_machine: Machine,
-    tmp_path: Path,
-) -> None:
-    model = tiny_llama(64)
-    target = Target.model_validate(
+def level_of(
+    server: Server, folder: Path, questions: list[str], *, watched: bool = True
+) -> LoadLevel:
+    """One stream of these questions."""
+    (folder / "questions.jsonl").write_text(
+        "".join(json.dumps({"question": question}) + "\n" for question in questions)
+    )
+    spec = LoadSpec.model_validate(
         {
-            "name": "tiny-tp2",
-            "model": str(model),
-            "boot_timeout_s": 300,
-            "engine": {
-                "kind": "vllm",
-                "tensor_parallel_size": 2,
-                "args": {"dtype": "float32", "enforce-eager": True, "max-model-len": 512},
-                "env": {"VLLM_CPU_KVCACHE_SPACE": "1"},
-            },
+            "name": "cache",
+            "workload": {"kind": "openqa", "path": "questions.jsonl"},
+            "max_concurrency": 1,
+            "num_prompts": len(questions),
+            "generation": {"max_tokens": 2, "temperature": 0, "ignore_eos": True},
         }
     )
-    rows: list[ServerRow] = []
-    machine = replace(private_machine, leases=tmp_path)
-    with serve(
-        target,
-        engine_home,
-        base_dir=tmp_path,
-        run_dir=tmp_path / "run",
-        machine=machine,
-        on_progress=print,
-        on_row=rows.append,
-    ) as server:
-        held = [state for state in reaper.states(tmp_path) if state.held]
-        tree = {pid: processes.stat_of(pid) for state in held for pid in state.living}
-        assert server.endpoint.model == str(model)
-        assert ask(server, "Hello") is not None
-        assert len(tree) >= 6, "guard, supervisor, init, API, engine core, two workers"
-        leaving_at = time.monotonic()
-    assert time.monotonic() - leaving_at < 15
-    assert [row.exit_reason for row in rows] == ["stopped"]
-    assert rows[0].teardown_clean
-    assert not [pid for pid, stat in tree.items() if stat and processes.is_same(pid, stat[1])]
-    assert not any(state.held for state in reaper.states(tmp_path))
-    assert not probing.is_listening("127.0.0.1", int(rows[0].base_url.split(":")[2].split("/")[0]))
+    (level,) = plan_levels(spec)
+    prompts = read_prompts(spec.workload, level.prompts_needed, spec.seed, folder)
+    options = GeneratorOptions(watch_prefix_cache=watched)
+    return measure_level(level, prompts, server.endpoint, work_dir=folder, options=options).level
+
+
+def test_a_prefix_that_prompts_share_makes_the_level_invalid(
+    smollm2_server: Server, tmp_path: Path
+) -> None:
+    shared = [f"{LONG} and the question is {letter}" for letter in "abcdef"]
+    level = level_of(smollm2_server, tmp_path, shared)
+    assert level.completed == 6
+    assert level.invalid_reasons == ["prefix_cache_hits"]
+    # Every whole block of the text, by all but the first request.
+    assert level.cached_tokens is not None
+    assert level.cached_tokens > 0.4 * level.prompt_tokens
+
+
+def test_prompts_that_share_nothing_find_an_empty_cache_unless_nobody_empties_it(
+    smollm2_server: Server, tmp_path: Path
+) -> None:
+    apart = [f"{letter} {LONG}" for letter in "abcdef"]
+    first, again = (level_of(smollm2_server, tmp_path, apart) for _ in range(2))
+    for level in (first, again):
+        assert level.invalid_reasons == []
+        assert level.cached_tokens is not None
+        assert level.cached_tokens <= 5 * TEMPLATE_TOKENS
+    before = read_cache_counters(smollm2_server.endpoint)
+    assert level_of(smollm2_server, tmp_path, apart, watched=False).cached_tokens is None
+    after = read_cache_counters(smollm2_server.endpoint)
+    assert before is not None
+    assert after is not None
+    assert after.hits - before.hits > 0.4 * again.prompt_tokens
