@@ -74,10 +74,13 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _load_generator() -> tuple[str, str]:
-    from nightbench.load.compiled_wire import LIBRARY
+    from nightbench.load.compiled_wire import load_library
 
-    slow = "in Python, at half as much CPU again: install a C compiler, then nightbench again"
-    return ("load generator", "reads in C" if LIBRARY.exists() else slow)
+    try:
+        how = "reads in C" if load_library() else "reads in Python: there was no C compiler"
+    except ImportError as error:
+        how = f"cannot start: {error}"
+    return ("load generator", how)
 
 
 def _disk(home: Home) -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ Called through ctypes, so that one build serves every Python.
 from __future__ import annotations
 
 import ctypes
+import os
 import select
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -14,21 +16,29 @@ from typing import cast
 from nightbench.load.reads import Reads
 from nightbench.load.wire import CROWD, Events, PlainWire, Wire
 
+SOURCE = Path(__file__).with_name("wire.c")
 LIBRARY = Path(__file__).with_name("_wire.so")  # infra/build_wire.py builds it
-LAYOUT = 1  # of the structs; wire.c has the same number
+
+
+def load_library() -> ctypes.CDLL | None:
+    """The loop in C; None where it was not built. Raises ImportError for one of another source."""
+    if not LIBRARY.exists():
+        return None
+    hint = f"{LIBRARY.name} was built elsewhere or of another version: install nightbench again"
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        raise ImportError(f"{hint} ({error})") from error
+    library.wire_source.restype = ctypes.c_uint32
+    if library.wire_source() != zlib.crc32(SOURCE.read_bytes()):
+        raise ImportError(hint)
+    return library
 
 
 def open_wire(epoll: select.epoll, *, compiled: bool = True) -> Wire:
-    """The loop in C, or where it was not built (or not wanted) the one in Python.
-
-    Raises OSError where it was built of another version's source.
-    """
-    if not compiled or not LIBRARY.exists():
-        return PlainWire(epoll)
-    library = ctypes.CDLL(str(LIBRARY))
-    if library.wire_layout() != LAYOUT:
-        raise OSError(f"{LIBRARY.name} is of another version: install nightbench again")
-    return CompiledWire(epoll, library)
+    """The loop in C, or where it was not built (or not wanted) the one in Python."""
+    library = load_library() if compiled else None
+    return PlainWire(epoll) if library is None else CompiledWire(epoll, library)
 
 
 class _Reads(ctypes.Structure):
@@ -150,7 +160,7 @@ class CompiledWire:
         return CompiledReads(self._library)
 
     def hand_over(self, fd: int, reads: Reads) -> None:
-        """Read this socket until the answer may be over: an event with mask 0 says so."""
+        """Read this socket from now on; an event with mask 0 says that the answer may be over."""
         struct = ctypes.byref(cast(CompiledReads, reads).struct)
         if not self._library.wire_hand_over(ctypes.byref(self._wire), fd, struct):
             raise MemoryError("no room for one more connection")
@@ -160,11 +170,13 @@ class CompiledWire:
         self._library.wire_hand_over(ctypes.byref(self._wire), fd, None)
 
     def poll(self, wait_ms: int, previous_ns: int) -> Events:
-        """What the loop has to look at; `previous_ns`: when it looked before."""
+        """What the loop has to look at; `previous_ns`: when it had last seen all there was."""
         found = self._poll
         kept = self._library.wire_poll(
             ctypes.byref(self._wire), wait_ms, ctypes.c_int64(previous_ns), ctypes.byref(found)
         )
+        if kept < 0:
+            raise OSError(-kept, os.strerror(-kept))
         self.woke_ns, self.floor_ns, self.arrived = found.woke_ns, found.floor_ns, found.arrived
         flat = self._events[: 2 * kept].tolist()
         return list(zip(flat[::2], flat[1::2], strict=True))

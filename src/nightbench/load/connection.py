@@ -21,7 +21,7 @@ from nightbench.load.rawlog import NO_STAMP, Cause
 from nightbench.load.tls import TlsPipe
 from nightbench.load.wire import Wire
 
-READ_BYTES = 4096
+_READ_BYTES = 4096
 SO_TIMESTAMPNS = 35  # SO_TIMESTAMPING's software receive stamp, in a third of the bytes
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
 _BLANK_LINE = b"\r\n\r\n"  # what a chunked response ends with, whole or cut
@@ -31,7 +31,7 @@ _CAUSE_OF_ERROR: dict[type[OSError], int] = {
     TimeoutError: Cause.TIMEOUT_CONNECT,
 }
 
-Handler = Callable[[int, int], None]  # (epoll mask, floor in ns)
+Handler = Callable[[int, int], None]  # (mask as in wire.Events, floor in ns)
 Remote = tuple[int, Any]  # (address family, address)
 
 
@@ -205,7 +205,7 @@ class Connection:
         if mask & _WRITE:
             self._send_rest()
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = self._sock.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -262,7 +262,7 @@ class Connection:
         if mask & _WRITE:
             self._send_rest()
         try:
-            data, control, _, _ = self._recvmsg(READ_BYTES, _CONTROL_BYTES)
+            data, control, _, _ = self._recvmsg(_READ_BYTES, _CONTROL_BYTES)
         except BlockingIOError:
             return
         except OSError as error:

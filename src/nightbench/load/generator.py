@@ -28,6 +28,7 @@ from nightbench.load.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.job import Job, ShardReport
 from nightbench.load.rawlog import Cause
+from nightbench.load.reads import PlainReads
 from nightbench.load.remote import resolve, tls_of
 from nightbench.load.timeouts import housekeeping_every_ns, timed_out
 from nightbench.load.wire import CROWD
@@ -171,7 +172,8 @@ class Generator:
         while wanted():
             quick = unwritten or self._driver.waiting
             events = wire.poll(0 if quick else wait_ms, previous)
-            previous = wire.woke_ns
+            if wire.arrived < CROWD:
+                previous = wire.woke_ns
             for fd, mask in events:
                 handler = find(fd)  # none: closed by an event before it in this batch
                 if handler is not None:
@@ -182,8 +184,8 @@ class Generator:
                 self._driver.on_time()
             elif 0 < wire.arrived < CROWD:
                 self._linger()
-            if previous >= self._house_ns:
-                self._keep_house(previous)
+            if wire.woke_ns >= self._house_ns:
+                self._keep_house(wire.woke_ns)
 
     def _linger(self) -> None:
         """Wait for more to arrive, but for no longer than until something has to be sent."""
@@ -196,7 +198,9 @@ class Generator:
 
     def _exchange(self, index: int, scheduled_ns: int) -> Exchange:
         self._busy += 1
-        return Exchange(index, self._bodies.message(index), scheduled_ns, self.wire.reads())
+        # What is encrypted never goes to the wire.
+        reads = self.wire.reads() if self._tls is None else PlainReads()
+        return Exchange(index, self._bodies.message(index), scheduled_ns, reads)
 
     def _write_one(self) -> None:
         self._raw.write(self._unwritten.popleft().record(self.job.index_base))
@@ -282,6 +286,9 @@ def main() -> int:
             generator = Generator(job, raw)
         except OSError as error:
             say({"error": f"{job.host}:{job.port}: {error}"})
+            return 1
+        except ImportError as error:
+            say({"error": str(error)})
             return 1
         generator.prepare()
         gc.freeze()

@@ -15,8 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-/* LAYOUT goes up when a struct changes: a library of an older source is refused then. */
-enum { LAYOUT = 1, READ_BYTES = 4096, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
+enum { READ_BYTES = 4096, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
 
 /* Every read of one answer, in the layout of the raw record (rawlog.py). */
 struct reads {
@@ -45,9 +44,10 @@ struct poll {
     struct event events[MOST_ARRIVALS];
 };
 
-int wire_layout(void)
+/* Which source this was built of: another one's library is refused. */
+uint32_t wire_source(void)
 {
-    return LAYOUT;
+    return SOURCE;
 }
 
 static int64_t now_ns(void)
@@ -114,7 +114,7 @@ void wire_free(struct reads *r)
     memset(r, 0, sizeof *r);
 }
 
-/* From now on what arrives at `fd` goes into `r`; NULL: Python reads it again. Returns 0 where
+/* From now on what arrives at `fd` goes into `r`, until NULL gives the socket back to Python. Returns 0 where
  * there is no memory. */
 int wire_hand_over(struct wire *w, int32_t fd, struct reads *r)
 {
@@ -165,18 +165,21 @@ static int take(int32_t fd, struct reads *r, int64_t floor_ns, int32_t *mask)
     return length < 4 || memcmp(into + length - 4, "\r\n\r\n", 4) == 0;
 }
 
-/* Wait up to `wait_ms` and take what has arrived; returns how many events Python has to look at.
+/* Wait up to `wait_ms` and take what has arrived; returns how many events Python has to look at, or
+ * a negative error number.
  *
- * `previous_ns`: when the loop looked before. Where it did not sleep since, nothing of this batch
- * arrived earlier than that: the floor of its reads. */
+ * `previous_ns`: when the loop had last seen all there was. Where this poll does not sleep, nothing
+ * that it finds arrived earlier than that: the floor of its reads. */
 int wire_poll(struct wire *w, int32_t wait_ms, int64_t previous_ns, struct poll *p)
 {
     struct epoll_event ready[MOST_ARRIVALS];
     int64_t before_ns = wait_ms ? now_ns() : 0;
     int arrived = epoll_wait(w->epoll_fd, ready, MOST_ARRIVALS, wait_ms);
     int kept = 0;
+    if (arrived < 0 && errno != EINTR)
+        return -errno;
     if (arrived < 0)
-        arrived = 0; /* a signal */
+        arrived = 0;
     p->arrived = arrived;
     p->woke_ns = now_ns();
     p->floor_ns = !wait_ms || p->woke_ns - before_ns < SLEPT_NS ? previous_ns : 0;

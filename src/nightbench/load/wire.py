@@ -8,7 +8,7 @@ from typing import Protocol
 from nightbench.load.clock import now_ns
 from nightbench.load.reads import PlainReads, Reads
 
-CROWD = 256  # arrivals at once that leave no time to wait for more
+CROWD = 256  # sockets of one poll: where it is full, there may be more
 _SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
 
 Events = list[tuple[int, int]]  # (fd, mask of epoll; 0: read already; negative: error number)
@@ -25,13 +25,16 @@ class Wire(Protocol):
         """Where the reads of one answer go."""
 
     def hand_over(self, fd: int, reads: Reads) -> None:
-        """Read this socket until the answer may be over: an event with mask 0 says so."""
+        """Read this socket from now on; an event with mask 0 says that the answer may be over."""
 
     def take_back(self, fd: int) -> None:
         """Leave this socket alone."""
 
     def poll(self, wait_ms: int, previous_ns: int) -> Events:
-        """What the loop has to look at; `previous_ns`: when it looked before."""
+        """What the loop has to look at, `CROWD` sockets at most.
+
+        `previous_ns`: when it had last seen all there was.
+        """
 
 
 class PlainWire:
