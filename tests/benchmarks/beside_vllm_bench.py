@@ -1,6 +1,7 @@
 """`nightbench load` and `vllm bench serve` side by side on a real server, in turns.
 
     nightbench serve SUITE          # in another terminal; VLLM_SERVER_DEV_MODE: "1" in engine.env
+    export OPENAI_API_KEY=…         # as it says; both read it
     python -m tests.benchmarks.beside_vllm_bench --base-url http://127.0.0.1:PORT --model NAME
         --tokenizer MODEL_FOLDER [--streams 4] [--requests 24] [--tokens 64] [--pairs 3]
 
@@ -100,6 +101,7 @@ def _nightbench(python: Path, args: argparse.Namespace, prompts: Path, out: Path
         *("--dataset", f"openqa:{prompts}", "--num-prompts", str(args.requests)),
         *("--max-concurrency", str(args.streams), "--max-tokens", str(args.tokens)),
         *("--ignore-eos", "--temperature", "0", "--json", str(out)),
+        *("--api-key-env", "OPENAI_API_KEY"),
     ]
 
 

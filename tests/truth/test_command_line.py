@@ -31,8 +31,10 @@ def argv_of(server: ReferenceServer, *more: str) -> list[str]:
     return [*base, "--base-url", server.endpoint.base_url, "--max-tokens", "8", *more]
 
 
-def load(server: ReferenceServer, *more: str) -> subprocess.CompletedProcess[str]:
-    server.plan(["none"])
+def load(
+    server: ReferenceServer, *more: str, fault: str = "none"
+) -> subprocess.CompletedProcess[str]:
+    server.plan([fault])
     server.reset()
     return subprocess.run(
         argv_of(server, *more), capture_output=True, text=True, timeout=60, check=False
@@ -137,3 +139,10 @@ def test_a_parent_that_is_killed_takes_its_generators_with_it(server: ReferenceS
     while server.connections() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert server.connections() == 0
+
+
+def test_what_failed_is_said_with_the_servers_own_words(server: ReferenceServer) -> None:
+    done = load(server, "--max-concurrency", "2", "--num-prompts", "8", fault="http_429")
+    assert done.returncode == 0, done.stderr
+    assert "nightbench: level c2 is INVALID: too_few_requests, failures" in done.stderr
+    assert "nightbench: level c2: rate_limited: Retry-After: 7" in done.stderr

@@ -22,6 +22,7 @@ from nightbench.cli.load_arguments import (
 )
 from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from nightbench.endpoint import Endpoint
@@ -113,7 +114,18 @@ def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measu
     invalid = [row for row in rows if not row.valid]
     for row in invalid:
         print(f"nightbench: level {row.level} is {verdict_of(row)}", file=sys.stderr)
+    for line in _failures(measured):
+        print(f"nightbench: {line}", file=sys.stderr)
     return EXIT_INVALID if invalid and args.strict else 0
+
+
+def _failures(measured: list[Measured]) -> list[str]:
+    """Each kind of failure of each level, with what the first of it said."""
+    return [
+        f"level {result.level.level}: {kind}: {safe_line(said, max_chars=300)}"
+        for result in measured
+        for kind, said in result.errors.items()
+    ]
 
 
 def _progress_line() -> OnProgress:

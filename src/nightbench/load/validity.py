@@ -7,8 +7,8 @@ from dataclasses import dataclass
 CLIENT_SHARE = 0.05  # of the median ttft or tpot, by the generator's own delay
 SEND_SHARE = 0.10  # of the median ttft, by late sends at p99
 HIDDEN_SHARE = 0.05  # of output chunks whose arrival the generator's own delay hid
-HOST_BUSY_SHARE = 0.8  # of the machine's cores, with a generator that takes
-CLIENT_CPU_SHARE = 0.1  # of them: it fights a server beside it
+CLIENT_CPU_SHARE = 0.1  # of the machine's cores by the generator, with less left idle than
+IDLE_SHARE = 0.2  # of them, or than it takes itself: it fights a server beside it
 RATE_SHARE = 0.02
 CONCURRENCY_SHARE = 0.05
 CACHE_SHARE = 0.01
@@ -76,10 +76,10 @@ def _client_lag(evidence: Evidence) -> bool:
 
 
 def _host_contention(evidence: Evidence) -> bool:
-    busy = evidence.host_busy_share
-    return (
-        busy is not None and busy > HOST_BUSY_SHARE and evidence.client_cpu_share > CLIENT_CPU_SHARE
-    )
+    busy, client = evidence.host_busy_share, evidence.client_cpu_share
+    if busy is None or client <= CLIENT_CPU_SHARE:
+        return False
+    return 1 - busy < max(IDLE_SHARE, client)
 
 
 def _rate_missed(evidence: Evidence) -> bool:
