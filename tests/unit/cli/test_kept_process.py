@@ -89,6 +89,7 @@ def test_it_does_not_outlive_a_keeper_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as keeper:
         assert keeper.stdout is not None
         kept = psutil.Process(int(keeper.stdout.readline()))
-        assert kept.is_running()
+        # Only then is it tied to its keeper: setpriv has become the process that it was to start.
+        assert wait_until(lambda: "setpriv" not in kept.cmdline()[0], 20)
         keeper.kill()
         assert wait_until(lambda: not kept.is_running(), 20)
