@@ -77,7 +77,7 @@ def _load_generator() -> tuple[str, str]:
     from nightbench.load.compiled_wire import load_library
 
     try:
-        how = "reads in C" if load_library() else "reads in Python: there was no C compiler"
+        how = "reads in C" if load_library() else "reads in Python: its loop in C was not built"
     except ImportError as error:
         how = f"cannot start: {error}"
     return ("load generator", how)

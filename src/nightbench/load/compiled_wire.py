@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+from nightbench.load.clock import now_ns
 from nightbench.load.reads import Reads
 from nightbench.load.wire import CROWD, Events, PlainWire, Wire
 
@@ -64,6 +65,7 @@ class _Wire(ctypes.Structure):
         ("epoll_fd", ctypes.c_int32),
         ("fds", ctypes.c_int32),
         ("of_fd", ctypes.c_void_p),
+        ("all_seen_ns", ctypes.c_int64),
     )
 
 
@@ -151,7 +153,7 @@ class CompiledWire:
     def __init__(self, epoll: select.epoll, library: ctypes.CDLL) -> None:
         self.woke_ns = self.floor_ns = self.arrived = 0
         self._library = library
-        self._wire = _Wire(epoll.fileno(), 0, None)
+        self._wire = _Wire(epoll.fileno(), 0, None, now_ns())
         self._poll = _Poll()
         self._events = memoryview(self._poll.events).cast("B").cast("i")
 
@@ -169,12 +171,10 @@ class CompiledWire:
         """Leave this socket alone."""
         self._library.wire_hand_over(ctypes.byref(self._wire), fd, None)
 
-    def poll(self, wait_ms: int, previous_ns: int) -> Events:
-        """What the loop has to look at; `previous_ns`: when it had last seen all there was."""
+    def poll(self, wait_ms: int) -> Events:
+        """What the loop has to look at, `CROWD` sockets at most."""
         found = self._poll
-        kept = self._library.wire_poll(
-            ctypes.byref(self._wire), wait_ms, ctypes.c_int64(previous_ns), ctypes.byref(found)
-        )
+        kept = self._library.wire_poll(ctypes.byref(self._wire), wait_ms, ctypes.byref(found))
         if kept < 0:
             raise OSError(-kept, os.strerror(-kept))
         self.woke_ns, self.floor_ns, self.arrived = found.woke_ns, found.floor_ns, found.arrived

@@ -168,12 +168,10 @@ class Generator:
     def _run(self, wanted: Callable[[], bool]) -> None:
         """The loop, as long as `wanted()` says so."""
         wire, find, unwritten = self.wire, self.handlers.get, self._unwritten
-        previous, wait_ms = now_ns(), max(1, self._every_ns // 1_000_000)
+        wait_ms = max(1, self._every_ns // 1_000_000)
         while wanted():
             quick = unwritten or self._driver.waiting
-            events = wire.poll(0 if quick else wait_ms, previous)
-            if wire.arrived < CROWD:
-                previous = wire.woke_ns
+            events = wire.poll(0 if quick else wait_ms)
             for fd, mask in events:
                 handler = find(fd)  # none: closed by an event before it in this batch
                 if handler is not None:

@@ -31,6 +31,7 @@ struct reads {
 struct wire {
     int32_t epoll_fd, fds;
     struct reads **of_fd; /* handed over sockets; NULL: Python's own */
+    int64_t all_seen_ns;  /* when a poll last left nothing waiting */
 };
 
 /* What Python has to look at. mask: of epoll; 0: bytes were read, the answer may be over;
@@ -114,8 +115,8 @@ void wire_free(struct reads *r)
     memset(r, 0, sizeof *r);
 }
 
-/* From now on what arrives at `fd` goes into `r`, until NULL gives the socket back to Python. Returns 0 where
- * there is no memory. */
+/* From now on what arrives at `fd` goes into `r`, until NULL gives the socket back to Python.
+ * Returns 0 where there is no memory. */
 int wire_hand_over(struct wire *w, int32_t fd, struct reads *r)
 {
     if (fd >= w->fds) {
@@ -168,9 +169,9 @@ static int take(int32_t fd, struct reads *r, int64_t floor_ns, int32_t *mask)
 /* Wait up to `wait_ms` and take what has arrived; returns how many events Python has to look at, or
  * a negative error number.
  *
- * `previous_ns`: when the loop had last seen all there was. Where this poll does not sleep, nothing
- * that it finds arrived earlier than that: the floor of its reads. */
-int wire_poll(struct wire *w, int32_t wait_ms, int64_t previous_ns, struct poll *p)
+ * Where this poll does not sleep, nothing that it finds arrived before the last one that left
+ * nothing waiting: the floor of its reads. A full one may have left something. */
+int wire_poll(struct wire *w, int32_t wait_ms, struct poll *p)
 {
     struct epoll_event ready[MOST_ARRIVALS];
     int64_t before_ns = wait_ms ? now_ns() : 0;
@@ -182,7 +183,9 @@ int wire_poll(struct wire *w, int32_t wait_ms, int64_t previous_ns, struct poll 
         arrived = 0;
     p->arrived = arrived;
     p->woke_ns = now_ns();
-    p->floor_ns = !wait_ms || p->woke_ns - before_ns < SLEPT_NS ? previous_ns : 0;
+    p->floor_ns = !wait_ms || p->woke_ns - before_ns < SLEPT_NS ? w->all_seen_ns : 0;
+    if (arrived < MOST_ARRIVALS)
+        w->all_seen_ns = p->woke_ns;
     for (int i = 0; i < arrived; i++) {
         int32_t fd = ready[i].data.fd, mask = (int32_t)ready[i].events;
         struct reads *r = fd < w->fds ? w->of_fd[fd] : NULL;

@@ -30,11 +30,8 @@ class Wire(Protocol):
     def take_back(self, fd: int) -> None:
         """Leave this socket alone."""
 
-    def poll(self, wait_ms: int, previous_ns: int) -> Events:
-        """What the loop has to look at, `CROWD` sockets at most.
-
-        `previous_ns`: when it had last seen all there was.
-        """
+    def poll(self, wait_ms: int) -> Events:
+        """What the loop has to look at, `CROWD` sockets at most."""
 
 
 class PlainWire:
@@ -42,6 +39,7 @@ class PlainWire:
 
     def __init__(self, epoll: select.epoll) -> None:
         self.woke_ns = self.floor_ns = self.arrived = 0
+        self._all_seen_ns = now_ns()
         self._poll = epoll.poll
 
     def reads(self) -> PlainReads:
@@ -54,12 +52,14 @@ class PlainWire:
     def take_back(self, fd: int) -> None:
         """Nothing is read here."""
 
-    def poll(self, wait_ms: int, previous_ns: int) -> Events:
+    def poll(self, wait_ms: int) -> Events:
         """Whatever has arrived."""
         before_ns = now_ns()
         events = self._poll(wait_ms / 1000, CROWD)
         self.woke_ns = now_ns()
         slept = wait_ms and self.woke_ns - before_ns >= _SLEPT_NS
-        self.floor_ns = 0 if slept else previous_ns
+        self.floor_ns = 0 if slept else self._all_seen_ns
         self.arrived = len(events)
+        if self.arrived < CROWD:  # a full poll may have left something waiting
+            self._all_seen_ns = self.woke_ns
         return events
