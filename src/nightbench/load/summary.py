@@ -77,6 +77,7 @@ def _evidence(
         if len(bound)
         else 0.0,
         p99_queue_ms=found["queue_ms"].values["p99"],
+        idle_slot_share=metrics.idle_slot_share(columns),
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
         host_busy_share=finished.host.busy_share if finished.host else None,
         client_cpu_share=_client_cpu_share(finished),

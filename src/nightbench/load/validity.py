@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CLIENT_SHARE = 0.05  # of the median ttft or tpot, by the generator's own delay
-SEND_SHARE = 0.10  # of the median ttft, by late sends at p99
+SEND_SHARE = 0.10  # of the median ttft, by late sends at p99 of an open loop
+SLOT_SHARE = 0.02  # of a closed loop's slots, waiting for the generator to send
 HIDDEN_SHARE = 0.05  # of output chunks whose arrival the generator's own delay hid
 CLIENT_CPU_SHARE = 0.1  # of the machine's cores by the generator, with less left idle than
 IDLE_SHARE = 0.2  # of them, or than it takes itself: it fights a server beside it
@@ -31,6 +32,7 @@ class Evidence:
     ttft_residual_ms: float  # median of what coalesced first reads leave open
     tpot_residual_ms: float
     p99_queue_ms: float | None
+    idle_slot_share: float  # of the time of slots, between an answer's end and the next request
     hidden_chunk_share: float
     host_busy_share: float | None
     client_cpu_share: float
@@ -66,13 +68,21 @@ def invalid_reasons(evidence: Evidence) -> list[str]:
 
 def _client_lag(evidence: Evidence) -> bool:
     ttft, tpot = evidence.median_ttft_ms, evidence.median_tpot_ms
-    late = evidence.p99_queue_ms
     return (
         (ttft is not None and evidence.ttft_residual_ms > CLIENT_SHARE * ttft)
         or (tpot is not None and evidence.tpot_residual_ms > CLIENT_SHARE * tpot)
-        or (ttft is not None and late is not None and late > SEND_SHARE * ttft)
+        or _sent_late(evidence)
         or evidence.hidden_chunk_share > HIDDEN_SHARE
     )
+
+
+def _sent_late(evidence: Evidence) -> bool:
+    """An open loop's requests belong at their moments. A closed loop's belong to no moment: late
+    ones make its concurrency a little less than asked for, and that by how much they are late."""
+    if evidence.max_concurrency is not None:
+        return evidence.idle_slot_share > SLOT_SHARE
+    ttft, late = evidence.median_ttft_ms, evidence.p99_queue_ms
+    return ttft is not None and late is not None and late > SEND_SHARE * ttft
 
 
 def _host_contention(evidence: Evidence) -> bool:

@@ -142,3 +142,12 @@ def test_no_request_at_all_has_no_metrics_and_no_error() -> None:
     assert metrics.request_distribution(found, "ttft_ms").values["mean"] is None
     itl, _ = metrics.gap_distributions(found)
     assert itl.values["mean"] is None
+
+
+def test_a_slot_is_idle_from_when_it_was_free_until_it_sent() -> None:
+    rows = columns(request(0), request(1, queue_ms=10.0), failed(2))
+    assert metrics.idle_slot_share(rows) == pytest.approx(10 / 150)
+
+
+def test_where_nothing_was_completed_no_slot_was_idle() -> None:
+    assert metrics.idle_slot_share(columns(failed(0))) == 0.0

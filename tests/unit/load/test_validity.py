@@ -20,6 +20,7 @@ SOUND = Evidence(
     ttft_residual_ms=0.0,
     tpot_residual_ms=0.0,
     p99_queue_ms=1.0,
+    idle_slot_share=0.001,
     hidden_chunk_share=0.0,
     host_busy_share=0.5,
     client_cpu_share=0.02,
@@ -47,7 +48,8 @@ def test_a_sound_level_is_valid() -> None:
         ({"num_prompts": 5, "completed": 5}, "too_few_requests"),
         ({"ttft_residual_ms": 2.6}, "client_lag"),
         ({"tpot_residual_ms": 0.6}, "client_lag"),
-        ({"p99_queue_ms": 5.1}, "client_lag"),
+        ({"max_concurrency": None, "p99_queue_ms": 5.1}, "client_lag"),
+        ({"idle_slot_share": 0.021}, "client_lag"),
         ({"hidden_chunk_share": 0.06}, "client_lag"),
         ({"host_busy_share": 0.95, "client_cpu_share": 0.3}, "host_contention"),
         ({"host_busy_share": 0.75, "client_cpu_share": 0.4}, "host_contention"),
@@ -69,7 +71,8 @@ def test_each_trouble_has_its_reason(change: dict[str, Any], reason: str) -> Non
     [
         {"failed": 10, "completed": 990},
         {"ttft_residual_ms": 2.4},
-        {"p99_queue_ms": 4.9},
+        {"max_concurrency": None, "p99_queue_ms": 4.9},
+        {"p99_queue_ms": 50.0, "idle_slot_share": 0.019},
         {"wanted_rate": 10.0, "achieved_rate": 9.9},
         {"cached_tokens": 5000, "shares_prefix": True},
         {"cached_tokens": None},
@@ -77,7 +80,7 @@ def test_each_trouble_has_its_reason(change: dict[str, Any], reason: str) -> Non
         {"host_busy_share": 0.75, "client_cpu_share": 0.2},
         {"host_busy_share": None, "client_cpu_share": 0.5},
         {"short_outputs": 500},
-        {"median_ttft_ms": None, "p99_queue_ms": 50.0},
+        {"max_concurrency": None, "median_ttft_ms": None, "p99_queue_ms": 50.0},
     ],
 )
 def test_what_is_within_its_limit_is_no_trouble(change: dict[str, Any]) -> None:
