@@ -111,6 +111,7 @@ class Generator:
 
     def measure(self) -> ShardReport:
         """Wait for the parent's word, drive the level, write what is left to write."""
+        prepared_cpu_s = time.process_time()
         self._driver = Driver()
         self._run(lambda: not self._start_ns and not self._stopping)
         start_ns = self._start_ns or now_ns()
@@ -133,7 +134,7 @@ class Generator:
             start_ns=start_ns,
             end_ns=end_ns,
             in_flight_ns=self._in_flight_ns,
-            cpu_s=time.process_time(),
+            cpu_s=time.process_time() - prepared_cpu_s,
             offsets=tuple(self._offsets),
             prompts_exhausted=self._driver.exhausted,
             full_from_ns=self._full_from_ns,
