@@ -77,8 +77,8 @@ def _bare(program: Path, work: Work) -> list[str]:
     port = work.url.rpartition(":")[2]
     streams = work.streams or _BARE_CONNECTIONS
     numbers = (port, streams, work.rate or 0, work.requests, work.tokens)
-    said = work.folder / "out.json"
-    return ["sh", "-c", f'"$0" "$@" > {said}', str(program), *map(str, numbers)]
+    into = ("sh", "-c", 'out=$1; shift; exec "$@" > "$out"', "sh", str(work.folder / "out.json"))
+    return [*into, str(program), *map(str, numbers)]
 
 
 def _read_bare(work: Work) -> Said:

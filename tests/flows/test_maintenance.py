@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -34,7 +34,7 @@ noticing.SILENCE = timedelta(seconds=float(os.environ["SILENCE_S"]))
 maintenance()
 flush_logs()
 """
-SILENCE_S = 4
+SILENCE_S = 12  # Prefect's server may take seconds to write an event down, on a busy machine more
 
 
 class Maintained(House):
@@ -86,7 +86,10 @@ class Maintained(House):
                     "event": "prefect.flow-run.heartbeat",
                     "resource": {"prefect.resource.id": f"prefect.flow-run.{run}"},
                 }
-                httpx.post(f"{self.env['PREFECT_API_URL']}/events", json=[event], trust_env=False)
+                with suppress(httpx.TransportError):  # one may be lost: the next is a second away
+                    httpx.post(
+                        f"{self.env['PREFECT_API_URL']}/events", json=[event], trust_env=False
+                    )
 
         thread = threading.Thread(target=beat)
         thread.start()

@@ -29,6 +29,7 @@ NUMBERS = (
     "tpot_ms",
     "e2el_ms",
     "queue_ms",
+    "connect_ms",
     "ttft_bound_ms",
     "coalesced_reads",
     "prompt_tokens",

@@ -191,8 +191,12 @@ def peak_concurrency(columns: RequestColumns, ended_us: Sequence[float] | Floats
 
 def idle_slot_share(columns: RequestColumns) -> float:
     """How much of a closed loop's slots the generator left unused: the time from when a slot was
-    free until its next request was sent, of that and what the requests then took."""
+    free until its next request was sent, of that and what the requests then took.
+
+    Where the server had closed the connection, opening another is not the generator's doing.
+    """
     done = columns.completed
-    idle_ms = float(np.nansum(columns["queue_ms"][done]))
-    busy_ms = float(np.nansum(columns["e2el_ms"][done]))
-    return idle_ms / (idle_ms + busy_ms) if idle_ms + busy_ms > 0 else 0.0
+    idle_ms = columns["queue_ms"][done] - np.nan_to_num(columns["connect_ms"][done])
+    unused_ms = float(np.nansum(np.maximum(idle_ms, 0)))
+    used_ms = float(np.nansum(columns["e2el_ms"][done]))
+    return unused_ms / (unused_ms + used_ms) if unused_ms + used_ms > 0 else 0.0

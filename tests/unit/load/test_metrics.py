@@ -149,5 +149,10 @@ def test_a_slot_is_idle_from_when_it_was_free_until_it_sent() -> None:
     assert metrics.idle_slot_share(rows) == pytest.approx(10 / 150)
 
 
+def test_a_slot_whose_connection_the_server_closed_is_not_idle_while_another_is_opened() -> None:
+    rows = columns(request(0, queue_ms=12.0, connect_ms=10.0), request(1, connect_ms=3.0))
+    assert metrics.idle_slot_share(rows) == pytest.approx(2 / 142)
+
+
 def test_where_nothing_was_completed_no_slot_was_idle() -> None:
     assert metrics.idle_slot_share(columns(failed(0))) == 0.0
