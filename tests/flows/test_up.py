@@ -162,7 +162,7 @@ def test_the_schedule_fires_and_runs_unattended(up_house: UpHouse) -> None:
     up_house.until(
         lambda: any(
             one["state"]["type"] == "COMPLETED" and "auto-scheduled" in one["tags"]
-            for one in up_house.runs()
+            for one in up_house.runs(deployment_id={"any_": [nightly["id"]]})
         ),
         240,
     )
