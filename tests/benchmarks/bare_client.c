@@ -3,7 +3,7 @@
  *     bare_client PORT STREAMS RATE REQUESTS TOKENS
  *
  * Connections that are open before it begins, one prebuilt request, one epoll loop; it stamps by the
- * kernel, as nightbench does, and keeps four numbers a request. No parser, no record, no timeouts.
+ * kernel, as nightbench does, and keeps a request's ttft and tpot. No parser, no record, no timeouts.
  * RATE 0: a closed loop, whose slots are filled one every 50 us, as nightbench fills them. Else that
  * many a second, at even distances, on as many of STREAMS connections as are idle.
  */

@@ -206,7 +206,10 @@ TOOLS = {
 
 
 def environment_of(tool: Tool, home: Path) -> Path:
-    """The interpreter of the tool's environment, made once: aside, then renamed."""
+    """The interpreter of the tool's environment, made once: aside, then renamed.
+
+    Of a tool in C: the program itself.
+    """
     if tool.source is not None:
         return _built(tool.source, home)
     if not tool.requirements:

@@ -170,6 +170,22 @@ def test_a_stall_that_hides_arrivals_makes_the_level_invalid(
     assert "client_lag" in measured.level.invalid_reasons
 
 
+def test_a_stall_that_leaves_slots_idle_makes_the_level_invalid(
+    server: ReferenceServer, tmp_path: Path
+) -> None:
+    """Answers of one token: nothing can be hidden behind another, but the next request waits."""
+    options = GeneratorOptions(planted_stall_ns=(100_000_000, 40_000_000))
+    measured = drive(
+        server,
+        tmp_path,
+        how={"options": options},
+        max_concurrency=8,
+        num_prompts=64,
+        generation={"max_tokens": 1},
+    )
+    assert "client_lag" in measured.level.invalid_reasons
+
+
 def test_more_than_the_machine_can_do_is_invalid_or_still_right(tmp_path: Path) -> None:
     """2,000 streams of 200 tokens/s. Where cores are many the level may well be valid."""
     with ReferenceServer(ttft_ms=50, itl_ms=5) as server:

@@ -193,10 +193,12 @@ def idle_slot_share(columns: RequestColumns) -> float:
     """How much of a closed loop's slots the generator left unused: the time from when a slot was
     free until its next request was sent, of that and what the requests then took.
 
-    Where the server had closed the connection, opening another is not the generator's doing.
+    Where the server had closed the connection, opening another is not the generator's doing. What
+    took longer than the slot waited was opened before.
     """
     done = columns.completed
-    idle_ms = columns["queue_ms"][done] - np.nan_to_num(columns["connect_ms"][done])
-    unused_ms = float(np.nansum(np.maximum(idle_ms, 0)))
+    idle_ms = columns["queue_ms"][done]
+    connect_ms = np.nan_to_num(columns["connect_ms"][done])
+    unused_ms = float(np.nansum(idle_ms - np.where(connect_ms <= idle_ms, connect_ms, 0)))
     used_ms = float(np.nansum(columns["e2el_ms"][done]))
     return unused_ms / (unused_ms + used_ms) if unused_ms + used_ms > 0 else 0.0

@@ -150,7 +150,12 @@ def test_a_slot_is_idle_from_when_it_was_free_until_it_sent() -> None:
 
 
 def test_a_slot_whose_connection_the_server_closed_is_not_idle_while_another_is_opened() -> None:
-    rows = columns(request(0, queue_ms=12.0, connect_ms=10.0), request(1, connect_ms=3.0))
+    rows = columns(request(0, queue_ms=12.0, connect_ms=10.0), request(1))
+    assert metrics.idle_slot_share(rows) == pytest.approx(2 / 142)
+
+
+def test_a_connection_that_was_opened_before_explains_no_idle_slot() -> None:
+    rows = columns(request(0, queue_ms=2.0, connect_ms=3.0), request(1))
     assert metrics.idle_slot_share(rows) == pytest.approx(2 / 142)
 
 
