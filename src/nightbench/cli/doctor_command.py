@@ -74,10 +74,11 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _load_generator() -> tuple[str, str]:
-    from nightbench.load.compiled_wire import load_library
+    from nightbench.load.compiled import PARTS, load_library
 
     try:
-        how = "reads in C" if load_library() else "reads in Python: its loop in C was not built"
+        missing = [part for part in PARTS if load_library(part) is None]
+        how = f"in Python, for want of its C: {', '.join(missing)}" if missing else "in C"
     except ImportError as error:
         how = f"cannot start: {error}"
     return ("load generator", how)

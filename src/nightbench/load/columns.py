@@ -1,16 +1,12 @@
-"""What metrics need of the rows of a level, as arrays."""
+"""The rows of a level by column: a group of them, and what metrics need of all."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from nightbench.records import LoadRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +32,23 @@ NUMBERS = (
     "cached_tokens",
     "completion_tokens",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRows:
+    """Some rows of `records.LoadRequest`, a value a row: NaN or None where a row has none.
+
+    Chunks follow each other, one row's after another's; `chunk_ends[i]` is where row i's end.
+    """
+
+    numbers: dict[str, Floats]
+    texts: dict[str, list[str | None]]
+    chunk_deltas_us: Integers
+    chunk_tokens: Integers
+    chunk_ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.chunk_ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +83,14 @@ class ColumnsBuilder:
         self._completed = bytearray()
         self._deltas_us, self._tokens, self._ends = array("i"), array("i"), array("q")
 
-    def add(self, rows: Sequence[LoadRequest]) -> None:
+    def add(self, rows: RequestRows) -> None:
         """Take in a group of rows."""
         for name, values in self._numbers.items():
-            found = np.array([getattr(row, name) for row in rows], dtype=np.float64)
-            values.frombytes(found.tobytes())
-        self._completed += bytes(row.error_kind is None for row in rows)
-        first = len(self._deltas_us)
-        sizes = [len(row.chunk_deltas_us) for row in rows]
-        self._ends.frombytes((first + np.cumsum(sizes, dtype=np.int64)).tobytes())
-        self._deltas_us.frombytes(_flat(row.chunk_deltas_us for row in rows))
-        self._tokens.frombytes(_flat(row.chunk_tokens for row in rows))
+            values.frombytes(rows.numbers[name].tobytes())
+        self._completed += bytes(kind is None for kind in rows.texts["error_kind"])
+        self._ends.frombytes((len(self._deltas_us) + rows.chunk_ends).tobytes())
+        self._deltas_us.frombytes(rows.chunk_deltas_us.tobytes())
+        self._tokens.frombytes(rows.chunk_tokens.tobytes())
 
     def columns(self) -> RequestColumns:
         """The rows so far. Nothing is copied: add no more."""
@@ -91,7 +101,3 @@ class ColumnsBuilder:
             tokens=np.frombuffer(self._tokens, dtype=np.int32),
             ends=np.frombuffer(self._ends, dtype=np.int64),
         )
-
-
-def _flat(lists: Iterable[list[int]]) -> bytes:
-    return np.fromiter(chain.from_iterable(lists), np.int32).tobytes()

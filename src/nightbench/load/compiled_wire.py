@@ -1,44 +1,22 @@
-"""The innermost loop in C (wire.c), where it was built: a third less processor time.
-
-Called through ctypes, so that one build serves every Python.
-"""
+"""The innermost loop in C (wire.c), where it was built: a third less processor time."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import select
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 from nightbench.load.clock import now_ns
+from nightbench.load.compiled import load_library
 from nightbench.load.reads import Reads
 from nightbench.load.wire import CROWD, Events, PlainWire, Wire
-
-SOURCE = Path(__file__).with_name("wire.c")
-LIBRARY = Path(__file__).with_name("_wire.so")  # infra/build_wire.py builds it
-
-
-def load_library() -> ctypes.CDLL | None:
-    """The loop in C; None where it was not built. Raises ImportError for one of another source."""
-    if not LIBRARY.exists():
-        return None
-    hint = f"{LIBRARY.name} was built elsewhere or of another version: install nightbench again"
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError as error:
-        raise ImportError(f"{hint} ({error})") from error
-    library.wire_source.restype = ctypes.c_uint32
-    if library.wire_source() != zlib.crc32(SOURCE.read_bytes()):
-        raise ImportError(hint)
-    return library
 
 
 def open_wire(epoll: select.epoll, *, compiled: bool = True) -> Wire:
     """The loop in C, or where it was not built (or not wanted) the one in Python."""
-    library = load_library() if compiled else None
+    library = load_library("wire") if compiled else None
     return PlainWire(epoll) if library is None else CompiledWire(epoll, library)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from nightbench.load.sse import event_data, event_end
 
 _MOST_AROUND = 400  # an event longer than this around its text is parsed every time
+_MOST_TOKENS = 1 << 31  # what the history has room for
 _NEWLINE = ord("\n")
 _WINDOW_BYTES = 1 << 16  # alike events are looked for so far ahead
 # Of "before NUL after NUL stream": the events that are before, the inside of a JSON string, after.
@@ -60,6 +61,13 @@ def read_answer(body: bytes, translate: Translate | None = None) -> StreamConten
     reader = _EventReader(translate)
     reader.read(body, len(body))
     return reader.content
+
+
+def as_count(value: object) -> int | None:
+    """A number of tokens, where it can be one."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _MOST_TOKENS else None
 
 
 class _EventReader:
@@ -149,8 +157,7 @@ class _EventReader:
         if not isinstance(usage, dict):
             return None
         self.content.usage = usage
-        counted = usage.get("completion_tokens")
-        return counted if isinstance(counted, int) else None
+        return as_count(usage.get("completion_tokens"))
 
     def _chunks(self, ends: list[int], *, answers: bool) -> None:
         content = self.content

@@ -1,4 +1,4 @@
-"""From the raw record of a request to what came of it. Runs after the level has ended."""
+"""From the answer to a request to what came of it. Runs after the level has ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from nightbench.load.events import StreamContent, Translate, read_answer, read_stream
+from nightbench.load.events import StreamContent, Translate, as_count, read_answer, read_stream
 from nightbench.load.raw_requests import RawRequest
 from nightbench.load.rawlog import Cause
 from nightbench.load.response import Response, response_of
@@ -28,14 +28,15 @@ _LONG_ERROR = 500
 
 @dataclass(slots=True)
 class Outcome:
-    """What a response was. `chunks[i]` is the read that output chunk i was complete with."""
+    """What a response was. `chunks[i]` is the read that output chunk i was complete with;
+    `chunk_tokens[i]` how many tokens it held, where the server said so of each."""
 
     http_status: int | None = None
     error_kind: str | None = None
     error: str | None = None
     streamed: bool = False
     chunks: list[int] = field(default_factory=list)
-    chunk_tokens: list[int] = field(default_factory=list)
+    chunk_tokens: list[int] | None = None
     first_answer: int | None = None
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -131,13 +132,10 @@ def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
     exact = tokens_by_counts(counts) if len(counts) == len(content.ends) else None
     if exact is not None:
         outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
-    else:
-        outcome.chunk_tokens = spread_tokens(len(content.ends), outcome.completion_tokens)
 
 
 def _count(fields: object, name: str) -> int | None:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return as_count(fields.get(name)) if isinstance(fields, dict) else None
 
 
 def tokens_by_counts(counts: list[int]) -> list[int] | None:
@@ -146,14 +144,3 @@ def tokens_by_counts(counts: list[int]) -> list[int] | None:
         return None
     tokens = [after - before for before, after in pairwise([0, *counts])]
     return tokens if min(tokens) >= 0 else None
-
-
-def spread_tokens(chunks: int, tokens: int | None) -> list[int]:
-    """Tokens per chunk where only the total is known: evenly.
-
-    One token more than chunks is the end-of-sequence token, which carries no text: one each.
-    """
-    if tokens is None or tokens in (chunks, chunks + 1) or chunks == 0:
-        return [1] * chunks
-    ends = [(i + 1) * tokens // chunks for i in range(chunks)]
-    return [end - before for before, end in zip([0, *ends], ends, strict=False)]

@@ -13,24 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.load.clock import OffsetTrack
-from nightbench.load.columns import ColumnsBuilder, RequestColumns
+from nightbench.load.columns import ColumnsBuilder, RequestColumns, RequestRows
+from nightbench.load.compiled_answers import AnswerReader, answer_reader
 from nightbench.load.events import Translate
 from nightbench.load.host import HostUse
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level
 from nightbench.load.limits import GoodputLimits
-from nightbench.load.outcome import outcome_of
+from nightbench.load.outcomes import outcomes_of
 from nightbench.load.prefix_cache import CacheUse
 from nightbench.load.raw_requests import read_log
-from nightbench.load.rows import ReadTally, row_of
-from nightbench.records import LoadRequest
+from nightbench.load.rows import ReadTally, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# Of the requests file, and at once in memory: whichever is reached first.
-_ROWS_A_GROUP = 20_000
-_CHUNKS_A_GROUP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,53 +56,42 @@ class Parsed:
     errors: dict[str, str]
 
 
-def parse(finished: Finished, requests_path: Path | None) -> Parsed:
-    """The rows of a level, as a file and as columns."""
-    tally, builder, ended = ReadTally(), ColumnsBuilder(), array("d")
-    rows = _rows(finished, tally, ended)
+def parse(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Parsed:
+    """The rows of a level, as a file and as columns; `compiled`: by way of C where it was built."""
+    tally, builder, ended_us = ReadTally(), ColumnsBuilder(), array("d")
+    reader = answer_reader() if compiled else None
     errors: dict[str, str] = {}
     with _writer(requests_path) as write:
-        for group in _groups(rows):
-            builder.add(group)
-            write(group)
-            for row in group:
-                if row.error_kind is not None:
-                    errors.setdefault(row.error_kind, row.error or "")
-    return Parsed(builder.columns(), np.frombuffer(ended), tally, errors)
+        for rows in _rows(finished, reader, tally, ended_us):
+            builder.add(rows)
+            write(rows)
+            for kind, error in zip(rows.texts["error_kind"], rows.texts["error"], strict=True):
+                if kind is not None:
+                    errors.setdefault(kind, error or "")
+    return Parsed(builder.columns(), np.frombuffer(ended_us), tally, errors)
 
 
-def _rows(finished: Finished, tally: ReadTally, ended_us: array[float]) -> Iterator[LoadRequest]:
-    """The row of each request, in no order; `ended_us` gets when it ended."""
+def _rows(
+    finished: Finished, reader: AnswerReader | None, tally: ReadTally, ended_us: array[float]
+) -> Iterator[RequestRows]:
+    """The rows of all requests, in no order; `ended_us` gets when each of them ended."""
+    level = finished.level
     start_ns = min((report.start_ns for report in finished.reports), default=0)
-    translate = _translator(finished.level.response_parser)
+    translate = _translator(level.response_parser)
     for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
         offset_ns = OffsetTrack(report.offsets).offset_ns
-        for raw in read_log(raw_path):
-            ended_us.append((raw.ended_ns - start_ns) / 1000)
-            yield row_of(
-                raw,
-                outcome_of(raw, translate),
-                workload=finished.level.workload,
-                level=finished.level.label,
-                prompt_hash=finished.prompt_hashes[raw.index],
+        for raws in read_log(raw_path):
+            ended_us.frombytes(((raws["ended_ns"] - start_ns) / 1000).tobytes())
+            yield rows_of(
+                raws,
+                outcomes_of(raws, reader, translate),
+                workload=level.workload,
+                level=level.label,
+                prompt_hashes=finished.prompt_hashes,
                 start_ns=start_ns,
                 offset_ns=offset_ns,
                 tally=tally,
             )
-
-
-def _groups(rows: Iterator[LoadRequest]) -> Iterator[list[LoadRequest]]:
-    """Rows until they are many, or their chunks are."""
-    group: list[LoadRequest] = []
-    chunks = 0
-    for row in rows:
-        group.append(row)
-        chunks += len(row.chunk_deltas_us)
-        if len(group) >= _ROWS_A_GROUP or chunks >= _CHUNKS_A_GROUP:
-            yield group
-            group, chunks = [], 0
-    if group:
-        yield group
 
 
 def _translator(response_parser: str | None) -> Translate | None:
@@ -119,7 +104,7 @@ def _translator(response_parser: str | None) -> Translate | None:
 
 
 @contextmanager
-def _writer(path: Path | None) -> Iterator[Callable[[list[LoadRequest]], None]]:
+def _writer(path: Path | None) -> Iterator[Callable[[RequestRows], None]]:
     if path is None:
         yield lambda rows: None
         return

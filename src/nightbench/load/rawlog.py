@@ -13,6 +13,20 @@ from nightbench.load.reads import Reads
 
 NO_STAMP = bytes(16)
 HEADER = struct.Struct("<IBBHIIQqqqq")
+HEADER_FIELDS = [
+    ("index", "<u4"),
+    ("cause", "u1"),
+    ("fresh_connection", "?"),
+    ("error_bytes", "<u2"),
+    ("reads", "<u4"),
+    ("unused", "<u4"),
+    ("data_bytes", "<u8"),
+    ("scheduled_ns", "<i8"),
+    ("sent_ns", "<i8"),
+    ("connect_ns", "<i8"),
+    ("ended_ns", "<i8"),
+]
+SIZES = struct.Struct("<6xHI4xQ")  # of the header: error_bytes, reads, data_bytes
 READ_BYTES = 16 + 8 + 8 + 4  # of each read, beside what it read
 
 

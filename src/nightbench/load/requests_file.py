@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
+from nightbench.load.columns import RequestRows
 from nightbench.records import LoadRequest
 
 COLUMNS = tuple(LoadRequest.__dataclass_fields__)
-_TEXT = {
+TEXTS = (
     "workload",
     "level",
     "prompt_hash",
@@ -18,7 +20,8 @@ _TEXT = {
     "finish_reason",
     "error_kind",
     "error",
-}
+)
+_CHUNKS = ("chunk_deltas_us", "chunk_tokens")
 
 
 def schema() -> Any:
@@ -26,9 +29,9 @@ def schema() -> Any:
     import pyarrow as pa
 
     def type_of(name: str) -> Any:
-        if name in _TEXT:
+        if name in TEXTS:
             return pa.string()
-        if name in ("chunk_deltas_us", "chunk_tokens"):
+        if name in _CHUNKS:
             return pa.list_(pa.int32())
         if name.endswith("_us"):
             return pa.int64()
@@ -57,12 +60,23 @@ class RequestWriter:
     ) -> None:
         self._writer.close()
 
-    def write(self, rows: Sequence[LoadRequest]) -> None:
+    def write(self, rows: RequestRows) -> None:
         """Write rows as one group: thousands of them, or the file is large and slow to read."""
         import pyarrow as pa
 
-        columns = [
-            pa.array([getattr(row, name) for row in rows], type=self._schema.field(name).type)
-            for name in COLUMNS
-        ]
+        columns = [_column(rows, field) for field in self._schema]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+
+def _column(rows: RequestRows, field: Any) -> Any:
+    import pyarrow as pa
+
+    if field.name in _CHUNKS:
+        ends = np.concatenate(([0], rows.chunk_ends)).astype(np.int32)
+        return pa.ListArray.from_arrays(ends, pa.array(getattr(rows, field.name)))
+    if field.name in TEXTS:
+        return pa.array(rows.texts[field.name], type=field.type)
+    values = rows.numbers[field.name]
+    absent = np.isnan(values)
+    kept = np.where(absent, 0, values).astype(field.type.to_pandas_dtype())
+    return pa.array(kept, type=field.type, mask=absent)

@@ -12,6 +12,7 @@ from nightbench.load.columns import ColumnsBuilder, RequestColumns
 from nightbench.load.limits import GoodputLimits
 from nightbench.load.requests_file import COLUMNS
 from nightbench.records import LoadRequest
+from tests.unit.load.by_column import rows_of_records
 
 
 def request(index: int, **fields: Any) -> LoadRequest:
@@ -48,7 +49,7 @@ def request(index: int, **fields: Any) -> LoadRequest:
 def columns(*rows: LoadRequest) -> RequestColumns:
     builder = ColumnsBuilder()
     for row in rows:
-        builder.add([row])
+        builder.add(rows_of_records([row]))
     return builder.columns()
 
 

@@ -12,42 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.outcome import Outcome, outcome_of, spread_tokens, tokens_by_counts
+from nightbench.load.outcome import Outcome, outcome_of, tokens_by_counts
 from nightbench.load.raw_requests import RawRequest
 from nightbench.load.rawlog import Cause
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-END = b"0\r\n\r\n"
+from tests.unit.load.answers import DONE, END, HEAD, RECORDED, ROLE, SAID, event, framed, usage
 
 
 def raw(reads: list[bytes], cause: int = Cause.COMPLETE) -> RawRequest:
-    none = np.zeros(len(reads), dtype=np.int64)
     lengths = np.array(list(map(len, reads)), dtype=np.int64)
-    data = b"".join(reads)
-    return RawRequest(0, cause, False, 0, 1, 0, 2, none, none + 1, none, lengths, data, "")
-
-
-def framed(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return b"data: " + json.dumps({"id": "x", "choices": [choice]} | more).encode() + b"\n\n"
-
-
-def usage(tokens: int, **more: Any) -> bytes:
-    counts = {"prompt_tokens": 7, "completion_tokens": tokens} | more
-    return event({}, choices=[], usage=counts)
-
-
-DONE = b"data: [DONE]\n\n"
-ROLE = event({"role": "assistant", "content": ""})
-SAID = [event({"content": text}) for text in (" one", ' "two"', " 三", "\\", " five")]
-RECORDED = HEAD + b"".join(
-    framed(part) for part in [ROLE, *SAID, event({}, "stop"), usage(6), DONE]
-)
-RECORDED += END
+    return RawRequest(0, cause, lengths, b"".join(reads), "")
 
 
 def facts(outcome: Outcome) -> tuple[Any, ...]:
@@ -63,7 +36,7 @@ def facts(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-WHOLE = (None, 5, [1] * 5, 6, 7, "stop", 200, 0)
+WHOLE = (None, 5, None, 6, 7, "stop", 200, 0)
 
 
 def test_a_whole_stream_is_a_success_with_its_tokens() -> None:
@@ -182,6 +155,13 @@ def test_cached_and_reasoning_tokens_come_from_usage() -> None:
     assert (outcome.cached_tokens, outcome.reasoning_tokens) == (3, 2)
 
 
+@pytest.mark.parametrize("count", [-1, 10**10, 10**20, 5.5, True, "5"])
+def test_a_count_that_is_none_is_not_believed(count: object) -> None:
+    said = event({}, choices=[], usage={"prompt_tokens": count, "completion_tokens": 5})
+    outcome = outcome_of(raw([HEAD, *map(framed, [SAID[0], said, DONE]), END]))
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == (None, 5)
+
+
 def test_a_gzip_stream_is_read() -> None:
     head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
     packed = gzip.compress(b"".join([*SAID, event({}, "stop"), DONE]))
@@ -226,22 +206,7 @@ def test_a_whole_json_answer_has_no_time_to_first_token() -> None:
     body = json.dumps({"choices": [choice], "usage": {"completion_tokens": 9}}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     outcome = outcome_of(raw([head + body]))
-    assert (outcome.streamed, outcome.chunk_tokens, outcome.error_kind) == (False, [9], None)
-
-
-@pytest.mark.parametrize(
-    ("chunks", "tokens", "spread"),
-    [
-        (4, None, [1, 1, 1, 1]),
-        (4, 4, [1, 1, 1, 1]),
-        (4, 5, [1, 1, 1, 1]),  # the fifth ends the sequence and has no text
-        (4, 20, [5, 5, 5, 5]),
-        (3, 7, [2, 2, 3]),
-        (0, 5, []),
-    ],
-)
-def test_tokens_are_spread_over_chunks(chunks: int, tokens: int | None, spread: list[int]) -> None:
-    assert spread_tokens(chunks, tokens) == spread
+    assert (outcome.streamed, outcome.completion_tokens, outcome.error_kind) == (False, 9, None)
 
 
 def test_counts_that_go_backwards_are_not_believed() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nightbench.load.raw_requests import read_log
 from nightbench.load.rawlog import NO_STAMP, Cause, pack
 from nightbench.load.reads import PlainReads
@@ -28,16 +30,39 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "log.raw"
     path.write_bytes(RECORD)
     (found,) = read_log(path)
-    assert (found.index, found.cause, found.fresh_connection) == (3, Cause.EOF, True)
-    assert (found.scheduled_ns, found.sent_ns, found.connect_ns, found.ended_ns) == (1, 2, 3, 4)
+    header = [found[name].tolist() for name in ("index", "cause", "fresh_connection")]
+    assert header == [[3], [Cause.EOF], [True]]
+    times = [found[f"{name}_ns"].tolist() for name in ("scheduled", "sent", "connect", "ended")]
+    assert times == [[1], [2], [3], [4]]
     assert found.stamps.tolist() == [5_000_000_006, 0]
     assert (found.times.tolist(), found.floors.tolist()) == ([7, 8], [9, 0])
-    assert found.reads == [b"first", "zweites ü".encode()]
-    assert found.error == "é went wrong"
+    request = found.request(0)
+    assert request.reads == [b"first", "zweites ü".encode()]
+    assert (request.index, request.cause, request.error) == (3, Cause.EOF, "é went wrong")
 
 
 def test_a_record_torn_anywhere_is_left_out_and_the_ones_before_it_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "log.raw"
     for torn in (1, 10, len(RECORD) - 1):
         path.write_bytes(RECORD + RECORD[:torn])
-        assert len(list(read_log(path))) == 1
+        assert sum(map(len, read_log(path))) == 1
+
+
+@pytest.mark.parametrize("block_bytes", [1, len(RECORD), 2 * len(RECORD) + 3, 1 << 20])
+def test_records_come_whole_whatever_a_block_holds(tmp_path: Path, block_bytes: int) -> None:
+    path = tmp_path / "log.raw"
+    path.write_bytes(b"".join(_numbered(index) for index in range(7)))
+    seen = []
+    for raws in read_log(path, block_bytes):
+        for number in range(len(raws)):
+            request = raws.request(number)
+            assert request.reads[0] == b"x" * (request.index * 50)
+            seen.append(request.index)
+    assert seen == list(range(7))
+
+
+def _numbered(index: int) -> bytes:
+    reads = PlainReads()
+    reads.add(b"x" * (index * 50), NO_STAMP, 7, 9)
+    times = dict.fromkeys(("scheduled_ns", "sent_ns", "connect_ns", "ended_ns"), index)
+    return pack(index=index, cause=Cause.COMPLETE, fresh_connection=False, reads=reads, **times)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from nightbench.load.columns import RequestRows
 from nightbench.load.outcome import Outcome
-from nightbench.load.raw_requests import RawRequest
-from nightbench.load.rawlog import Cause
-from nightbench.load.rows import ReadTally, row_of
+from nightbench.load.outcomes import by_column
+from nightbench.load.raw_requests import RawRequests
+from nightbench.load.rawlog import HEADER_FIELDS, Cause
+from nightbench.load.rows import ReadTally, rows_of
 from nightbench.records import LoadRequest
+from tests.unit.load.by_column import records_of_rows
 
 MS = 1_000_000
 START = 10_000 * MS
@@ -27,43 +33,43 @@ def mono(at_ms: float) -> int:
 
 
 # Sent at 1 ms; three reads arrived at 51, 61 and 71 ms and were read 0.5 ms later.
-RAW = RawRequest(
-    index=4,
-    cause=Cause.COMPLETE,
-    fresh_connection=True,
-    scheduled_ns=mono(0),
-    sent_ns=mono(1),
-    connect_ns=2 * MS,
-    ended_ns=mono(72),
+HEADER = (4, Cause.COMPLETE, True, 0, 3, 0, 0, mono(0), mono(1), 2 * MS, mono(72))
+RAW = RawRequests(
+    block=bytearray(),
+    fields=np.array([HEADER], dtype=HEADER_FIELDS),
+    ends=np.zeros(1, dtype=np.int64),
+    first_reads=np.array([0, 3]),
     stamps=np.array([kernel(51), kernel(61), kernel(71)]),
     times=np.array([mono(51.5), mono(61.5), mono(71.5)]),
     floors=np.zeros(3, dtype=np.int64),
-    lengths=np.zeros(3, dtype=np.int64),
-    data=b"",
-    error="",
+    lengths=np.zeros(3, dtype=np.uint32),
 )
 OUTCOME = Outcome(
     http_status=200,
     streamed=True,
     chunks=[0, 1, 2],
-    chunk_tokens=[1, 1, 1],
     first_answer=1,
     completion_tokens=3,
 )
 
 
 def row(
-    raw: RawRequest = RAW, outcome: Outcome = OUTCOME, tally: ReadTally | None = None
+    raw: RawRequests = RAW, outcome: Outcome = OUTCOME, tally: ReadTally | None = None
 ) -> LoadRequest:
-    return row_of(
-        raw,
-        outcome,
+    (found,) = records_of_rows(rows(raw, [outcome], tally or ReadTally()))
+    return found
+
+
+def rows(raws: RawRequests, outcomes: list[Outcome], tally: ReadTally) -> RequestRows:
+    return rows_of(
+        raws,
+        by_column(outcomes),
         workload="w",
         level="c1",
-        prompt_hash="h",
+        prompt_hashes=["h"] * 5,
         start_ns=START,
         offset_ns=OFFSET,
-        tally=tally or ReadTally(),
+        tally=tally,
     )
 
 
@@ -135,16 +141,19 @@ def test_a_stamp_after_its_own_read_means_that_the_clock_was_set() -> None:
 
 
 def test_a_request_that_was_never_sent_has_no_times() -> None:
+    fields = RAW.fields.copy()
+    fields["cause"], fields["sent_ns"], fields["reads"] = Cause.CONNECT_REFUSED, 0, 0
     none = np.zeros(0, dtype=np.int64)
-    nothing = {"stamps": none, "times": none, "floors": none, "lengths": none}
-    raw = replace(RAW, cause=Cause.CONNECT_REFUSED, sent_ns=0, **nothing)
+    reads = {"stamps": none, "times": none, "floors": none, "first_reads": np.zeros(2, np.int64)}
+    raw = replace(RAW, fields=fields, **reads)
     found = row(raw, Outcome(error_kind="connect_refused"))
-    assert (found.sent_us, found.ttft_ms, found.queue_ms, found.chunk_deltas_us) == (
+    assert (found.sent_us, found.ttft_ms, found.queue_ms, found.client_lag_max_ms) == (
         None,
         None,
         None,
-        [],
+        None,
     )
+    assert found.chunk_deltas_us == []
 
 
 def test_one_token_has_no_tpot() -> None:
@@ -156,3 +165,63 @@ def test_an_answer_that_was_not_streamed_has_an_end_and_no_first_token() -> None
     found = row(outcome=replace(OUTCOME, streamed=False, chunks=[2], first_answer=0))
     assert found.ttft_ms is None
     assert found.e2el_ms == pytest.approx(70)
+
+
+@given(st.lists(st.lists(st.integers(1, 3), max_size=6), max_size=8), st.randoms())
+def test_many_at_once_are_what_they_are_one_at_a_time(
+    answers: list[list[int]], rng: random.Random
+) -> None:
+    """Each answer a list of its reads, each read so many chunks of output."""
+    raws = [some_request(len(reads), rng) for reads in answers]
+    outcomes = [some_outcome(reads, rng) for reads in answers]
+    tally, one_by_one = ReadTally(), ReadTally()
+    expected = [
+        record
+        for raw, outcome in zip(raws, outcomes, strict=True)
+        for record in records_of_rows(rows(raw, [outcome], one_by_one))
+    ]
+    if raws:
+        assert records_of_rows(rows(joined(raws), outcomes, tally)) == expected
+    assert tally == one_by_one
+
+
+def some_request(reads: int, rng: random.Random) -> RawRequests:
+    sent = mono(rng.random()) * rng.choice([1, 1, 1, 0]) if not reads else mono(rng.random())
+    times = np.array([mono(10 + 10 * read + rng.random()) for read in range(reads)], dtype=np.int64)
+    late = np.array([rng.choice([0, 1, 10_000, 5 * MS]) for _ in range(reads)], dtype=np.int64)
+    stamped = np.array([rng.random() < 0.8 for _ in range(reads)], dtype=np.bool_)
+    slept = np.array([rng.random() < 0.5 for _ in range(reads)], dtype=np.bool_)
+    header = (4, Cause.COMPLETE, rng.random() < 0.5, 0, reads, 0, 0, mono(0), sent, MS, mono(99))
+    return replace(
+        RAW,
+        fields=np.array([header], dtype=HEADER_FIELDS),
+        first_reads=np.array([0, reads]),
+        stamps=np.where(stamped, times - late + OFFSET, 0),
+        times=times,
+        floors=np.where(slept, 0, times - 2 * late),
+        lengths=np.zeros(reads, dtype=np.uint32),
+    )
+
+
+def some_outcome(reads: list[int], rng: random.Random) -> Outcome:
+    chunks = [read for read, count in enumerate(reads) for _ in range(count)]
+    return Outcome(
+        streamed=rng.random() < 0.8,
+        chunks=chunks,
+        first_answer=rng.choice([None, *range(len(chunks))]),
+        completion_tokens=rng.choice([None, len(chunks), len(chunks) + 1, 3 * len(chunks), 1]),
+        error_kind=rng.choice([None, "cut"]),
+    )
+
+
+def joined(raws: list[RawRequests]) -> RawRequests:
+    def all_of(name: str) -> np.ndarray:
+        return np.concatenate([getattr(raw, name) for raw in raws])
+
+    counts = [len(raw.times) for raw in raws]
+    names = ("fields", "ends", "stamps", "times", "floors", "lengths")
+    return RawRequests(
+        block=bytearray(),
+        first_reads=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        **{name: all_of(name) for name in names},
+    )

@@ -10,21 +10,20 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load import compiled_wire
 from nightbench.load.clock import realtime_offset_ns
-from nightbench.load.compiled_wire import CompiledReads, CompiledWire, load_library, open_wire
+from nightbench.load.compiled import load_library
+from nightbench.load.compiled_wire import CompiledReads, CompiledWire, open_wire
 from nightbench.load.connection import SO_TIMESTAMPNS
 from nightbench.load.reads import PlainReads, Reads
 from nightbench.load.wire import CROWD, PlainWire
 
 pytestmark = pytest.mark.skipif(
-    not compiled_wire.LIBRARY.exists() and shutil.which("cc") is None,
+    load_library("wire") is None and shutil.which("cc") is None,
     reason="there is no C compiler",
 )
 CHUNK = b"5\r\ndata:\r\n"
@@ -126,24 +125,6 @@ def test_a_loop_that_did_not_sleep_knows_a_floor(line: Line, wait_ms: int) -> No
     assert any(has_floor() for _ in range(50))  # it may lose the processor in between
 
 
-def test_a_library_of_another_source_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "wire.c").write_text("something else")
-    monkeypatch.setattr(compiled_wire, "SOURCE", tmp_path / "wire.c")
-    with pytest.raises(ImportError, match="install nightbench again"):
-        load_library()
-
-
-def test_a_library_of_another_machine_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "_wire.so").write_bytes(b"no library at all")
-    monkeypatch.setattr(compiled_wire, "LIBRARY", tmp_path / "_wire.so")
-    with pytest.raises(ImportError, match="install nightbench again"):
-        load_library()
-
-
 def test_a_loop_that_slept_knows_none(line: Line) -> None:
     line.wire.poll(5)
     assert line.wire.floor_ns == 0
@@ -165,7 +146,7 @@ def test_a_loop_that_slept_knows_none(line: Line) -> None:
 def test_both_keep_the_same_of_the_same_reads(
     reads: list[tuple[bytes, bytes, int, int]], share: float
 ) -> None:
-    library = load_library()
+    library = load_library("wire")
     assert library is not None
     plain, compiled = PlainReads(), CompiledReads(library)
     for read in reads:

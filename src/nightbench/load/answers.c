@@ -1,0 +1,120 @@
+/* The usual answer of a server, taken apart: HTTP 200, chunked, server-sent events of OpenAI's
+ * shape, whole and without a fault.
+ *
+ * Whatever is in any way another is left to Python (outcome.py), which reads every answer and takes
+ * tens of times as long; for the usual one both say the same (tests/unit/load/test_outcomes.py).
+ *
+ * No Python.h: one build serves every Python. compiled_answers.py mirrors `struct answer`.
+ */
+#include "answers_event.h"
+#include "answers_http.h"
+
+enum { REASON_BYTES = 24 };
+
+/* What one answer said. Counts that it did not say are NONE. */
+struct answer {
+    int64_t chunks; /* of output; UNUSUAL: Python has to read this answer */
+    int64_t first_answer, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
+    char finish_reason[REASON_BYTES];
+};
+
+/* Which source this was built of: another one's library is refused. */
+uint32_t answers_source(void)
+{
+    return SOURCE;
+}
+
+struct stream {
+    struct answer *answer;
+    struct reads *reads;
+    int32_t *chunk_reads;
+    int64_t read; /* the one that holds the end of the last chunk */
+    int done;
+};
+
+static void add_chunk(struct stream *s, int64_t end, int answers)
+{
+    struct answer *a = s->answer;
+    while (s->reads->body_ends[s->read] < end)
+        s->read++;
+    if (answers && a->first_answer == NONE)
+        a->first_answer = a->chunks;
+    s->chunk_reads[a->chunks++] = (int32_t)s->read;
+}
+
+/* The event whose JSON begins at `at`: what is behind it, or NULL. */
+static const uint8_t *read_event(const uint8_t *body, const uint8_t *at, struct stream *s)
+{
+    struct answer *a = s->answer;
+    struct event e = {.prompt_tokens = NONE, .cached_tokens = NONE, .completion_tokens = NONE,
+                      .reasoning_tokens = NONE};
+    at = object_end(at, take_field, &e, 0);
+    if (at == NULL || at[0] != '\n' || at[1] != '\n' || e.finish_reason_size >= REASON_BYTES)
+        return NULL;
+    if (e.usage) {
+        a->prompt_tokens = e.prompt_tokens;
+        a->cached_tokens = e.cached_tokens;
+        a->completion_tokens = e.completion_tokens;
+        a->reasoning_tokens = e.reasoning_tokens;
+    }
+    if (!(e.seen & 1u << CHOICES) && e.completion_tokens == NONE)
+        return NULL;
+    if (e.finish_reason_size) {
+        memset(a->finish_reason, 0, REASON_BYTES);
+        memcpy(a->finish_reason, e.finish_reason, (size_t)e.finish_reason_size);
+    }
+    int answers = e.delta_members ? e.content : e.text;
+    if (answers || (e.delta_members && e.thought)) {
+        if (e.completion_tokens != NONE)
+            return NULL; /* it says how many tokens a chunk held */
+        add_chunk(s, at + 2 - body, answers);
+    }
+    return at + 2;
+}
+
+static int read_events(const uint8_t *body, int64_t size, struct stream *s)
+{
+    const uint8_t *at = body, *end = body + size, *done;
+    while (at != NULL && at < end) {
+        const uint8_t *data = word_end(at, "data: ");
+        if (data == NULL)
+            return 0;
+        done = word_end(data, "[DONE]\n\n");
+        s->done |= done != NULL;
+        at = done != NULL ? done : read_event(body, data, s);
+    }
+    return at == end && (s->done || s->answer->finish_reason[0]);
+}
+
+static void read_answer(const uint8_t *data, int64_t size, struct reads *reads, uint8_t *body,
+                        struct answer *answer, int32_t *chunk_reads)
+{
+    struct stream stream = {answer, reads, chunk_reads, 0, 0};
+    *answer = (struct answer){0, NONE, NONE, NONE, NONE, NONE, {0}};
+    const uint8_t *begin = read_head(data, data + size);
+    int64_t filled = begin ? read_body(data, begin, data + size, body, reads) : UNUSUAL;
+    if (filled >= 0)
+        body[filled] = 0;
+    if (filled < 0 || !read_events(body, filled, &stream))
+        answer->chunks = UNUSUAL;
+}
+
+/* Takes `count` answers apart: answer i has the `sizes[i]` bytes of `block` from `begins[i]` on,
+ * which came in `reads[i]` reads; their lengths follow each other in `lengths`. The read that each
+ * chunk of output was whole with, counted within its answer, goes to `chunk_reads`, one answer's
+ * after another's. `body` and `body_ends` are room for the largest answer's body and a NUL, and for
+ * the most reads. Returns how many chunks there are. */
+int64_t answers_read(const uint8_t *block, int64_t count, const int64_t *begins,
+                     const int64_t *sizes, const int64_t *reads, const uint32_t *lengths,
+                     uint8_t *body, int64_t *body_ends, struct answer *answers,
+                     int32_t *chunk_reads)
+{
+    int64_t chunks = 0;
+    for (int64_t i = 0; i < count; i++) {
+        struct reads r = {lengths, body_ends, reads[i], 0, 0};
+        read_answer(block + begins[i], sizes[i], &r, body, answers + i, chunk_reads + chunks);
+        chunks += answers[i].chunks > 0 ? answers[i].chunks : 0;
+        lengths += reads[i];
+    }
+    return chunks;
+}
