@@ -24,28 +24,58 @@ uint32_t answers_source(void)
     return SOURCE;
 }
 
+/* An event of output. Most events of a stream differ from it in nothing but its text. */
+struct model {
+    const uint8_t *begin, *text_begin, *text_end, *end;
+    int answers;
+};
+
 struct stream {
     struct answer *answer;
     struct reads *reads;
     int32_t *chunk_reads;
+    const uint8_t *body, *end;
     int64_t read; /* the one that holds the end of the last chunk */
+    struct model model;
     int done;
 };
 
-static void add_chunk(struct stream *s, int64_t end, int answers)
+static void add_chunk(struct stream *s, const uint8_t *end, int answers)
 {
     struct answer *a = s->answer;
-    while (s->reads->body_ends[s->read] < end)
+    while (s->reads->body_ends[s->read] < end - s->body)
         s->read++;
     if (answers && a->first_answer == NONE)
         a->first_answer = a->chunks;
     s->chunk_reads[a->chunks++] = (int32_t)s->read;
 }
 
+static int is_same(const uint8_t *at, const uint8_t *end, const uint8_t *begin, int64_t size)
+{
+    return end - at >= size && memcmp(at, begin, (size_t)size) == 0;
+}
+
+/* Behind the event at `at`, where it is as the model but for its text; NULL where it is not. */
+static const uint8_t *read_alike(const uint8_t *at, struct stream *s)
+{
+    const struct model *m = &s->model;
+    if (m->begin == NULL)
+        return NULL;
+    int64_t before = m->text_begin - m->begin, after = m->end - m->text_end;
+    if (!is_same(at, s->end, m->begin, before))
+        return NULL;
+    const uint8_t *text = at + before, *end = string_end(text);
+    if (end == NULL || end - text == 2 || !is_same(end, s->end, m->text_end, after))
+        return NULL;
+    add_chunk(s, end + after, m->answers);
+    return end + after;
+}
+
 /* The event whose JSON begins at `at`: what is behind it, or NULL. */
-static const uint8_t *read_event(const uint8_t *body, const uint8_t *at, struct stream *s)
+static const uint8_t *read_event(const uint8_t *at, struct stream *s)
 {
     struct answer *a = s->answer;
+    const uint8_t *begin = at;
     struct event e = {.prompt_tokens = NONE, .cached_tokens = NONE, .completion_tokens = NONE,
                       .reasoning_tokens = NONE};
     at = object_end(at, take_field, &e, 0);
@@ -67,36 +97,47 @@ static const uint8_t *read_event(const uint8_t *body, const uint8_t *at, struct 
     if (answers || (e.delta_members && e.thought)) {
         if (e.completion_tokens != NONE)
             return NULL; /* it says how many tokens a chunk held */
-        add_chunk(s, at + 2 - body, answers);
+        add_chunk(s, at + 2, answers);
+        if (!e.finish_reason_size && !e.usage)
+            s->model = (struct model){begin, e.text_begin, e.text_end, at + 2, answers};
     }
     return at + 2;
 }
 
-static int read_events(const uint8_t *body, int64_t size, struct stream *s)
+static const uint8_t *read_done(const uint8_t *at, struct stream *s)
 {
-    const uint8_t *at = body, *end = body + size, *done;
-    while (at != NULL && at < end) {
+    at = word_end(at, "[DONE]\n\n");
+    s->done |= at != NULL;
+    return at;
+}
+
+static int read_events(struct stream *s)
+{
+    const uint8_t *at = s->body, *next;
+    while (at != NULL && at < s->end) {
         const uint8_t *data = word_end(at, "data: ");
         if (data == NULL)
             return 0;
-        done = word_end(data, "[DONE]\n\n");
-        s->done |= done != NULL;
-        at = done != NULL ? done : read_event(body, data, s);
+        if ((next = read_alike(data, s)) == NULL && (next = read_done(data, s)) == NULL)
+            next = read_event(data, s);
+        at = next;
     }
-    return at == end && (s->done || s->answer->finish_reason[0]);
+    return at == s->end && (s->done || s->answer->finish_reason[0]);
 }
 
 static void read_answer(const uint8_t *data, int64_t size, struct reads *reads, uint8_t *body,
                         struct answer *answer, int32_t *chunk_reads)
 {
-    struct stream stream = {answer, reads, chunk_reads, 0, 0};
     *answer = (struct answer){0, NONE, NONE, NONE, NONE, NONE, {0}};
     const uint8_t *begin = read_head(data, data + size);
     int64_t filled = begin ? read_body(data, begin, data + size, body, reads) : UNUSUAL;
-    if (filled >= 0)
+    if (filled >= 0) {
         body[filled] = 0;
-    if (filled < 0 || !read_events(body, filled, &stream))
-        answer->chunks = UNUSUAL;
+        struct stream s = {answer, reads, chunk_reads, body, body + filled, 0, {0}, 0};
+        if (read_events(&s))
+            return;
+    }
+    answer->chunks = UNUSUAL;
 }
 
 /* Takes `count` answers apart: answer i has the `sizes[i]` bytes of `block` from `begins[i]` on,

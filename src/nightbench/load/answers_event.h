@@ -7,6 +7,7 @@ struct event {
     uint32_t seen; /* keys: said twice, the last one counts in Python */
     int delta_members, content, thought, text, usage;
     int64_t prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
+    const uint8_t *text_begin, *text_end; /* of the last text of output, with its quotes */
     const uint8_t *finish_reason;
     int64_t finish_reason_size;
 };
@@ -40,8 +41,15 @@ static const uint8_t *take_text(struct event *e, enum key key, const uint8_t *va
 {
     if (!first_time(e, key))
         return NULL;
-    *given = *value == '"' && value[1] != '"';
-    return *value == '"' ? string_end(value) : word_end(value, "null");
+    if (*value != '"')
+        return word_end(value, "null");
+    const uint8_t *end = string_end(value);
+    *given = value[1] != '"';
+    if (*given) {
+        e->text_begin = value;
+        e->text_end = end;
+    }
+    return end;
 }
 
 static const uint8_t *take_count(struct event *e, enum key key, const uint8_t *value,

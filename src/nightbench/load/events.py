@@ -142,7 +142,8 @@ class _EventReader:
                 content.completion_counts.append(counted)
             if self._translate is not None:
                 return  # only it knows which events are alike
-            if len(choices) == 1 and counted is None and not choices[0].get("finish_reason"):
+            alone = len(choices) == 1 and event.get("usage") is None
+            if alone and not choices[0].get("finish_reason"):
                 self._learn(data, text, answers=answers)
 
     def _translated(self, event: object) -> object:

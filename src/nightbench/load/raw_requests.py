@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightbench.load.rawlog import HEADER, HEADER_FIELDS, READ_BYTES, SIZES
+from nightbench.load.rawlog import ALIGNED_BYTES, HEADER, HEADER_FIELDS, READ_BYTES, SIZES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class RawRequests:
 
     block: bytearray
     fields: NDArray[np.void]  # of `rawlog.HEADER_FIELDS`
-    ends: Integers  # of the records in the block
+    begins: Integers  # of the records in the block
     first_reads: Integers
     stamps: Integers
     times: Integers
@@ -67,14 +67,16 @@ class RawRequests:
 
     @cached_property
     def data_begins(self) -> Integers:
-        """Where each answer begins in the block; it ends with its record."""
-        begins: Integers = self.ends - self.fields["data_bytes"].astype(np.int64)
+        """Where each answer begins in the block."""
+        before = self["reads"].astype(np.int64) * READ_BYTES + self["error_bytes"]
+        begins: Integers = self.begins + HEADER.size + before
         return begins
 
     def request(self, number: int) -> RawRequest:
         """One of them, whole."""
-        begin, end = int(self.data_begins[number]), int(self.ends[number])
         fields = self.fields[number]
+        begin = int(self.data_begins[number])
+        end = begin + int(fields["data_bytes"])
         reads = slice(self.first_reads[number], self.first_reads[number + 1])
         return RawRequest(
             index=int(fields["index"]),
@@ -87,14 +89,14 @@ class RawRequests:
 
 def read_log(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[RawRequests]:
     """The records of one process, in the order the requests ended. A torn last one is left out."""
-    block, held = bytearray(block_bytes), 0
+    block, held = bytearray(block_bytes + -block_bytes % ALIGNED_BYTES), 0
     with path.open("rb", buffering=0) as file:
         while True:
             got = file.readinto(memoryview(block)[held:])
             held += got
             starts, end = _starts(block, held)
             if starts:
-                yield _columns(block, starts, end)
+                yield _columns(block, starts)
                 block[: held - end] = block[end:held]
                 held -= end
             elif held == len(block):
@@ -109,6 +111,7 @@ def _starts(block: bytearray, held: int) -> tuple[list[int], int]:
     while at + HEADER.size <= held:
         said, reads, data = SIZES.unpack_from(block, at)
         end = at + HEADER.size + reads * READ_BYTES + said + data
+        end += -end % ALIGNED_BYTES
         if end > held:
             break
         starts.append(at)
@@ -116,28 +119,29 @@ def _starts(block: bytearray, held: int) -> tuple[list[int], int]:
     return starts, at
 
 
-def _columns(block: bytearray, starts: list[int], end: int) -> RawRequests:
-    view = memoryview(block)
+def _columns(block: bytearray, starts: list[int]) -> RawRequests:
     begins = np.array(starts, dtype=np.int64)
-    fields = np.frombuffer(
-        b"".join([view[at : at + HEADER.size] for at in starts]), dtype=HEADER_FIELDS
-    )
+    words = begins // 8
+    header = np.frombuffer(block, "<i8")[words[:, None] + np.arange(HEADER.size // 8)]
+    fields = header.view(HEADER_FIELDS).reshape(-1)
     reads = fields["reads"].astype(np.int64)
-
-    def gather(skipped: int, width: int) -> bytes:
-        """What each record has `width` bytes a read of, behind `skipped` bytes a read."""
-        first = begins + HEADER.size + skipped * reads
-        spans = zip(first.tolist(), (first + width * reads).tolist(), strict=True)
-        return b"".join([view[begin:end] for begin, end in spans])
-
-    parts = np.frombuffer(gather(0, 16), "<i8")
+    first = words + HEADER.size // 8
+    parts = _gather(block, "<i8", first, 2 * reads)
     return RawRequests(
         block=block,
         fields=fields,
-        ends=np.append(begins[1:], end),
+        begins=begins,
         first_reads=np.concatenate(([0], reads.cumsum())),
         stamps=parts[::2] * _SECOND + parts[1::2],
-        times=np.frombuffer(gather(16, 8), "<i8"),
-        floors=np.frombuffer(gather(24, 8), "<i8"),
-        lengths=np.frombuffer(gather(32, 4), "<u4"),
+        times=_gather(block, "<i8", first + 2 * reads, reads),
+        floors=_gather(block, "<i8", first + 3 * reads, reads),
+        lengths=_gather(block, "<u4", 2 * (first + 4 * reads), reads),
     )
+
+
+def _gather(block: bytearray, kind: str, first: Integers, counts: Integers) -> NDArray[Any]:
+    """`counts[i]` values from the one numbered `first[i]` in the block on, for each i."""
+    before = counts.cumsum() - counts
+    places = np.repeat(first - before, counts) + np.arange(int(counts.sum()))
+    found: NDArray[Any] = np.frombuffer(block, kind)[places]
+    return found

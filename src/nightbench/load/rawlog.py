@@ -2,7 +2,8 @@
 
 A record is written when its request ends; nothing is parsed before the level is over. Layout,
 little-endian: header, kernel stamps (16 bytes a read: seconds, nanoseconds; zeros where there was
-none), read times, floors (int64 each), lengths (uint32 each), error text, bytes.
+none), read times, floors (int64 each), lengths (uint32 each), error text, bytes; then zeros, so
+that each record begins at a multiple of 8.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ HEADER_FIELDS = [
     ("ended_ns", "<i8"),
 ]
 SIZES = struct.Struct("<6xHI4xQ")  # of the header: error_bytes, reads, data_bytes
+ALIGNED_BYTES = 8
 READ_BYTES = 16 + 8 + 8 + 4  # of each read, beside what it read
 
 
@@ -74,4 +76,6 @@ def pack(
         connect_ns,
         ended_ns,
     )
-    return b"".join((header, reads.columns(), said, reads.tail(0)))
+    columns = reads.columns()
+    size = len(header) + len(columns) + len(said) + reads.size
+    return b"".join((header, columns, said, reads.tail(0), bytes(-size % ALIGNED_BYTES)))

@@ -197,6 +197,24 @@ def test_every_byte_split_gives_the_same_chunks(
     assert facts(outcomes_of(raws, reader)) == facts(outcomes_of(raws, None))
 
 
+@in_c
+def test_events_alike_say_the_same_whatever_came_between(log: Path, reader: AnswerReader) -> None:
+    """An event like one before it is not parsed again: what it says must not depend on it."""
+    long = [event({"content": text}, "length") for text in "ab"]
+    counted = [event({"content": text}, usage={"prompt_tokens": 5}) for text in "ab"]
+    thought = [event({"reasoning": text}) for text in "ab"]
+    streams = [
+        answer(long[0], STOP, long[1], DONE),
+        answer(counted[0], usage(6), counted[1], DONE),
+        answer(thought[0], SAID[0], thought[1], SAID[1], event({"content": ""}), SAID[2], DONE),
+        answer(SAID[0], SAID[0][:-2] + b"}\n\n", DONE),
+        answer(SAID[0], SAID[1], end=framed(SAID[0][:30]) + END),
+    ]
+    raws = raws_of([[stream] for stream in streams], log)
+    assert (reader.read(raws)[0]["chunks"] != UNUSUAL).tolist() == [True, True, True, False, False]
+    assert facts(outcomes_of(raws, reader)) == facts(outcomes_of(raws, None))
+
+
 def cut(stream: bytes, places: set[int]) -> list[bytes]:
     marks = [0, *sorted(place % len(stream) for place in places), len(stream)]
     return [stream[a:b] for a, b in pairwise(marks) if b > a]

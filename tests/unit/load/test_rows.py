@@ -37,7 +37,7 @@ HEADER = (4, Cause.COMPLETE, True, 0, 3, 0, 0, mono(0), mono(1), 2 * MS, mono(72
 RAW = RawRequests(
     block=bytearray(),
     fields=np.array([HEADER], dtype=HEADER_FIELDS),
-    ends=np.zeros(1, dtype=np.int64),
+    begins=np.zeros(1, dtype=np.int64),
     first_reads=np.array([0, 3]),
     stamps=np.array([kernel(51), kernel(61), kernel(71)]),
     times=np.array([mono(51.5), mono(61.5), mono(71.5)]),
@@ -219,7 +219,7 @@ def joined(raws: list[RawRequests]) -> RawRequests:
         return np.concatenate([getattr(raw, name) for raw in raws])
 
     counts = [len(raw.times) for raw in raws]
-    names = ("fields", "ends", "stamps", "times", "floors", "lengths")
+    names = ("fields", "begins", "stamps", "times", "floors", "lengths")
     return RawRequests(
         block=bytearray(),
         first_reads=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
