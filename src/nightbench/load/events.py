@@ -130,21 +130,27 @@ class _EventReader:
             if counted is None:
                 self._problem("malformed", f"neither choices nor usage: {data[:200]!r}")
             return
-        output, answers, text = False, False, ""
+        text, output, answers = self._choices(choices)
+        if not output:
+            return
+        self._chunks([end], answers=answers)
+        if counted is not None:
+            content.completion_counts.append(counted)
+        alone = len(choices) == 1 and not choices[0].get("finish_reason")
+        # Of another shape's events only the person's own parser knows which are alike.
+        if alone and event.get("usage") is None and self._translate is None:
+            self._learn(data, text, answers=answers)
+
+    def _choices(self, choices: list[object]) -> tuple[str, bool, bool]:
+        """(the last one's text, whether any is output at all, whether any is answer)."""
+        text, output, answers = "", False, False
         for choice in choices:
             text, is_output, is_answer = _delta(choice)
             output, answers = output or is_output, answers or is_answer
             reason = choice.get("finish_reason") if isinstance(choice, dict) else None
-            content.finish_reason = reason or content.finish_reason
-        if output:
-            self._chunks([end], answers=answers)
-            if counted is not None:
-                content.completion_counts.append(counted)
-            if self._translate is not None:
-                return  # only it knows which events are alike
-            alone = len(choices) == 1 and event.get("usage") is None
-            if alone and not choices[0].get("finish_reason"):
-                self._learn(data, text, answers=answers)
+            if reason and isinstance(reason, str):
+                self.content.finish_reason = reason
+        return text, output, answers
 
     def _translated(self, event: object) -> object:
         """What the person's own parser makes of an event; its failure is the request's."""

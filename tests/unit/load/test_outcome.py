@@ -162,6 +162,11 @@ def test_a_count_that_is_none_is_not_believed(count: object) -> None:
     assert (outcome.prompt_tokens, outcome.completion_tokens) == (None, 5)
 
 
+def test_a_finish_reason_that_is_no_text_is_none() -> None:
+    odd = event({"content": "a"}).replace(b'"finish_reason": null', b'"finish_reason": {"a": 5}')
+    assert outcome_of(raw([HEAD, *map(framed, [odd, DONE]), END])).finish_reason is None
+
+
 def test_a_gzip_stream_is_read() -> None:
     head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
     packed = gzip.compress(b"".join([*SAID, event({}, "stop"), DONE]))

@@ -64,6 +64,7 @@ UNUSUAL_EVENTS = [
     choice(delta="a"),
     choice(delta={"content": "a"}, finish_reason="a reason that is longer than others"),
     choice(delta={}, finish_reason='sto"p'),
+    choice(delta={}, finish_reason=5),
     event({}, usage={"completion_tokens": 3.0}),
     event({}, choices=[], usage={"completion_tokens": True}),
     event({}, choices=[], usage={"completion_tokens": -3}),
