@@ -55,7 +55,7 @@ class GeneratorOptions:
     processes: int | None = None  # as many as the level needs
     verify_tls: bool = True
     kernel_stamps: bool = True
-    compiled: bool = True  # read in C where that was built
+    compiled: bool = True  # read and parse in C where that was built
     keep_requests: bool = True  # write the file of requests
     watch_prefix_cache: bool = True  # ask the server for its counters, and to empty its cache
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
@@ -106,7 +106,8 @@ def measure_level(
         host=driven.host,
     )
     requests_path = work_dir / f"{level.label}.parquet"
-    summary = summarise(finished, requests_path if options.keep_requests else None)
+    kept = requests_path if options.keep_requests else None
+    summary = summarise(finished, kept, compiled=options.compiled)
     for job in jobs:
         _remove(job)
     return Measured(summary.level, summary.intervals, requests_path, summary.errors)

@@ -33,9 +33,9 @@ class Summary:
     errors: dict[str, str]
 
 
-def summarise(finished: Finished, requests_path: Path | None) -> Summary:
+def summarise(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Summary:
     """Parse the raw records and sum them up; the rows go to `requests_path`, if anywhere."""
-    return sum_up(finished, parse(finished, requests_path))
+    return sum_up(finished, parse(finished, requests_path, compiled=compiled))
 
 
 def sum_up(finished: Finished, parsed: Parsed) -> Summary:
