@@ -15,7 +15,13 @@ Connect = Callable[[], Connection]
 
 # A closed loop fills its slots one by one: hundreds of requests in the same instant would measure
 # how long the server's accept queue is, not how it serves that many streams.
-RAMP_NS = 50_000
+_RAMP_NS = 30_000_000
+_LEAST_APART_NS, _MOST_APART_NS = 50_000, 150_000
+
+
+def apart_ns(slots: int) -> int:
+    """How long after one slot of a closed loop the next is filled for the first time."""
+    return min(max(_RAMP_NS // slots, _LEAST_APART_NS), _MOST_APART_NS)
 
 
 class Driver:
@@ -70,7 +76,8 @@ class ClosedLoop(Driver):
         if self._duration_ns is not None:
             self._end_ns = at_ns + self._duration_ns
         for position, connection in enumerate(self._connections):
-            self._refilled.append((connection, at_ns + position * RAMP_NS))
+            due_ns = at_ns + position * apart_ns(len(self._connections))
+            self._refilled.append((connection, due_ns))
         self.waiting = True
 
     def free(self, connection: Connection, at_ns: int) -> None:
