@@ -136,6 +136,21 @@ def test_what_servers_usually_say_is_read_in_c(
 
 
 @in_c
+@pytest.mark.parametrize(("name", "tokens"), [("vllm_chat", 6), ("vllm_completions", 4)])
+def test_what_vllm_has_answered_is_read_in_c(
+    name: str, tokens: int, log: Path, reader: AnswerReader
+) -> None:
+    """Bytes of a real vLLM 0.32."""
+    stream = Path(__file__).with_name("recorded").joinpath(f"{name}.http").read_bytes()
+    assert is_usual(stream, log, reader)
+    raws = raws_of([[stream]], log)
+    found = outcomes_of(raws, reader)
+    assert facts(found) == facts(outcomes_of(raws, None))
+    assert found["completion_tokens"].tolist() == [tokens]
+    assert found.chunk_counts.tolist() == [tokens]
+
+
+@in_c
 @pytest.mark.parametrize("said", UNUSUAL_EVENTS)
 def test_what_none_should_say_comes_out_as_python_reads_it(
     said: bytes, log: Path, reader: AnswerReader
