@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from nightbench.endpoint import Endpoint
+from nightbench.load import compiled
 from nightbench.load.measure import measure_level
+from nightbench.load.processes import GeneratorFailed
 from nightbench.load.workloads import prompt_hash
 from nightbench.progress import Progress
 from tests.truth.driving import drive, planned, requests_of
@@ -185,3 +188,17 @@ def test_a_certificate_nobody_vouches_for_is_refused(
     rows = requests_of(measured)
     assert {row["error_kind"] for row in rows} == {"tls"}
     assert "certificate" in rows[0]["error"]
+
+
+def test_a_parser_that_does_not_fit_is_said_before_anything_is_sent(
+    server: ReferenceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in compiled.FOLDER.iterdir():
+        if path.suffix in (".c", ".h", ".so"):
+            shutil.copy(path, tmp_path)
+    (tmp_path / "_answers.so").write_bytes(b"no library at all")
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path)
+    server.reset()
+    with pytest.raises(GeneratorFailed, match="install nightbench again"):
+        drive(server, tmp_path, max_concurrency=1, num_prompts=1)
+    assert server.truth() == []

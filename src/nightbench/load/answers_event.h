@@ -1,7 +1,7 @@
 /* What an event of a completion stream says, where it is of the usual shape (events.py has all). */
 #include "answers_json.h"
 
-enum { NONE = -1, COUNT_DIGITS = 9 };
+enum { NONE = -1, COUNT_DIGITS = 7 };
 
 struct event {
     uint32_t seen; /* keys: said twice, the last one counts in Python */

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
+SO_TIMESTAMPNS = 35  # SO_TIMESTAMPING's software receive stamp, in a third of the bytes
 now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the clock servers' records use too
 
 # Steps are told from noise: offsets are sampled to a few microseconds, once a second.
@@ -27,6 +31,16 @@ def realtime_offset_ns() -> tuple[int, int]:
             middle = (before + after) // 2
             best_width, best = after - before, (middle, real - middle)
     return best
+
+
+@contextmanager
+def stamping(wanted: bool = True) -> Iterator[None]:
+    """The kernel stamps what arrives as long as some socket asks for it, from a moment after the
+    first one did: asked here, before the connections of a level are opened."""
+    with socket.socket() as asking:
+        if wanted:
+            asking.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        yield
 
 
 @dataclass(frozen=True, slots=True)

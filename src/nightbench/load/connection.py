@@ -15,14 +15,13 @@ from typing import Any, Protocol
 
 import httptools
 
-from nightbench.load.clock import now_ns
+from nightbench.load.clock import SO_TIMESTAMPNS, now_ns
 from nightbench.load.exchange import Exchange
 from nightbench.load.rawlog import NO_STAMP, Cause
 from nightbench.load.tls import TlsPipe
 from nightbench.load.wire import Wire
 
 _READ_BYTES = 4096
-SO_TIMESTAMPNS = 35  # SO_TIMESTAMPING's software receive stamp, in a third of the bytes
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
 _BLANK_LINE = b"\r\n\r\n"  # what a chunked response ends with, whole or cut
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
@@ -284,7 +283,7 @@ class Connection:
         """Let the parser see what it has not seen; end the request where the response is whole."""
         try:
             self._feed(exchange.reads.tail(self._seen))
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._gone(Cause.MALFORMED_HTTP, str(error))
             return
         self._seen = exchange.reads.size

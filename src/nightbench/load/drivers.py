@@ -69,6 +69,7 @@ class ClosedLoop(Driver):
         self._duration_ns = duration_ns
         self.unsent = len(indices)
         self._end_ns = 1 << 62
+        self._unfilled: deque[tuple[Connection, int]] = deque()  # each until its turn comes
         self._refilled: deque[tuple[Connection, int]] = deque()
 
     def start(self, at_ns: int) -> None:
@@ -77,7 +78,7 @@ class ClosedLoop(Driver):
             self._end_ns = at_ns + self._duration_ns
         for position, connection in enumerate(self._connections):
             due_ns = at_ns + position * apart_ns(len(self._connections))
-            self._refilled.append((connection, due_ns))
+            self._unfilled.append((connection, due_ns))
         self.waiting = True
 
     def free(self, connection: Connection, at_ns: int) -> None:
@@ -90,12 +91,12 @@ class ClosedLoop(Driver):
             self.waiting = True
 
     def on_time(self) -> None:
-        """Send on the slots whose connection has to be opened anew."""
+        """Send on the slots whose connection has to be opened anew, and those whose turn it is."""
         for _ in range(len(self._refilled)):
-            if self._refilled[0][1] > now_ns():
-                return
             self._send_next(*self._refilled.popleft())
-        self.waiting = bool(self._refilled)
+        while self._unfilled and self._unfilled[0][1] <= now_ns():
+            self._send_next(*self._unfilled.popleft())
+        self.waiting = bool(self._refilled or self._unfilled)
 
     def _send_next(self, connection: Connection, free_since_ns: int) -> None:
         at_ns = now_ns()

@@ -13,7 +13,7 @@ import numpy as np
 from nightbench.load.sse import event_data, event_end
 
 _MOST_AROUND = 400  # an event longer than this around its text is parsed every time
-_MOST_TOKENS = 1 << 31  # what the history has room for
+_MOST_TOKENS = 10_000_000  # of one answer: more is no count
 _NEWLINE = ord("\n")
 _WINDOW_BYTES = 1 << 16  # alike events are looked for so far ahead
 # Of "before NUL after NUL stream": the events that are before, the inside of a JSON string, after.
@@ -91,7 +91,7 @@ class _EventReader:
         while learned and body.startswith(self._before, at):
             found = _ALIKE.match(learned + body[at : at + _WINDOW_BYTES])
             size = found.end() - len(learned) if found else 0
-            if size == 0 or not _is_utf8(body[at : at + size]):
+            if size <= 0 or not _is_utf8(body[at : at + size]):
                 break
             # No text holds a newline: each event has the two it ends with.
             newlines = np.flatnonzero(np.frombuffer(body, np.uint8, size, at) == _NEWLINE)
@@ -113,7 +113,7 @@ class _EventReader:
             return
         try:
             event = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self._problem("malformed", f"{error}: {data[:200]!r}")
             return
         if self._translate is not None:
@@ -176,6 +176,8 @@ class _EventReader:
         quoted = b'"' + text.encode(errors="surrogatepass") + b'"'
         if not text or data.count(quoted) != 1 or len(data) - len(quoted) > _MOST_AROUND:
             return
+        if b"\\" in data or b"\0" in data:
+            return  # the text may stand there in another spelling, or in another encoding
         before, _, after = data.partition(quoted)
         self._before = b"data: " + before + b'"'
         self._learned = self._before + b'\0"' + after + b"\n\n\0"
@@ -214,6 +216,8 @@ def _delta(choice: object) -> tuple[str, bool, bool]:
 
 
 def _error_text(error: object) -> str:
-    if isinstance(error, dict):
-        return str(error.get("message") or error)[:500]
-    return str(error)[:500]
+    said = error.get("message") or error if isinstance(error, dict) else error
+    try:
+        return str(said)[:500]
+    except RecursionError:
+        return "an error that is nested too deeply to be told"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from nightbench import progress
 from nightbench.endpoint import Endpoint
+from nightbench.load.clock import stamping
+from nightbench.load.compiled import load_library
 from nightbench.load.host import HostReading, HostUse, read_host
 from nightbench.load.job import Job, ShardReport
 from nightbench.load.levels import Level
@@ -24,7 +26,7 @@ from nightbench.load.prefix_cache import (
     read_cache_counters,
     reset_prefix_cache,
 )
-from nightbench.load.processes import Crew
+from nightbench.load.processes import Crew, GeneratorFailed
 from nightbench.load.workloads import Prompts
 from nightbench.records import LoadInterval, LoadLevel
 
@@ -83,6 +85,7 @@ def measure_level(
     Files are written under `work_dir`; raw records are removed once they are parsed. Raises
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
+    _check_compiled(options)
     work_dir.mkdir(parents=True, exist_ok=True)
     bodies_path = work_dir / f"{level.label}.bodies"
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
@@ -111,6 +114,15 @@ def measure_level(
     for job in jobs:
         _remove(job)
     return Measured(summary.level, summary.intervals, requests_path, summary.errors)
+
+
+def _check_compiled(options: GeneratorOptions) -> None:
+    """Say that the parser does not fit before anything is sent, not when all has been."""
+    try:
+        if options.compiled:
+            load_library("answers")
+    except ImportError as error:
+        raise GeneratorFailed(f"the load generator cannot start: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,7 @@ def _drive(
 
     allow_open_files()
     cache.begin()
-    with Crew(jobs) as crew:
+    with stamping(options.kernel_stamps), Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
         reports, stopped = crew.run(on_counts, on_ready, stop)
         readings.append(read_host())

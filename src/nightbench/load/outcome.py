@@ -70,7 +70,7 @@ def outcome_of(raw: RawRequest, translate: Translate | None = None) -> Outcome:
     elif kind is None:
         kind, error = "incomplete", "an empty body"
     outcome.error_kind = kind
-    outcome.error = error[:_LONG_ERROR] if kind and error else None
+    outcome.error = _writable(error[:_LONG_ERROR]) if kind and error else None
     return outcome
 
 
@@ -118,7 +118,7 @@ def _read_json(
 def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
     outcome.chunks = response.reads_of(content.ends)
     outcome.first_answer = content.first_answer
-    outcome.finish_reason = content.finish_reason
+    outcome.finish_reason = content.finish_reason and _writable(content.finish_reason)
     usage: dict[str, Any] = content.usage or {}
     outcome.prompt_tokens = _count(usage, "prompt_tokens")
     outcome.completion_tokens = _count(usage, "completion_tokens")
@@ -132,6 +132,11 @@ def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
     exact = tokens_by_counts(counts) if len(counts) == len(content.ends) else None
     if exact is not None:
         outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
+
+
+def _writable(text: str) -> str:
+    """JSON may hold half a character (a lone surrogate), which no file takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _count(fields: object, name: str) -> int | None:

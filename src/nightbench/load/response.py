@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
+# What httptools raises: an upgrade to another protocol is no answer either.
+NO_ANSWER = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 _BLANK_LINE = b"\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _HEX_DIGIT_MORE = 16 ** np.arange(1, 9)  # a chunk size from here on needs one digit more
@@ -99,7 +101,7 @@ def _parse_read_by_read(raw: RawRequest) -> Response:
             size += sum(map(len, taker.pieces[taken:]))
             taken = len(taker.pieces)
             ends.append(size)
-    except httptools.HttpParserError as error:
+    except NO_ANSWER as error:
         broken = f"{error}{f': {error.__context__}' if error.__context__ else ''}"
     body = b"".join(taker.pieces)
     ends += [len(body)] * (len(raw.reads) - len(ends))
@@ -114,7 +116,7 @@ def _parse_at_once(raw: RawRequest) -> Response | None:
     parser = httptools.HttpResponseParser(taker)
     try:
         parser.feed_data(raw.data)
-    except httptools.HttpParserError:
+    except NO_ANSWER:
         return None
     if not taker.complete or "content-encoding" in taker.headers or not taker.pieces:
         return None

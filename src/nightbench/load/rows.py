@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Chunks of one read that may be further apart than this were hidden by our own delay.
 _HIDDEN_NS = 1_000_000
 _CLOCKS_DISAGREE_NS = 1_000_000
+_MOST_DELTA_US = 2**31 - 1
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ def rows_of(
             "prompt_hash": [prompt_hashes[number] for number in index.tolist()],
         }
         | outcomes.texts,
-        chunk_deltas_us=_deltas_us(raws, arrivals, chunks).astype(np.int32),
+        chunk_deltas_us=_deltas_us(raws, arrivals, chunks),
         chunk_tokens=outcomes.chunk_tokens.astype(np.int32),
         chunk_ends=chunks.ends,
     )
@@ -232,16 +233,16 @@ def _uncertainty_ns(
     return np.where(floors > 0, np.maximum(since_ns, 0), arrivals.lag_ns[reads])
 
 
-def _deltas_us(raws: RawRequests, arrivals: _Arrivals, chunks: _Chunks) -> Integers:
+def _deltas_us(raws: RawRequests, arrivals: _Arrivals, chunks: _Chunks) -> NDArray[np.int32]:
     """Of each chunk, microseconds since its request was sent, or since the chunk before; their sum
-    loses no rounding."""
+    loses no rounding. More than 35 minutes are 35 minutes."""
     sent = np.repeat(raws["sent_ns"], chunks.ends - chunks.begins)
     marks: Integers = (arrivals.at_ns[chunks.reads] - sent) // 1000
     deltas = marks.copy()
     deltas[1:] -= marks[:-1]
     first = chunks.begins[chunks.ends > chunks.begins]
     deltas[first] = marks[first]
-    return deltas
+    return deltas.clip(-_MOST_DELTA_US, _MOST_DELTA_US).astype(np.int32)
 
 
 def _spread(count: int, requests: Integers, values: Floats) -> Floats:

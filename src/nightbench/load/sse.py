@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 
 # The end of a line, where the line after it is empty: its first byte completes the event.
-_LAST_LINE_END = re.compile(rb"(?>\r\n|\n|\r)(?=[\r\n])")
+_LAST_LINE_END = re.compile(rb"\n(?=[\r\n])|\r\n(?=[\r\n])|\r(?=\r)")
 
 
 def event_end(stream: bytes, start: int) -> int:
     """Where the event that begins at `start` is complete; -1 where it is not."""
-    end = stream.find(b"\n\n", start)
-    if stream.find(b"\r", start, end if end >= 0 else len(stream)) < 0:
-        return end + 2 if end >= 0 else -1
     found = _LAST_LINE_END.search(stream, start)
     return found.end() + 1 if found else -1
 

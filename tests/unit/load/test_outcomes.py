@@ -94,6 +94,20 @@ UNUSUAL_EVENTS = [
     b'data: {"choices":[{"delta":{"content":"\\ud800"}}]}\n\n',
     b'data: {"choices":[{"delta":{"content":"a\tb"}}]}\n\n',
     b"data: [DONE]\r\n\r\n",
+    b'data: {"error":{"message":"half a character: \\ud800"}}\n\n',
+    b'data: {"choices":[{"delta":{},"finish_reason":"\\ud800"}]}\n\n',
+    b'data: {"choices":[{"text":"\\u0061","a":"stop"}]}\n\n'
+    b'data: {"choices":[{"text":"\\u0061","finish_reason":"stop"}]}\n\n',
+    2 * (b"data: " + '{"choices":[{"text":"a"}],"k":"\u6122\u4e22"}'.encode("utf-16-le") + b"\n\n"),
+    event({}, choices=[], usage={"completion_tokens": 900_000_000}),
+]
+
+
+HUGE = [
+    b"data: " + b"[" * 100_000 + b"\n\n",
+    b'data: {"choices":[],"x":' + b"[" * 3000 + b"]" * 3000 + b"}\n\n",
+    b'data: {"error":{"deep":' + b"[" * 900 + b"]" * 900 + b"}}\n\n",
+    b"data: a\r\r" * 20_000,
 ]
 
 
@@ -151,13 +165,16 @@ def test_what_vllm_has_answered_is_read_in_c(
 
 
 @in_c
-@pytest.mark.parametrize("said", UNUSUAL_EVENTS)
+@pytest.mark.parametrize("said", UNUSUAL_EVENTS + HUGE, ids=lambda said: str(len(said)))
 def test_what_none_should_say_comes_out_as_python_reads_it(
     said: bytes, log: Path, reader: AnswerReader
 ) -> None:
     stream = answer(ROLE, SAID[0], said, SAID[1], STOP, usage(6), DONE)
     raws = raws_of([[stream]], log)
-    assert facts(outcomes_of(raws, reader)) == facts(outcomes_of(raws, None))
+    found = outcomes_of(raws, reader)
+    assert facts(found) == facts(outcomes_of(raws, None))
+    for texts in found.texts.values():
+        b"".join(text.encode() for text in texts if text)  # a file takes it
 
 
 @in_c
@@ -178,6 +195,9 @@ def test_what_none_should_say_comes_out_as_python_reads_it(
         lambda whole: whole[: -len(END)] + b"0\r\nTrailer: x\r\n\r\n",
         lambda whole: whole.replace(b"\r\ndata", b";extension=1\r\ndata", 1),
         lambda whole: b"HTTP/1.1 100 Continue\r\n\r\n" + whole,
+        lambda whole: (
+            b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + whole
+        ),
         lambda whole: b"",
         lambda whole: HEAD + framed(SAID[0]) + END,
         lambda whole: HEAD + framed(SAID[0] + STOP[:-1]) + END,

@@ -156,6 +156,14 @@ def test_a_request_that_was_never_sent_has_no_times() -> None:
     assert found.chunk_deltas_us == []
 
 
+def test_a_gap_of_many_minutes_is_not_a_negative_one() -> None:
+    """The history has 32 bits for the microseconds between two chunks."""
+    times = np.array([mono(50), mono(60), mono(3_000_000)])
+    found = row(replace(RAW, stamps=np.zeros(3, dtype=np.int64), times=times))
+    assert found.chunk_deltas_us[2] == 2**31 - 1
+    assert found.e2el_ms == pytest.approx(2_999_999)
+
+
 def test_one_token_has_no_tpot() -> None:
     found = row(outcome=replace(OUTCOME, chunks=[0], first_answer=0, completion_tokens=1))
     assert found.tpot_ms is None

@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.clock import realtime_offset_ns
+from nightbench.load.clock import SO_TIMESTAMPNS, realtime_offset_ns
 from nightbench.load.compiled import load_library
 from nightbench.load.compiled_wire import CompiledReads, CompiledWire, open_wire
-from nightbench.load.connection import SO_TIMESTAMPNS
 from nightbench.load.reads import PlainReads, Reads
 from nightbench.load.wire import CROWD, PlainWire
 
