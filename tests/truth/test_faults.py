@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nightbench.endpoint import Endpoint
 from nightbench.load.measure import GeneratorOptions, measure_level
 from tests.truth.driving import drive, planned, requests_of
 from tests.truth.faults import EXPECTED_KIND
@@ -82,3 +85,25 @@ def test_reasoning_comes_before_the_answer(server: ReferenceServer, tmp_path: Pa
         assert row["ttfat_ms"] == pytest.approx(
             row["ttft_ms"] + sum(gaps_ms[: TOKENS // 2]), abs=0.01
         )
+
+
+class _Upgrade(socketserver.BaseRequestHandler):
+    """Answers every request with another protocol."""
+
+    def handle(self) -> None:
+        while self.request.recv(65536):
+            upgrade = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+            self.request.sendall(upgrade)
+
+
+def test_an_upgrade_nobody_asked_for_is_a_failed_request(tmp_path: Path) -> None:
+    level, prompts = planned(max_concurrency=2, num_prompts=4)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Upgrade) as upgrading:
+        upgrading.daemon_threads = True
+        threading.Thread(target=upgrading.serve_forever, daemon=True).start()
+        port = upgrading.server_address[1]
+        endpoint = Endpoint(base_url=f"http://127.0.0.1:{port}/v1", model="m")
+        options = GeneratorOptions(watch_prefix_cache=False)
+        measured = measure_level(level, prompts, endpoint, work_dir=tmp_path, options=options)
+        upgrading.shutdown()
+    assert [row["error_kind"] for row in requests_of(measured)] == ["malformed"] * 4

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nightbench.load.measure import GeneratorOptions
+from nightbench.records import LoadLevel
 from tests.truth.driving import drive, requests_of
 from tests.truth.reference import ReferenceServer
 
@@ -153,37 +154,35 @@ def test_a_stall_of_our_own_is_shown_as_lag_and_not_added_to_the_servers_times(
         in_a_quiet_moment(attempt)
 
 
+def stalled(
+    server: ReferenceServer, work_dir: Path, *, for_ms: int, num_prompts: int, max_tokens: int
+) -> LoadLevel:
+    """A level of 8 streams whose generator is deaf for so long in every 100 ms."""
+    return drive(
+        server,
+        work_dir,
+        how={"options": GeneratorOptions(planted_stall_ns=(100_000_000, for_ms * 1_000_000))},
+        max_concurrency=8,
+        num_prompts=num_prompts,
+        generation={"max_tokens": max_tokens},
+    ).level
+
+
 def test_a_stall_that_hides_arrivals_makes_the_level_invalid(
     server: ReferenceServer, tmp_path: Path
 ) -> None:
     """The same deafness, and tokens every 10 ms: two or three of them wait behind each stall."""
-    options = GeneratorOptions(planted_stall_ns=(100_000_000, 20_000_000))
-    measured = drive(
-        server,
-        tmp_path,
-        how={"options": options},
-        max_concurrency=8,
-        num_prompts=16,
-        generation={"max_tokens": 40},
-    )
-    assert measured.level.coalesced_reads > 0
-    assert "client_lag" in measured.level.invalid_reasons
+    level = stalled(server, tmp_path, for_ms=20, num_prompts=16, max_tokens=40)
+    assert level.coalesced_reads > 0
+    assert "client_lag" in level.invalid_reasons
 
 
 def test_a_stall_that_leaves_slots_idle_makes_the_level_invalid(
     server: ReferenceServer, tmp_path: Path
 ) -> None:
     """Answers of one token: nothing can be hidden behind another, but the next request waits."""
-    options = GeneratorOptions(planted_stall_ns=(100_000_000, 40_000_000))
-    measured = drive(
-        server,
-        tmp_path,
-        how={"options": options},
-        max_concurrency=8,
-        num_prompts=64,
-        generation={"max_tokens": 1},
-    )
-    assert "client_lag" in measured.level.invalid_reasons
+    level = stalled(server, tmp_path, for_ms=40, num_prompts=64, max_tokens=1)
+    assert "client_lag" in level.invalid_reasons
 
 
 def test_more_than_the_machine_can_do_is_invalid_or_still_right(tmp_path: Path) -> None:

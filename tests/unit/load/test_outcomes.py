@@ -107,7 +107,6 @@ HUGE = [
     b"data: " + b"[" * 100_000 + b"\n\n",
     b'data: {"choices":[],"x":' + b"[" * 3000 + b"]" * 3000 + b"}\n\n",
     b'data: {"error":{"deep":' + b"[" * 900 + b"]" * 900 + b"}}\n\n",
-    b"data: a\r\r" * 20_000,
 ]
 
 
@@ -214,6 +213,13 @@ def test_http_of_another_kind_is_left_to_python(
     raws = raws_of([[another(RECORDED)]], log)
     assert reader.read(raws)[0]["chunks"].tolist() == [UNUSUAL]
     assert facts(outcomes_of(raws, reader)) == facts(outcomes_of(raws, None))
+
+
+@pytest.mark.timeout(60)  # searched anew to the end for each of them, it takes minutes
+def test_as_many_events_as_a_broken_server_likes_are_read_in_time(log: Path) -> None:
+    events = 300_000
+    raws = raws_of([[answer(b"data: a\r\r" * events)]], log)
+    assert outcomes_of(raws, READER).texts["error_kind"] == ["malformed"]
 
 
 @in_c
