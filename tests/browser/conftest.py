@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
 
 REPOSITORY = Path(__file__).parents[2]
 HOSTS = ("127.0.0.1", "localhost")
@@ -72,11 +72,20 @@ def take_picture(page: Page, pictures: Path) -> TakePicture:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Let fixtures know how the test went."""
+    """Let fixtures know how the test went, and the report of a failure what the page said."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.when == "call":
         item.stash[_CALL_FAILED] = report.failed
+        if report.failed and "page" in getattr(item, "funcargs", {}):
+            report.sections.append(("what the page said", _text_of(item.funcargs["page"])))  # type: ignore[attr-defined]
+
+
+def _text_of(page: Page) -> str:
+    try:
+        return page.locator("body").inner_text()
+    except Error as error:  # a browser that is gone must not hide why the test failed
+        return f"nothing: {error}"
 
 
 def _this_machine_only(route: Route) -> None:

@@ -12,8 +12,8 @@ from evening import (
     choose_run,
     choose_suite,
     open_deployment,
-    open_started,
     open_tab,
+    start_run,
     up,
     wait_until,
 )
@@ -70,8 +70,7 @@ def test_a_click_on_smoke_measures_a_real_server_and_tells_how_far_it_is(
 ) -> None:
     open_deployment(page, evening.url, "smoke")
     take_picture("1-deployment")
-    choose_run(page, "Quick run")
-    open_started(page)
+    start_run(page, lambda: choose_run(page, "Quick run"))
     expect(page.get_by_text("Running", exact=True).first).to_be_visible(timeout=120_000)
     page.goto("about:blank")  # its moving line of time would take a core from the measuring
     wait_until(lambda: evening.has_artifact("load-starter-chat-c1"), WHOLE_RUN_S)
@@ -124,8 +123,7 @@ def test_a_changed_parameter_arrives_and_a_run_cancelled_under_load_leaves_nothi
     choose_run(page, "Custom run")
     choose_suite(page, "evening")
     take_picture("8-custom-run")
-    page.get_by_role("button", name="Submit").click()
-    open_started(page)
+    start_run(page, page.get_by_role("button", name="Submit").click)
     page.goto("about:blank")
     wait_until(lambda: evening.has_artifact("load-long-c2"), WHOLE_RUN_S)
     page.goto(evening.page_of("evening "))
