@@ -60,7 +60,8 @@ class LiveProgress:
         """Give the last state a moment to be written."""
         self._closing.set()
         self._told.set()
-        if self._thread is not None:
+        # Not alive: never needed, done, or interrupted (Ctrl-C) before it had begun.
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _run(self) -> None:

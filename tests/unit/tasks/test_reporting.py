@@ -48,6 +48,19 @@ def test_the_first_state_is_written_at_once_and_the_last_in_the_end() -> None:
     assert [shown.percent for shown in written.shown] == [0, 100]
 
 
+def test_an_interrupt_before_its_thread_has_begun_stays_the_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    live = LiveProgress(Written(), interval_s=LONG_S)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        live.show(at(0))
+    live.close()
+
+
 def test_two_things_under_way_are_both_written() -> None:
     written = Written()
     live = LiveProgress(written, interval_s=LONG_S)
