@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What makes no claim about milliseconds may share the machine with another test.
 TWO_AT_A_TIME := -n 2 --dist worksteal
-BY_ITSELF := tests/engines/test_real_vllm.py tests/truth tests/flows/test_time_budget.py
+BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help

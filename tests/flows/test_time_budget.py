@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_left_out_by_priority_and_landed(house: House, api:
 def test_when_the_time_is_over_the_level_ends_and_the_rest_is_skipped(
     house: House, api: str
 ) -> None:
-    night = house("run", str(suite_of(house, api, prompts=120, time_budget="15s")))
+    night = house("run", str(suite_of(house, api, prompts=240, time_budget="25s")))
 
     assert night.returncode == 0, night.stdout + night.stderr
     [level] = house.sql("SELECT target, workload, valid, invalid_reasons FROM load_levels")
