@@ -53,15 +53,15 @@ class LiveProgress:
             self._newest[shown.key] = shown
         self._told.set()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, daemon=True, name="progress")
-            self._thread.start()
+            thread = threading.Thread(target=self._run, daemon=True, name="progress")
+            thread.start()  # Ctrl-C may come right here: `close` must not join what never began
+            self._thread = thread
 
     def close(self, timeout_s: float = LAST_WORD_S) -> None:
         """Give the last state a moment to be written."""
         self._closing.set()
         self._told.set()
-        # Not alive: never needed, done, or interrupted (Ctrl-C) before it had begun.
-        if self._thread is not None and self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:

@@ -36,13 +36,16 @@ def closed_loop(slots: list[Slot]) -> ClosedLoop:
     return ClosedLoop(cast(list[Connection], slots), range(9), exchange_of, None)
 
 
-def test_each_slot_is_filled_when_its_turn_has_come() -> None:
+def test_each_slot_is_filled_when_its_turn_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     slots = [Slot() for _ in range(3)]
     loop = closed_loop(slots)
-    loop.start(now_ns() - apart_ns(3))
-    loop.on_time()
-    assert [slot.assigned for slot in slots] in ([[0], [1], []], [[0], [1], [2]])
-    assert loop.waiting == (not slots[2].assigned)
+    loop.start(HOUR_NS)
+    for turns, filled in enumerate(([[0], [], []], [[0], [1], []], [[0], [1], [2]])):
+        at_ns = HOUR_NS + turns * apart_ns(3)
+        monkeypatch.setattr("nightbench.load.drivers.now_ns", lambda at_ns=at_ns: at_ns)
+        loop.on_time()
+        assert [slot.assigned for slot in slots] == filled
+    assert not loop.waiting
 
 
 def test_a_slot_whose_connection_is_gone_does_not_wait_for_those_never_filled() -> None:
