@@ -93,7 +93,7 @@ def _result(
     strict = sum(sample.correct_strict for sample in samples)
     failed = sum(sample.reply is None for sample in samples)
     low, high = accuracy_interval(samples)
-    reasons = _reasons(n, failed, around)
+    reasons = _reasons(samples, failed, around)
     return AccuracyResult(
         benchmark=around.benchmark,
         subset=subset,
@@ -122,13 +122,34 @@ def _result(
     )
 
 
-def _reasons(n: int, failed: int, around: Circumstances) -> list[str]:
+def _reasons(samples: Sequence[AccuracySample], failed: int, around: Circumstances) -> list[str]:
+    n = len(samples)
     reasons = [around.ended_early] if around.ended_early else []
     if n and failed / n > MAX_FAILED_SHARE:
         reasons.append("failures")
     if not n and not reasons:
         reasons.append("no_samples")
-    return reasons
+    unusable = _why_unusable([sample for sample in samples if sample.reply is not None])
+    return [*reasons, unusable] if unusable else reasons
+
+
+def _why_unusable(replied: Sequence[AccuracySample]) -> str | None:
+    """Why replies say nothing of the model, None where they do.
+
+    A reasoning parser that does not fit the model leaves every content empty; a max_tokens that is
+    too small cuts every reply before its answer. Replies that are all cut and yet answer (one token,
+    one letter) are as they were asked for.
+    """
+    if not replied:
+        return None
+    if not any((sample.reply or "").strip() for sample in replied):
+        thought = any((sample.reasoning or "").strip() for sample in replied)
+        return "no_content" if thought else "empty_replies"
+    if not all(sample.truncated for sample in replied):
+        return None
+    answered = sum(sample.extracted_strict is not None for sample in replied)
+    is_right = any(sample.correct for sample in replied)
+    return None if is_right and answered > len(replied) / 2 else "all_truncated"
 
 
 def _total(counts: Iterable[int | None]) -> int:

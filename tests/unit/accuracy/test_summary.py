@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -162,3 +163,36 @@ def test_the_table_fits_an_ordinary_terminal_and_shows_what_spoils_a_score() -> 
     assert "1 failed, invalid: server_died" in text
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def replied(reply: str, *, reasoning: str | None = None, cut: bool = False) -> AccuracySample:
+    one = sample(0, correct=False, reply=reply)
+    return replace(one, reasoning=reasoning, truncated=cut, extracted=None)
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ([replied("", reasoning="so B it is")] * 3, "no_content"),
+        ([replied(" \n")] * 3, "empty_replies"),
+        ([replied("Let me think", cut=True)] * 3, "all_truncated"),
+    ],
+)
+def test_replies_that_say_nothing_of_the_model_are_no_score_of_zero(
+    replies: list[AccuracySample], reason: str
+) -> None:
+    whole, _ = summarise(replies, around())
+    assert (whole.accuracy, whole.valid, whole.invalid_reasons) == (0.0, False, [reason])
+
+
+def test_one_real_reply_makes_a_score_of_zero_a_score() -> None:
+    nothing = replied("", reasoning="hm")
+    assert summarise([nothing, replied("I do not know")], around())[0].valid
+    assert summarise([replied("I thi", cut=True), replied("C")], around())[0].valid
+
+
+def test_one_letter_cut_at_one_token_is_an_answer() -> None:
+    letter = replace(
+        sample(0, correct=True, reply="B"), truncated=True, extracted_strict="B", correct_strict=True
+    )
+    assert summarise([letter, letter], around())[0].valid
