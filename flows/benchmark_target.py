@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.parameters import SuiteName, TargetName
 from tasks.beginning import begin_night
 from tasks.budgeting import benchmark_stage, level_stage, plan_time
+from tasks.commanding import commands_around_if
 from tasks.concluding import conclude_target
 from tasks.keeping import kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
@@ -20,9 +21,11 @@ from tasks.serving import served
 def benchmark_target(
     suite: SuiteName = "starter",
     target: TargetName = "smollm2-135m",
+    *,
     resume: str = "",
     run_id: str = "",
     ends_at: str = "",
+    night_of: str = "",
 ) -> State[None]:
     """Measure one target of a suite.
 
@@ -33,13 +36,22 @@ def benchmark_target(
             Left empty, everything is asked.
         run_id: The run this target belongs to. Left empty, it is a run of its own.
         ends_at: When the night's time is over. Left empty, the suite's time budget begins now.
+        night_of: The date of the night this target belongs to. Left empty, today.
     """
-    night = begin_night(suite, [target], run_id or None, resume or None, ends_at)
+    night = begin_night(
+        suite,
+        [target],
+        run_id=run_id or None,
+        resume=resume or None,
+        ends_at=ends_at,
+        night_of=night_of,
+    )
     chosen = night.targets[0]
     alone = not run_id
     with (
         landed_afterwards(alone),
-        kept_run_if(alone, night),
+        kept_run_if(alone, night) as run,
+        commands_around_if(alone, night, run),
         kept_target(night, chosen) as keeper,
     ):
         loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]

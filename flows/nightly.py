@@ -10,6 +10,7 @@ from flows.parameters import SuiteName, TargetName
 from nightbench.history.run_results import RunResults
 from tasks.alerting import say_that_it_failed, send_morning_message
 from tasks.beginning import begin_night
+from tasks.commanding import commands_around
 from tasks.concluding import conclude
 from tasks.handing import handed_out
 from tasks.keeping import kept_run, land_spool
@@ -38,14 +39,19 @@ def nightly(
     """
     night = begin_night(suite, targets or None, resume=resume or None)
     try:
-        with kept_run(night) as run, handed_out(night) as elsewhere:
+        with (
+            kept_run(night) as run,
+            commands_around(night, run),
+            handed_out(night) as elsewhere,
+        ):
             for target in elsewhere.here:
                 state = benchmark_target(
                     suite,
                     target.name,
-                    night.resumes or "",
-                    night.run_id,
-                    "" if night.ends_at is None else night.ends_at.isoformat(),
+                    resume=night.resumes or "",
+                    run_id=night.run_id,
+                    ends_at="" if night.ends_at is None else night.ends_at.isoformat(),
+                    night_of=night.date.isoformat(),
                     return_state=True,
                 )
                 run.note(target, state)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
-from prefect import runtime, task
+from prefect import get_client, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
 from nightbench import budget, resuming
@@ -15,17 +16,22 @@ from nightbench import night as nights
 from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.planning import refuse_what_cannot_run
+from nightbench.scheduling import known_timezone, machine_timezone
 from nightbench.suite_file import find_suite, read_suite
 from tasks.naming import tag_run
+
+NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
 
 
 @task(name="begin", task_run_name="begin", cache_policy=NO_CACHE)
 def begin_night(
     suite: str,
     targets: Sequence[str] | None,
+    *,
     run_id: str | None = None,
     resume: str | None = None,
     ends_at: str = "",
+    night_of: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     suite_file = read_suite(find_suite(suite))
@@ -33,7 +39,7 @@ def begin_night(
         unfinished = resuming.find_unfinished(Home.from_env(), resume)
         unfinished.refuse_another(suite_file)
         targets, resume = targets or list(unfinished.targets), unfinished.run_id
-    now = nights.utc_now()
+    now, timezone = nights.utc_now(), zone_of_nights()
     night = Night(
         run_id=run_id or nights.new_run_id(suite_file.suite.name, now, os.urandom(3)),
         started_at=now,
@@ -44,14 +50,31 @@ def begin_night(
         ends_at=(
             datetime.fromisoformat(ends_at)
             if ends_at
-            else budget.end_of(now, suite_file.suite.time_budget)
+            else budget.end_of(
+                now, suite_file.suite.time_budget, suite_file.suite.must_end_by, timezone
+            )
         ),
+        timezone=timezone,
+        dated=date.fromisoformat(night_of) if night_of else None,
     )
     for target in night.targets:
         refuse_what_cannot_run(night.suite, target, night.base_dir)
     tag_run(night)
     get_run_logger().info("run %s: %s", night.run_id, ", ".join(t.name for t in night.targets))
     return night
+
+
+def zone_of_nights() -> str:
+    """The time zone of the schedule of nights; where there is none, what NIGHTBENCH_TIMEZONE says,
+    else this machine's. Raises BadInput for one that does not exist."""
+    with get_client(sync_client=True) as client:
+        try:
+            schedules = client.read_deployment_by_name(NIGHTLY).schedules
+        except ObjectNotFound:
+            schedules = []
+    zones = [getattr(one.schedule, "timezone", None) for one in schedules]
+    named = next(filter(None, zones), None) or os.environ.get("NIGHTBENCH_TIMEZONE")
+    return known_timezone(named) if named else machine_timezone()
 
 
 def _trigger() -> str:

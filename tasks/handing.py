@@ -104,6 +104,7 @@ def hand_out(night: Night) -> HandedOut:
                 "resume": night.resumes or "",
                 "run_id": night.run_id,
                 "ends_at": "" if night.ends_at is None else night.ends_at.isoformat(),
+                "night_of": night.date.isoformat(),
             },
             flow_run_name=target,
             work_queue_name=QUEUE,

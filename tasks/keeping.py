@@ -122,6 +122,7 @@ class RunKeeper:
         self._flow_run_id = str(runtime.flow_run.id or "") or None
         self.failed: list[str] = []
         self.skipped: list[str] = []
+        self._remarks: list[str] = []
         self._spool.append(nights.run_row(night, status="running", flow_run_id=self._flow_run_id))
         for fact in nights.run_facts(night):
             self._spool.append(fact)
@@ -133,14 +134,19 @@ class RunKeeper:
         elif not state.is_completed():
             self.failed.append(target.name)
 
+    def remark(self, text: str) -> None:
+        """Remember what went wrong beside the measuring: it is said with the run's error."""
+        self._remarks.append(text)
+
     def close(self, status: str, error: str | None = None) -> None:
         """Seal the folder with how the run went."""
+        said = "\n".join(filter(None, [error, *self._remarks])) or None
         self._spool.append(
             nights.run_row(
                 self._night,
                 status=status,
                 ended_at=nights.utc_now(),
-                error=error,
+                error=said,
                 flow_run_id=self._flow_run_id,
             )
         )

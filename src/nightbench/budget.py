@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from nightbench.errors import NightbenchError
 
@@ -20,6 +21,8 @@ BOOT = "boot"
 # What a stage takes besides its measuring: prompts, summing up, a warm-up that was not counted.
 MARGIN = 1.1
 OVERHEAD_S = 2.0
+# Of a night that must end by a moment, what its last teardown and landing may take.
+ENDING_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,32 @@ class StagePlan:
         return reason is None
 
 
-def end_of(started_at: datetime, time_budget_s: float | None) -> datetime | None:
-    """When a night that began then is over."""
-    return None if time_budget_s is None else started_at + timedelta(seconds=time_budget_s)
+def end_of(
+    started_at: datetime,
+    time_budget_s: float | None,
+    must_end_by: str | None = None,
+    timezone: str = "UTC",
+) -> datetime | None:
+    """When the measuring of a night that began then is over; None where nothing limits it.
+
+    `must_end_by` is a time of day in `timezone`: the first one after the start.
+    """
+    ends = []
+    if time_budget_s is not None:
+        ends.append(started_at + timedelta(seconds=time_budget_s))
+    if must_end_by is not None:
+        ends.append(next_at(must_end_by, timezone, started_at) - timedelta(seconds=ENDING_S))
+    return max(started_at, min(ends)) if ends else None
+
+
+def next_at(time_of_day: str, timezone: str, after: datetime) -> datetime:
+    """The first moment after `after`, in its zone, at which the clocks of `timezone` show that."""
+    hour, minute = map(int, time_of_day.split(":"))
+    local = after.astimezone(ZoneInfo(timezone))
+    wanted = local.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+    if wanted.astimezone(after.tzinfo) <= after:
+        wanted += timedelta(days=1)  # the same time on the clock, be the day 23 or 25 hours long
+    return wanted.astimezone(after.tzinfo)
 
 
 def why_not_now(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from nightbench import __version__
 from nightbench.records import ProvenanceRow, RunRow, TargetRow
@@ -17,7 +18,7 @@ from nightbench.serving.provenance import git_commit
 from nightbench.suite import Slo, Suite, Target
 from nightbench.suite_file import SuiteFile
 
-_BEGUN = re.compile(r"^\d{8}(?=T\d{6}Z-)")
+_BEGUN = re.compile(r"^\d{8}T\d{6}(?=Z-)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Night:
     trigger: str = "cli"
     resumes: str | None = None  # the run whose answers are taken over
     ends_at: datetime | None = None  # when its time is over
+    timezone: str = "UTC"  # that of the nights' schedule
+    dated: date | None = None  # the night this is a part of, where it is one
 
     @property
     def suite(self) -> Suite:
@@ -44,9 +47,17 @@ class Night:
 
     @property
     def date(self) -> date:
-        """The day the run belongs to, UTC: when it began, also for a target after midnight."""
+        """The day the run belongs to: when it began, on the clocks of its time zone. A target of
+        it that begins after midnight belongs to the same day."""
+        if self.dated is not None:
+            return self.dated
         begun = _BEGUN.match(self.run_id)
-        return date.fromisoformat(begun[0]) if begun else self.started_at.date()
+        moment = (
+            datetime.strptime(begun[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+            if begun
+            else self.started_at
+        )
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
 
 def new_run_id(suite: str, now: datetime, entropy: bytes) -> str:

@@ -22,7 +22,7 @@ from nightbench.suite_engines import (
     SglangEngine,
     VllmEngine,
 )
-from nightbench.suite_types import Name, PositiveFloat, PositiveInt, Scalar, Strict
+from nightbench.suite_types import Name, PositiveFloat, PositiveInt, Scalar, Strict, TimeOfDay
 
 __all__ = [
     "AccuracySpec",
@@ -32,6 +32,7 @@ __all__ = [
     "Generation",
     "LmdeployEngine",
     "LoadSpec",
+    "NightCommand",
     "OllamaEngine",
     "RayCluster",
     "RemoteEngine",
@@ -263,12 +264,31 @@ class SwanlabSettings(Strict):
     level_experiment: str | None = None
 
 
+class NightCommand(Strict):
+    """A command of the night itself, outside every target: drain the node, tell the cluster.
+
+    It runs in the suite's folder, is ended after `timeout`, and is told NIGHTBENCH_RUN_ID,
+    NIGHTBENCH_NIGHT, NIGHTBENCH_SUITE and, in `after`, NIGHTBENCH_STATUS.
+    """
+
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    timeout: DurationS = 300
+    env: dict[str, Scalar] = {}
+
+
 class Suite(Strict):
-    """A suite file."""
+    """A suite file.
+
+    `must_end_by` is a time of day in the time zone of the nights' schedule. Where a command of
+    `before` fails nothing is measured; those of `after` run however the night went.
+    """
 
     name: Name
     description: str = ""
     time_budget: DurationS | None = None
+    must_end_by: TimeOfDay | None = None
+    before: tuple[NightCommand, ...] = ()
+    after: tuple[NightCommand, ...] = ()
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
     matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     accuracy: tuple[AccuracySpec, ...] = ()

@@ -16,6 +16,7 @@ from nightbench.budget import (
     TimeIsOver,
     end_of,
     expected_s,
+    next_at,
     why_not_at_all,
     why_not_now,
 )
@@ -111,3 +112,28 @@ def test_a_target_that_cannot_fit_is_refused_before_its_boot() -> None:
     clock = NightClock(ends_at=TWO, now=lambda: TWO)
     with pytest.raises(TimeIsOver, match="the night's time was over"):
         StagePlan([IQUIZ], TOOK, clock, lambda *_: None).refuse_what_cannot_fit()
+
+
+def test_a_night_must_end_by_a_time_on_the_clocks_of_its_zone() -> None:
+    in_shanghai = datetime(2026, 7, 8, 18, tzinfo=UTC)  # two in the morning there
+    assert next_at("06:00", "Asia/Shanghai", in_shanghai) == datetime(2026, 7, 8, 22, tzinfo=UTC)
+    at_noon = datetime(2026, 7, 8, 4, tzinfo=UTC)
+    assert next_at("06:00", "Asia/Shanghai", at_noon) == datetime(2026, 7, 8, 22, tzinfo=UTC)
+    just_then = datetime(2026, 7, 8, 22, tzinfo=UTC)
+    assert next_at("06:00", "Asia/Shanghai", just_then) == just_then + timedelta(days=1)
+
+
+def test_the_night_in_which_the_clocks_change_ends_by_the_clock() -> None:
+    before = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)  # 00:30 in Berlin, an hour is left out
+    assert next_at("06:00", "Europe/Berlin", before) == datetime(2026, 3, 29, 4, tzinfo=UTC)
+    evening = datetime(2026, 10, 24, 20, tzinfo=UTC)
+    assert next_at("06:00", "Europe/Berlin", evening) == datetime(2026, 10, 25, 5, tzinfo=UTC)
+
+
+def test_of_two_limits_the_earlier_one_counts_and_the_ending_has_its_time() -> None:
+    six = datetime(2026, 7, 8, 6, tzinfo=UTC)
+    assert end_of(TWO, None, "06:00") == six - timedelta(minutes=1)
+    assert end_of(TWO, 3600, "06:00") == TWO + timedelta(hours=1)
+    assert end_of(TWO, 9 * 3600, "06:00") == six - timedelta(minutes=1)
+    almost = six - timedelta(seconds=20)
+    assert end_of(almost, None, "06:00") == almost

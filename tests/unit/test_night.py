@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -27,6 +27,22 @@ def test_a_target_after_midnight_belongs_to_the_night_its_run_began() -> None:
     run_id = new_run_id("starter", began, b"abc")
     assert Night(run_id, after, file, ()).date == began.date()
     assert Night("named-by-hand", after, file, ()).date == after.date()
+
+
+def test_two_in_the_morning_in_shanghai_is_not_yesterday() -> None:
+    file = read_suite(find_suite("starter"))
+    began = datetime(2026, 7, 8, 18, tzinfo=UTC)
+    run_id = new_run_id("starter", began, b"abc")
+    there = Night(run_id, began, file, (), timezone="Asia/Shanghai")
+    assert there.date == date(2026, 7, 9)
+    assert Night(run_id, began, file, ()).date == date(2026, 7, 8)
+
+
+def test_a_target_on_a_node_of_another_zone_has_the_date_of_its_night() -> None:
+    file = read_suite(find_suite("starter"))
+    began = datetime(2026, 7, 8, 18, tzinfo=UTC)
+    elsewhere = Night("r", began, file, (), timezone="UTC", dated=date(2026, 7, 9))
+    assert elsewhere.date == date(2026, 7, 9)
 
 
 def test_an_unknown_target_is_refused_with_the_names_there_are() -> None:

@@ -137,8 +137,8 @@ def _why_unusable(replied: Sequence[AccuracySample]) -> str | None:
     """Why replies say nothing of the model, None where they do.
 
     A reasoning parser that does not fit the model leaves every content empty; a max_tokens that is
-    too small cuts every reply before its answer. Replies that are all cut and yet answer (one token,
-    one letter) are as they were asked for.
+    too small cuts every reply before its answer. Replies that are all cut and yet answer (one
+    token, one letter) are as they were asked for.
     """
     if not replied:
         return None

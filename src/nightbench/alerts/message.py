@@ -48,12 +48,14 @@ def morning_message(
         f"{len(regressed)} regressed" if regressed else "",
     ]
     mark = _BAD if failed or bad_end or regressed else _DOUBTFUL if _doubtful(results) else _GOOD
-    if skipped and mark == _GOOD:
+    remarks = _remarks(results)
+    if (skipped or remarks) and mark == _GOOD:
         mark = _DOUBTFUL
     parts = [
         _block("Regressed", regressed),
         _block("Failed", [*map(_failed_line, failed), *([bad_end] if bad_end else [])]),
         _block("Skipped", skipped),
+        _block("Remarks", remarks),
         _block("Measured", [line for target in ran for line in _measured_lines(target)]),
         "\n".join([_when(results), *map(_pointer, pointers)]),
     ]
@@ -82,6 +84,13 @@ def _bad_end(results: RunResults, failed: Sequence[TargetResults]) -> str:
     """How the run itself ended, where no target tells it."""
     status = results.row.status if results.row else "crashed"
     return "" if failed or status == "completed" else f"the run {status}"
+
+
+def _remarks(results: RunResults) -> list[str]:
+    """What went wrong beside the measuring, where nothing else says how the run went."""
+    row = results.row
+    told = row.error if row is not None and row.status == "completed" else None
+    return [told.splitlines()[0]] if told else []
 
 
 def _doubtful(results: RunResults) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.planning import PlannedTarget, plan_suite
+from nightbench.suite import Suite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,9 +37,23 @@ def run(args: argparse.Namespace) -> int:
         "streams 33 tokens/s;\naccuracy takes as long as the answers are.",
         style="dim",
     )
+    _print_frame(console, suite)
+    return 0
+
+
+def _print_frame(console: Console, suite: Suite) -> None:
+    """What the night as a whole is bound to."""
     if suite.time_budget is not None:
         console.print(f"Time budget: {_minutes(suite.time_budget)}.", style="dim")
-    return 0
+    if suite.must_end_by is not None:
+        console.print(f"Must end by {suite.must_end_by}, in the schedule's zone.", style="dim")
+    for when, commands in (("Before", suite.before), ("After", suite.after)):
+        for command in commands:
+            console.print(
+                f"{when}: {shlex.join(command.argv)} (at most {_minutes(command.timeout)})",
+                markup=False,
+                style="dim",
+            )
 
 
 def _print_target(console: Console, target: PlannedTarget) -> None:

@@ -24,6 +24,8 @@ def print_results(results: RunResults, console: Console) -> None:
             console.print(accuracy_table(target.accuracy))
         for workload, levels in groupby(target.levels, key=lambda level: level.workload):
             console.print(levels_table(levels, title=escape(f"Load {safe_line(workload)}")))
+    if results.row is not None and results.row.status == "completed" and results.row.error:
+        console.print(Text(safe_text(results.row.error), style="yellow"))
     for skipped in results.skipped:
         console.print(Text(safe_line(str(skipped)), style="yellow"))
 

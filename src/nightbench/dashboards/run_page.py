@@ -56,6 +56,8 @@ def _summary(results: RunResults) -> str:
             f"Suite **{escaped(row.suite)}**: {row.status}{took} on {escaped(row.host)}, "
             f"begun {row.started_at:%Y-%m-%d %H:%M} UTC"
         )
+        if row.error:
+            lines.append(f"**{escaped(row.error, max_chars=MAX_ERROR_CHARS)}**")
     if results.resumed_from:
         lines.append(f"It took over the answers of {escaped(results.resumed_from)}")
     return "  \n".join(lines)

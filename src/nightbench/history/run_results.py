@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from nightbench.errors import BadInput
@@ -150,8 +150,11 @@ def read_run(history: History, run_id: str) -> RunResults:
 
 
 def scheduled_nights(history: History, since: datetime) -> list[datetime]:
-    """When the nights that began by themselves began, in UTC."""
-    found = history.sql(statement("scheduled_nights"), since=since.date()).rows
+    """When the nights that began by themselves began, in UTC.
+
+    A night's date is that of its time zone, which may be the day before it is in UTC.
+    """
+    found = history.sql(statement("scheduled_nights"), since=since.date() - timedelta(days=1)).rows
     return [_as_recorded(row[0]) for row in found]
 
 

@@ -193,6 +193,9 @@ def test_one_real_reply_makes_a_score_of_zero_a_score() -> None:
 
 def test_one_letter_cut_at_one_token_is_an_answer() -> None:
     letter = replace(
-        sample(0, correct=True, reply="B"), truncated=True, extracted_strict="B", correct_strict=True
+        sample(0, correct=True, reply="B"),
+        truncated=True,
+        extracted_strict="B",
+        correct_strict=True,
     )
     assert summarise([letter, letter], around())[0].valid
