@@ -18,7 +18,7 @@ from nightbench.budget import NightClock, TimeIsOver
 from nightbench.dashboards.sentences import boot_sentence
 from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
 from nightbench.home import Home
-from nightbench.serving import leases, reaper
+from nightbench.serving import lease_folder, reaper
 from nightbench.serving.launching import Options
 from nightbench.serving.server import Server, serve
 from nightbench.suite import Target
@@ -97,8 +97,12 @@ def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
 
 @task(name="reap leftovers", task_run_name="reap leftovers", cache_policy=NO_CACHE)
 def reap_leftovers() -> int:
-    """End what dead runs left behind, as their lease files prove it ours."""
-    reaped = reaper.reap(leases.directory())
+    """End what dead runs of this user left behind, as far as it is proven."""
+    try:
+        reaped = reaper.reap(lease_folder.directory())
+    except LeaseError as error:  # the rest of the maintenance goes on
+        get_run_logger().error("%s", error)
+        return 0
     for lease in reaped:
-        get_run_logger().warning("reaped: %s", lease)
+        get_run_logger().warning("reaped: %s: %s", lease.resource, lease.describe())
     return len(reaped)

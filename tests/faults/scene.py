@@ -137,7 +137,7 @@ class Scene:
         def remains() -> list[str]:
             living = [pid for pid, start in self.seen.items() if processes.is_same(pid, start)]
             states = reaper.states(self.leases)
-            held = [state.path.stem for state in states if state.held or state.living]
+            held = [state.resource for state in states if state.held or state.living]
             open_port = [self.port] if probing.is_listening(probing.HOST, self.port) else []
             left = {"pids": living, "leases": held, "port": open_port}
             return [f"{what}: {found}" for what, found in left.items() if found]

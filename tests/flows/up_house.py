@@ -264,7 +264,7 @@ class UpHouse(House):
         from nightbench.serving import reaper
 
         leases = Path(self.env["NIGHTBENCH_LEASES"])
-        return [state.path.name for state in reaper.states(leases) if state.held]
+        return [state.resource for state in reaper.states(leases) if state.held]
 
     def open_folders(self) -> list[Path]:
         """Spool folders that are still being written, or should no longer be."""

@@ -11,7 +11,6 @@ from nightbench.home import Home
 
 if TYPE_CHECKING:
     from nightbench.serving.machine import Machine
-    from nightbench.serving.reaper import LeaseState
 
 ENOUGH_DISK_BYTES = 15 << 30  # an engine environment with a CUDA torch, and a small model
 
@@ -25,26 +24,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(_args: argparse.Namespace) -> int:
     """Print what there is; 1 if something must be done before a night can run."""
-    from nightbench.serving import reaper
     from nightbench.serving.machine import this_machine
 
     home, machine = Home.from_env(), this_machine()
-    states = reaper.states(machine.leases)
+    leases, is_well = _leases(machine.leases)
     lines = [
         *_hardware(machine),
         *_disk(home),
         *_engines(home, machine),
         _load_generator(),
-        *_leases(machine.leases, states),
+        *leases,
         *_ports(),
     ]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         print(f"{name:<{width}}  {text}")
-    leftovers = [state for state in states if state.is_leftover and (state.living or state.dirty)]
-    if leftovers:
-        print("\nSomething of a dead run is still there: `nightbench reap` ends it.")
-    return 1 if leftovers else 0
+    return 0 if is_well else 1
 
 
 def _hardware(machine: Machine) -> list[tuple[str, str]]:
@@ -103,18 +98,24 @@ def _engines(home: Home, machine: Machine) -> list[tuple[str, str]]:
     return lines
 
 
-def _leases(where: Path, states: list[LeaseState]) -> list[tuple[str, str]]:
-    lines = [("leases", str(where))]
-    for state in states:
-        if state.held:
-            record = state.record
-            who = f"{record.subject} by {record.user}, port {record.port}" if record else "starting"
-            lines.append((state.path.stem, f"held: {who}"))
-        elif state.is_leftover:
-            pids = ", ".join(map(str, state.living)) or "nothing alive"
-            dirty = f" ({state.dirty})" if state.dirty else ""
-            lines.append((state.path.stem, f"left behind: {pids}{dirty}"))
-    return lines
+def _leases(where: Path) -> tuple[list[tuple[str, str]], bool]:
+    """Who holds what, and whether nothing needs doing: a folder that is refused, a leftover."""
+    from nightbench.cli.lease_view import lease_lines, stray_lines
+    from nightbench.errors import LeaseError
+    from nightbench.serving import lease_folder, reaper
+
+    try:
+        lease_folder.check(where)
+        states = reaper.states(where)
+        others = stray_lines(reaper.strays(where))
+    except LeaseError as error:
+        return [("leases", f"refused: {error.message}"), ("", error.hint)], False
+    alone = f" ({lease_folder.ALONE})" if where == lease_folder.own() else ""
+    lines = [("leases", f"{where}{alone}"), *lease_lines(states), *others]
+    left = any(state.is_leftover and (state.living or state.dirty) for state in states)
+    if left:
+        lines.append(("", "something of a dead run is still there: `nightbench reap`"))
+    return lines, not left
 
 
 def _ports() -> list[tuple[str, str]]:

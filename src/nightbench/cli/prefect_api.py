@@ -86,8 +86,6 @@ class OwnServer:
             env=dict(environ) | prefect_settings(home) | {"PREFECT_UI_ENABLED": "0"},
             secrets=(),
             run_dir=home.prefect / "run-server",
-            lock_fds=(),
-            record={},
             grace_s=STOP_S,
         )
         self.log_path = self._order.log_path

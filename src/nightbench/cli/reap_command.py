@@ -1,9 +1,11 @@
-"""`nightbench reap`: ends what dead runs left behind, where their leases prove it to be ours."""
+"""`nightbench reap`: ends what dead runs of this user left behind, as far as it is proven."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
+
+UNENDED = "what it started could not be ended"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -13,19 +15,24 @@ def add_parser(subparsers: Any) -> None:
 
 def run(_args: argparse.Namespace) -> int:
     """End leftovers and say which. 1 if something resisted."""
-    from nightbench.serving import leases, reaper
+    from nightbench.cli.lease_view import stray_lines
+    from nightbench.serving import lease_folder, reaper
 
-    where = leases.directory()
+    where = lease_folder.directory()
     found = reaper.reap(where)
     for state in found:
-        subject = state.record.subject if state.record else ""
-        pids = ", ".join(map(str, state.living))
-        print(f"{state.path.stem}: {subject}: " + (f"ended {pids}" if pids else "nothing was left"))
+        pids = ", ".join(map(str, sorted(state.standing.proven)))
+        subject = state.subject or "a run that had hardly begun"
+        print(f"{state.resource}: {subject}: " + (f"ended {pids}" if pids else "nothing was left"))
     if not found:
         print(f"nothing was left behind ({where})")
-    resisting = [state for state in reaper.states(where) if state.is_leftover]
-    for state in resisting:
-        pids = ", ".join(map(str, state.living))
-        alive = f"still alive: {pids} (another user's? then they must reap it)"
-        print(f"{state.path.stem}: " + (alive if pids else f"not leased again yet: {state.dirty}"))
-    return 1 if resisting else 0
+    left = reaper.states(where)
+    for state in left:
+        if state.is_leftover and not state.living:
+            print(f"{state.resource}: not leased again yet: {state.dirty or UNENDED}")
+        elif state.living and not state.held:
+            pids = ", ".join(map(str, state.living))
+            print(f"{state.resource}: still alive: {pids}, of {state.owner} ({state.remedy()})")
+    for name, said in stray_lines(reaper.strays(where)):
+        print(f"{name} {said}")
+    return 1 if any(state.is_leftover for state in left) else 0

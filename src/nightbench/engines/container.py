@@ -1,12 +1,13 @@
 """An engine in a container: its own command, wrapped in `docker run`.
 
 The client stays in the foreground and hands signals on; a container whose client was killed lives
-on, so that its name is known before it starts and `remove` ends it by that name.
+on, so that its name is known before it starts and `remove` ends it by that name. Its labels say
+whose it is and of which launch, to who finds it when all else is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Container:
     image: str
     name: str
     id_path: Path  # the client writes the container's id there
+    labels: Mapping[str, str]
 
 
 def run_argv(
@@ -48,6 +50,7 @@ def run_argv(
         *(container.docker, "run", "--rm", "--init"),
         *("--name", container.name, "--cidfile", str(container.id_path)),
         *("--publish", f"{host}:{port}:{port}"),
+        *(word for item in container.labels.items() for word in ("--label", "=".join(item))),
         *("--ipc", "host"),  # the ranks of tensor parallelism share memory
         *gpus,
         *(word for mount in mounts for word in ("--volume", mount)),
@@ -59,6 +62,12 @@ def run_argv(
 def remove_argv(container: Container) -> tuple[str, ...]:
     """Ends it and removes it, whatever state it is in."""
     return (container.docker, "rm", "--force", "--volumes", container.name)
+
+
+def list_argv(docker: str, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Prints the ids of the containers that have all the labels, whatever state they are in."""
+    filters = (word for item in labels.items() for word in ("--filter", f"label={'='.join(item)}"))
+    return (docker, "ps", "--all", "--quiet", "--no-trunc", *filters)
 
 
 def folder_to_mount(model_path: Path) -> Path:

@@ -10,8 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nightbench.errors import HistoryError
+from nightbench.history.places import PRIVATE_FILE
+from nightbench.owned_files import NotARegularFile, open_lock
+from nightbench.terminal_text import safe_line
 
 _RETRY_S = 0.05
+_PID_BYTES = 16
 
 
 @contextmanager
@@ -21,13 +25,22 @@ def held(path: Path, *, deadline_s: float) -> Iterator[None]:
     Raises:
         HistoryError: another process holds it past the deadline; names it.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _open(path)
     try:
         _wait(fd, path, time.monotonic() + deadline_s, deadline_s)
         _sign(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _open(path: Path) -> int:
+    try:
+        return open_lock(path, PRIVATE_FILE)
+    except NotARegularFile as error:
+        raise HistoryError(
+            f"{path} cannot be locked: {error.strerror}", hint="Remove it, and begin again."
+        ) from error
 
 
 def _sign(fd: int) -> None:
@@ -54,12 +67,13 @@ def _wait(fd: int, path: Path, give_up: float, deadline_s: float) -> None:
 
 def _describe(path: Path) -> str:
     """The holder as the lock file and /proc tell it."""
-    pid = path.read_text(encoding="ascii", errors="replace").strip()
-    if not pid.isdigit():
+    with path.open("rb") as file:
+        pid = file.read(_PID_BYTES).decode("ascii", errors="replace").strip()
+    if not (pid.isascii() and pid.isdigit()):
         return "another process"
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return f"pid {pid}"
-    command = raw.replace(b"\0", b" ").decode(errors="replace").strip()
-    return f"pid {pid} ({command[:120]})" if command else f"pid {pid}"
+    command = safe_line(raw.replace(b"\0", b" ").decode(errors="replace"), max_chars=120)
+    return f"pid {pid} ({command})" if command else f"pid {pid}"

@@ -25,8 +25,9 @@ from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import tables
 from nightbench.history.manifest import SpoolIdentity
-from nightbench.history.places import PRIVATE_DIR, make_private
+from nightbench.history.places import PRIVATE_DIR, PRIVATE_FILE, make_private
 from nightbench.history.tables import RUN_FOLDER, Row
+from nightbench.owned_files import NotARegularFile, open_lock
 
 __all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "broken_folders", "recover", "sealed_folders"]
 
@@ -252,9 +253,11 @@ def _sealed_path(folder: Path) -> Path:
 def _lock(folder: Path) -> int | None:
     """The folder's lock, or None where a living writer holds it. Ends with the file descriptor."""
     try:
-        fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_lock(folder / LOCK_NAME, PRIVATE_FILE)
     except FileNotFoundError:
         return None  # sealed under our eyes
+    except NotARegularFile as error:
+        raise HistoryError(f"{folder / LOCK_NAME} is no lock: {error.strerror}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

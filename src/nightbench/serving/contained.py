@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nightbench.engines import container
 from nightbench.engines.dispatch import Launch
+from nightbench.serving import images
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.leases import Lease
 from nightbench.serving.probing import HOST
@@ -23,7 +24,7 @@ def contained(
     *,
     model: str | None,
     port: int,
-    name: str,
+    launch_id: str,
     run_dir: Path,
     variables: Mapping[str, str],
 ) -> Launch:
@@ -36,8 +37,9 @@ def contained(
     inside = container.Container(
         docker=str(environment.executable),
         image=environment.image,
-        name=name,
+        name=f"nightbench-{launch_id[:12]}",
         id_path=run_dir / container.ID_FILE,
+        labels=images.labels(launch_id),
     )
     inside.id_path.unlink(missing_ok=True)  # of an attempt before this one: docker refuses it
     if environment.cache is not None:

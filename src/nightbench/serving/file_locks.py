@@ -9,21 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nightbench.owned_files import open_lock
+
 Sleep = Callable[[float], None]
 POLL_S = 0.25
-
-
-def open_shared(path: Path) -> int:
-    """Open or create a lock file that every user of the machine may lock.
-
-    In a sticky folder the kernel refuses O_CREAT on somebody else's file, so that comes second.
-    """
-    try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        os.fchmod(fd, 0o666)  # whatever the umask says
-        return fd
 
 
 def try_lock(fd: int) -> bool:
@@ -39,7 +28,7 @@ def try_lock(fd: int) -> bool:
 def locked(path: Path, *, on_wait: Callable[[], None], sleep: Sleep = time.sleep) -> Iterator[None]:
     """Hold the lock of `path`; `on_wait` is called once if it has to be waited for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = open_shared(path)
+    fd = open_lock(path)
     try:
         if not try_lock(fd):
             on_wait()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from nightbench.engines import container
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.progress import OnProgress, Progress
 
 LAST_LINES = 5
+REMOVAL_S = 30.0
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 _DIGEST = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}"
 
 
@@ -44,17 +49,33 @@ def ensure(docker: Path, image: str, on_progress: OnProgress) -> str:
 
 def remove_container(docker: str, name: str) -> bool:
     """End and remove a container by its name; whether it is gone (one that never was, too)."""
-    try:
-        done = subprocess.run(
-            [docker, "rm", "--force", "--volumes", name],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    done = _within(REMOVAL_S, docker, "rm", "--force", "--volumes", name)
+    return done is not None and (done.returncode == 0 or "no such container" in done.stderr.lower())
+
+
+def remove_of_launch(launch_id: str) -> bool:
+    """End and remove the containers that this user started for a launch, as their labels say;
+    whether they are gone. By the docker that is found here, and no name from elsewhere."""
+    docker = shutil.which("docker")
+    if docker is None or not launch_id:
         return False
-    return done.returncode == 0 or "no such container" in done.stderr.lower()
+    listed = _within(REMOVAL_S, *container.list_argv(docker, labels(launch_id)))
+    if listed is None or listed.returncode:
+        return False
+    ids = [word for word in listed.stdout.split() if _CONTAINER_ID.fullmatch(word)]
+    return all(remove_container(docker, found) for found in ids)
+
+
+def labels(launch_id: str) -> dict[str, str]:
+    """What a container of ours is known by, later and by others."""
+    return {"nightbench.launch": launch_id, "nightbench.owner": str(os.geteuid())}
+
+
+def _within(seconds: float, *argv: str) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def _inspect(docker: Path, image: str) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,8 @@ from nightbench.serving.booting import Boot, BootPhases, PortTaken
 from nightbench.serving.heartbeat import Patience
 from nightbench.serving.images import remove_container
 from nightbench.serving.launching import Job, Started, gpu_memory, start
-from nightbench.serving.processes import boot_id, is_same, kill_all, stat_of
+from nightbench.serving.lease_records import Record
+from nightbench.serving.processes import boot_id, end, is_same, stat_of
 from nightbench.serving.supervision import wait_until
 from nightbench.serving.telemetry import ProcessSampler
 from nightbench.serving.watching import Trouble, Watch, Watched, never, read_counters
@@ -220,7 +221,8 @@ class Launched:
         container = self.started.launch.container
         if container and not remove_container(container.docker, container.name):
             problems.append(f"the container {container.name} could not be removed")
-        kill_all(survivors())
+        for pid in survivors():
+            end(pid, known[pid], os.geteuid())
         if not wait_until(lambda: not survivors(), KILL_PATIENCE_S):
             problems.append(f"still alive: {', '.join(map(str, survivors()))}")
         if not self._port_is_anothers and not wait_until(port_is_closed, PORT_PATIENCE_S):
@@ -236,19 +238,18 @@ class Launched:
         limits = {
             f"gpu-{uuid}": used + MEMORY_SLACK_BYTES for uuid, used in started.memory_before.items()
         }
-        for path in started.lease.paths:
-            record = reaper.Record(
+        for claim in started.lease.claims:
+            record = Record(
                 launch_id=started.launch_id,
                 subject=started.job.target.name,
-                user=getpass.getuser(),
-                run_dir=str(started.job.run_dir),
                 port=started.port,
                 boot_id=boot_id(),
                 processes=tuple((pid, at) for pid, at in known.items() if is_same(pid, at)),
+                container=started.launch.container is not None,
                 dirty=detail,
-                memory_limit_bytes=limits.get(path.stem),
+                memory_limit_bytes=limits.get(claim.resource),
             )
-            reaper.mark_dirty(path, record)
+            reaper.mark_dirty(claim.path.parent, claim.resource, record)
 
     def _memory_is_back(self) -> bool:
         before = self.started.memory_before
@@ -263,8 +264,8 @@ class Launched:
         supervisor wrote down (all that is known of it once the guard is dead)."""
         pids = self.started.supervised.tree()
         known = {pid: stat[1] for pid in pids if (stat := stat_of(pid))}
-        for path in self.started.lease.paths:
-            record = reaper.parse(path.read_bytes())
+        for state in reaper.states(self.started.job.machine.leases):
+            record = state.record if state.file.is_mine else None
             # Somebody else may have leased the hardware of a server that died.
             if record is not None and record.launch_id == self.started.launch_id:
                 known |= dict(record.processes)

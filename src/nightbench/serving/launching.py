@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import math
 import os
 import secrets
@@ -15,14 +14,15 @@ from pathlib import Path
 from nightbench.endpoint import Endpoint
 from nightbench.engines import container, dispatch
 from nightbench.engines.dispatch import Launch
-from nightbench.errors import BadInput
+from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
-from nightbench.serving import gpus, leases, probing, redaction
+from nightbench.serving import gpus, leases, probing, redaction, scratch
 from nightbench.serving.contained import contained
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.gpus import Inventory
 from nightbench.serving.leases import Lease
 from nightbench.serving.machine import Machine
+from nightbench.serving.scratch import Scratch
 from nightbench.serving.supervision import Isolation, Order, Supervised
 from nightbench.suite import Target
 
@@ -68,7 +68,7 @@ class Started:
     public_env: dict[str, str] = field(repr=False)
     memory_before: dict[str, int]  # GPU uuid to bytes used
     started_at: datetime
-    launch_id: str  # what the lease's record calls it
+    launch_id: str  # what its processes and containers are marked with
     supervised: Supervised
 
 
@@ -116,11 +116,12 @@ def _start(job: Job, lease: Lease) -> Started:
             lease,
             model=job.model,
             port=port,
-            name=f"nightbench-{launch_id[:12]}",
+            launch_id=launch_id,
             run_dir=_run_dir(job),
             variables=chosen,
         )
     env = redaction.inherited_env(os.environ) | chosen
+    memory_before, started_at = gpu_memory(job.machine, lease), datetime.now(UTC)
     return Started(
         job=job,
         lease=lease,
@@ -128,12 +129,10 @@ def _start(job: Job, lease: Lease) -> Started:
         endpoint=endpoint,
         launch=launch,
         public_env=redaction.public_env(env, chosen),
-        memory_before=gpu_memory(job.machine, lease),
-        started_at=datetime.now(UTC),
+        memory_before=memory_before,
+        started_at=started_at,
         launch_id=launch_id,
-        supervised=Supervised(
-            _order(job, lease, launch, env, _record(job, launch, launch_id, port))
-        ),
+        supervised=_supervise(job, lease, launch, env, launch_id=launch_id, port=port),
     )
 
 
@@ -158,33 +157,46 @@ def _run_dir(job: Job) -> Path:
     return job.run_dir / f"server-{job.launch}"
 
 
-def _record(job: Job, launch: Launch, launch_id: str, port: int) -> dict[str, object]:
-    """What the lease says about us; the supervisor adds the processes."""
-    inside = launch.container
-    return {
-        "containers": [[inside.docker, inside.name]] if inside else [],
-        "launch_id": launch_id,
-        "subject": job.target.name,
-        "user": getpass.getuser(),
-        "run_dir": str(job.run_dir),
-        "port": port,
-    }
+def _supervise(
+    job: Job, lease: Lease, launch: Launch, env: dict[str, str], *, launch_id: str, port: int
+) -> Supervised:
+    """Hand the lease over, and a temporary folder that goes with the server."""
+    private = _private_folder(job)
+    if "TMPDIR" not in launch.env:
+        env = env | {"TMPDIR": str(private.path)}
+    try:
+        return Supervised(
+            Order(
+                argv=launch.argv,
+                env=env,
+                secrets=tuple(redaction.secrets_of(env)),
+                run_dir=_run_dir(job),
+                claims=lease.claims,
+                scratch=private,
+                launch_id=launch_id,
+                record={
+                    "subject": job.target.name,
+                    "port": port,
+                    "container": launch.container is not None,
+                },
+                grace_s=job.options.grace_s,
+                isolation=job.options.isolation,
+                afterwards=(container.remove_argv(launch.container),) if launch.container else (),
+            )
+        )
+    finally:
+        private.hand_over()
 
 
-def _order(
-    job: Job, lease: Lease, launch: Launch, env: dict[str, str], record: dict[str, object]
-) -> Order:
-    return Order(
-        argv=launch.argv,
-        env=env,
-        secrets=tuple(redaction.secrets_of(env)),
-        run_dir=_run_dir(job),
-        lock_fds=lease.fds,
-        record=record,
-        grace_s=job.options.grace_s,
-        isolation=job.options.isolation,
-        afterwards=(container.remove_argv(launch.container),) if launch.container else (),
-    )
+def _private_folder(job: Job) -> Scratch:
+    scratch.sweep()
+    try:
+        return scratch.make()
+    except OSError as error:
+        raise LeaseError(
+            f"{job.target.name}: no temporary folder can be made: {error}",
+            hint="Make room there, or name another folder in TMPDIR.",
+        ) from error
 
 
 def gpu_memory(machine: Machine, lease: Lease) -> dict[str, int]:

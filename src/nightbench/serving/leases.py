@@ -1,44 +1,47 @@
-"""Leases: hardware is had by file locks in one folder per node, which every user and checkout sees.
+"""Leases: hardware is had by one at a time, in a folder that all users of a node share.
 
-One lock file per GPU (by UUID) or per core. The lock is taken here, handed to the supervisor, and
-free again when the engine is gone. The file's content is the supervisor's record of its processes;
-content without a lock is a leftover, which is reaped before the hardware is used again.
+A lease is a lease file per GPU (by UUID) or per core (see lease_files). It is taken here, handed to
+the supervisor, and gone when the engine is. The file carries the supervisor's record of its
+processes; one that nobody holds is a leftover, which is reaped before its owner's next run has the
+hardware again.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.errors import LeaseError
 from nightbench.progress import OnProgress, Progress
-from nightbench.serving import reaper
-from nightbench.serving.file_locks import POLL_S, Sleep, open_shared, try_lock
+from nightbench.serving import lease_files, lease_folder, reaper
+from nightbench.serving.file_locks import POLL_S, Sleep, try_lock
 from nightbench.serving.gpus import Gpu, GpuUse, Inventory, ReadUse, choose_nearest
+from nightbench.serving.lease_files import LINE, Claim
+from nightbench.serving.reaper import Look
 
 # Contexts, displays and monitors leave some memory used on an idle GPU.
 IDLE_GPU_BYTES = 1 << 30
+TURN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Hardware that is ours. `fds` hold the locks: the supervisor gets them, then `hand_over`."""
+    """Hardware that is ours. The claims hold it: the supervisor gets them, then `hand_over`."""
 
     gpus: tuple[Gpu, ...]
     cores: tuple[int, ...]
-    paths: tuple[Path, ...]
-    fds: tuple[int, ...]
+    claims: tuple[Claim, ...]
     waited_s: float
 
     def hand_over(self) -> None:
-        """Close our copies: from now on the locks are held by who inherited them, or by nobody."""
-        for fd in self.fds:
-            os.close(fd)
+        """Close our copies: from now on it is held by who inherited them, or by nobody."""
+        for claim in self.claims:
+            os.close(claim.fd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,26 +53,6 @@ class Request:
     cores: tuple[int, ...]
     wait: bool = True
     within_s: float = math.inf
-
-
-def directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """NIGHTBENCH_LEASES, else /var/lock/nightbench, else the user's own where that is not ours."""
-    if named := environ.get("NIGHTBENCH_LEASES"):
-        path = Path(named)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-    shared = Path("/var/lock/nightbench")
-    try:
-        shared.mkdir(mode=0o1777, exist_ok=True)
-        if shared.stat().st_uid == os.getuid():
-            shared.chmod(0o1777)  # whatever the umask says: every user leases here
-        if os.access(shared, os.W_OK | os.X_OK):
-            return shared
-    except OSError:
-        pass
-    own = Path(tempfile.gettempdir()) / f"nightbench-leases-{os.getuid()}"
-    own.mkdir(mode=0o700, exist_ok=True)
-    return own
 
 
 def usable_cores() -> tuple[int, ...]:
@@ -90,14 +73,20 @@ def acquire(
     """Lease what a target needs, waiting in line unless told not to. Raises LeaseError, also where
     the hardware could not be had within `within_s`.
 
-    The first in line holds `line.lock` while it waits, so that a large request is not overtaken
-    for ever by small ones.
+    The first in line holds the lease `line` while it waits, so that a large request is not
+    overtaken for ever by small ones.
     """
     _refuse_impossible(request, inventory)
-    began, told = clock(), ""
-    line_fd = open_shared(where / "line.lock")
+    lease_folder.ready(where)
+    hardware, began, told = _Hardware(inventory, read_use), clock(), ""
+    line: Claim | str = ""
     try:
-        while isinstance(attempt := _in_line(line_fd, request, where, inventory, read_use), str):
+        while True:
+            if isinstance(line, str):
+                line = _stand_in_line(where, request.subject)
+            attempt = line if isinstance(line, str) else _attempt(request, where, hardware)
+            if not isinstance(attempt, str):
+                break
             if not request.wait or clock() - began >= request.within_s:
                 raise LeaseError(
                     f"{request.subject}: {attempt}",
@@ -108,22 +97,29 @@ def acquire(
                 on_progress(Progress("lease", request.subject, f"waiting: {attempt}"))
             sleep(POLL_S)
     finally:
-        os.close(line_fd)
+        if isinstance(line, Claim):
+            line.withdraw()
     return Lease(
         gpus=attempt.gpus,
         cores=attempt.cores,
-        paths=attempt.paths,
-        fds=attempt.fds,
+        claims=attempt.claims,
         waited_s=clock() - began,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hardware:
+    """What there is to have, and how to ask what is used of it."""
+
+    inventory: Inventory
+    read_use: ReadUse
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     gpus: tuple[Gpu, ...]
     cores: tuple[int, ...]
-    paths: tuple[Path, ...]
-    fds: tuple[int, ...]
+    claims: tuple[Claim, ...]
 
 
 def _refuse_impossible(request: Request, inventory: Inventory) -> None:
@@ -141,107 +137,111 @@ def _refuse_impossible(request: Request, inventory: Inventory) -> None:
         )
 
 
-def _in_line(
-    line_fd: int, request: Request, where: Path, inventory: Inventory, read_use: ReadUse
-) -> _Taken | str:
-    if not try_lock(line_fd):
-        return "another run is before this one in line"
-    return _attempt(request, where, inventory, read_use)
+def _stand_in_line(where: Path, subject: str) -> Claim | str:
+    """The head of the line, or who is before us."""
+    before = _first_holder(reaper.look(where, {LINE}))
+    if not before:
+        with _turn(where):
+            taken = _take(where, [LINE], subject)
+        if not isinstance(taken, str):
+            return taken[0]
+        before = taken
+    return f"another run is before this one in line: {before}"
 
 
-def _attempt(
-    request: Request, where: Path, inventory: Inventory, read_use: ReadUse
-) -> _Taken | str:
-    """Take everything that is asked for, or nothing and say why."""
-    if request.num_gpus and inventory.gpus:
-        return _attempt_gpus(request, where, inventory, read_use)
-    held = _Held(where)
-    for core in request.cores:
-        if not held.take(f"core-{core}"):
-            held.release()
-            return f"cores are leased by {reaper.describe(where / f'core-{core}.lock')}"
-    return _Taken((), request.cores, tuple(held.paths), tuple(held.fds))
+@contextmanager
+def _turn(where: Path) -> Iterator[None]:
+    """One at a time, where nobody is in the way: else of two that announce at once both withdraw.
 
-
-def _attempt_gpus(
-    request: Request, where: Path, inventory: Inventory, read_use: ReadUse
-) -> _Taken | str:
-    """Lock every free GPU, choose among them, let the others go."""
-    locked, leased_by = _lock_all(where, inventory)
-    chosen: tuple[Gpu, ...] = ()
+    No more than manners: anybody can keep the folder locked, and then it goes without.
+    """
+    fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        use = read_use(list(locked))
-        busy = {
-            uuid: use[uuid]
-            for uuid, held in locked.items()
-            if use[uuid].memory_used_bytes > held.memory_limit_bytes
-        }
-        free = [gpu for gpu in inventory.gpus if gpu.uuid in locked and gpu.uuid not in busy]
-        chosen = choose_nearest(free, request.num_gpus, inventory.links) or ()
+        deadline = time.monotonic() + TURN_S
+        while not try_lock(fd) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield
     finally:
-        for uuid in locked.keys() - {gpu.uuid for gpu in chosen}:
-            locked[uuid].release()
+        os.close(fd)
+
+
+def _take(where: Path, resources: Sequence[str], subject: str) -> tuple[Claim, ...] | str:
+    """Announce, then look: all of them, or none and who has one of them.
+
+    Raises LeaseError where no lease file can be made.
+    """
+    claims: list[Claim] = []
+    try:
+        for resource in resources:
+            claim = lease_files.announce(where, resource, {"subject": subject})
+            claims.append(claim)  # at once: it is withdrawn if the next one fails
+        ours = {claim.path for claim in claims}
+        others = reaper.look(where, set(resources), ours=ours)
+        if not (holder := _first_holder(others)):
+            return tuple(claims)
+    except BaseException as error:
+        _withdraw(claims)
+        if isinstance(error, OSError):
+            raise LeaseError(
+                f"{subject}: no lease can be made in {where}: {error.strerror}",
+                hint="Look who fills the folder, or its file system.",
+            ) from error
+        raise
+    _withdraw(claims)
+    return holder
+
+
+def _withdraw(claims: Sequence[Claim]) -> None:
+    for claim in claims:
+        claim.withdraw()
+
+
+def _first_holder(looks: Mapping[str, Look]) -> str:
+    return next((look.held_by for look in looks.values() if look.held_by), "")
+
+
+def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+    """Take everything that is asked for, or nothing and say why."""
+    if request.num_gpus and hardware.inventory.gpus:
+        return _attempt_gpus(request, where, hardware)
+    resources = [f"core-{core}" for core in request.cores]
+    holder = _first_holder(reaper.look(where, set(resources)))
+    taken = holder or _take(where, resources, request.subject)
+    if isinstance(taken, str):
+        return f"cores are leased by {taken}"
+    return _Taken((), request.cores, taken)
+
+
+def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+    """Choose among the GPUs that are free, and take those."""
+    inventory = hardware.inventory
+    looks = reaper.look(where, {f"gpu-{gpu.uuid}" for gpu in inventory.gpus})
+    of = {gpu.uuid: looks.get(f"gpu-{gpu.uuid}", Look()) for gpu in inventory.gpus}
+    use = hardware.read_use([uuid for uuid, look in of.items() if not look.held_by])
+    busy = {uuid: one for uuid, one in use.items() if one.memory_used_bytes > _limit(of[uuid])}
+    free = [gpu for gpu in inventory.gpus if gpu.uuid in use and gpu.uuid not in busy]
+    chosen = choose_nearest(free, request.num_gpus, inventory.links)
     if chosen:
-        kept = [locked[gpu.uuid] for gpu in chosen]
-        return _Taken(
-            chosen,
-            (),
-            tuple(path for held in kept for path in held.paths),
-            tuple(fd for held in kept for fd in held.fds),
-        )
+        taken = _take(where, [f"gpu-{gpu.uuid}" for gpu in chosen], request.subject)
+        if isinstance(taken, str):
+            return f"GPUs are leased by {taken}"
+        for mark in (mark for gpu in chosen for mark in of[gpu.uuid].marks):
+            reaper.forget_mark(mark)
+        return _Taken(chosen, (), taken)
     reasons = [f"{len(free)} of {request.num_gpus} GPUs are free"]
-    reasons += [f"leased by {leased_by}"] if leased_by else []
+    leased_by = [look.held_by for look in of.values() if look.held_by]
+    reasons += [f"leased by {leased_by[-1]}"] if leased_by else []
     for uuid, gpu_use in busy.items():
-        left = "was left dirty, and " if locked[uuid].is_dirty else ""
+        left = "was left dirty, and " if of[uuid].marks else ""
         reasons.append(f"{uuid} {left}is used by {_users(gpu_use)}")
     return "; ".join(reasons)
 
 
-def _lock_all(where: Path, inventory: Inventory) -> tuple[dict[str, _Held], str]:
-    """Every GPU that nobody has leased, by uuid, and who has leased (one of) the others."""
-    locked: dict[str, _Held] = {}
-    leased_by = ""
-    for gpu in inventory.gpus:
-        one = _Held(where)
-        if one.take(f"gpu-{gpu.uuid}"):
-            locked[gpu.uuid] = one
-        else:
-            leased_by = reaper.describe(where / f"gpu-{gpu.uuid}.lock")
-    return locked, leased_by
+def _limit(look: Look) -> int:
+    """How much memory may be in use on a GPU that is free: a mark makes it less, never more."""
+    return min([IDLE_GPU_BYTES, *look.limits_bytes])
 
 
 def _users(use: GpuUse) -> str:
     who = f"pid {', '.join(map(str, use.pids))}" if use.pids else "a process NVML does not name"
     return f"{who} ({use.memory_used_bytes / 2**30:.1f} GiB)"
-
-
-class _Held:
-    """Locks taken so far."""
-
-    def __init__(self, where: Path) -> None:
-        self._where = where
-        self.paths: list[Path] = []
-        self.fds: list[int] = []
-        self.is_dirty = False
-        self.memory_limit_bytes = IDLE_GPU_BYTES
-
-    def take(self, name: str) -> bool:
-        """Lock one file; a leftover found in it is ended first, and a dirty GPU remembered."""
-        path = self._where / f"{name}.lock"
-        fd = open_shared(path)
-        if not try_lock(fd) or not reaper.clear(fd):
-            os.close(fd)
-            return False
-        limit = reaper.memory_limit_bytes(fd)
-        if limit is not None:
-            self.is_dirty = True
-            self.memory_limit_bytes = min(limit, IDLE_GPU_BYTES)
-        self.paths.append(path)
-        self.fds.append(fd)
-        return True
-
-    def release(self) -> None:
-        """Give everything back."""
-        for fd in self.fds:
-            os.close(fd)
-        self.fds.clear()

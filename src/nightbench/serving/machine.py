@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightbench.serving import gpus, leases, telemetry
+from nightbench.serving import gpus, lease_folder, leases, telemetry
 from nightbench.serving.gpus import Gpu, GpuUse, Inventory, Nvml
 from nightbench.serving.telemetry import Sampler
 
@@ -41,6 +41,6 @@ def this_machine(nvml: Nvml | None = None) -> Machine:
     return Machine(
         inventory=gpus.read_inventory(nvml),
         cores=leases.usable_cores(),
-        leases=leases.directory(),
+        leases=lease_folder.directory(),
         nvml=nvml,
     )

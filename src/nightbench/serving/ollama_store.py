@@ -140,8 +140,6 @@ def _server(engine: OllamaEngine, executable: Path, store: Path) -> Iterator[End
                 env=dict(os.environ) | ollama.env(engine, probing.HOST, port, str(store)),
                 secrets=(),
                 run_dir=Path(folder),
-                lock_fds=(),
-                record={},
                 grace_s=GRACE_S,
             )
         )

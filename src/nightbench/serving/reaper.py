@@ -1,189 +1,266 @@
-"""Ends what a dead run left behind, and only what its lease record proves to be ours.
+"""Ends what a dead run of this user left behind, and only what is proven to be of it.
 
-The proof is the boot of the machine, the pid and the start time: never a name. It is needed where
-guard and supervisor were killed together on a kernel without PID namespaces.
+It is needed where guard and supervisor were killed together on a kernel without PID namespaces.
+Nobody acts on what another user left, root included: that user's next run or `nightbench reap`
+does.
 
-A GPU whose memory was not given back is marked dirty in its lock file. It is not leased again
-before its memory is back, and what a person or the hourly maintenance reaps is only the mark.
+A GPU whose memory was not given back is marked dirty by a lease file that nobody holds. It is not
+leased again before its memory is back, and what a person or the hourly maintenance reaps is only
+the mark. A mark is believed of this user and of root; anybody else's would cost nothing to make.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from nightbench import owned_files
 from nightbench.errors import LeaseError
-from nightbench.serving import gpus, processes
-from nightbench.serving.file_locks import Sleep, open_shared, try_lock
+from nightbench.serving import gpus, images, lease_files, lease_folder, processes, scratch
+from nightbench.serving.file_locks import Sleep
 from nightbench.serving.gpus import ReadUse
-from nightbench.serving.images import remove_container
+from nightbench.serving.lease_files import LINE, LeaseFile, Stray
+from nightbench.serving.lease_records import Record, Standing, parse, standing
+from nightbench.terminal_text import safe_line
 
 PATIENCE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a supervisor wrote into the lock files it holds."""
-
-    launch_id: str = ""
-    subject: str = "an unknown target"
-    user: str = ""
-    run_dir: str = ""
-    port: int | None = None
-    boot_id: str = ""
-    processes: tuple[tuple[int, int], ...] = ()  # pid, start time in clock ticks since boot
-    containers: tuple[tuple[str, str], ...] = ()  # docker client, name
-    dirty: str = ""  # what was wrong with its end
-    memory_limit_bytes: int | None = None  # a dirty GPU is well again below that
-
-    def living(self) -> list[int]:
-        """The pids that are still the processes of the record, and what descends from them."""
-        if self.boot_id != processes.boot_id():
-            return []
-        ours = [pid for pid, start in self.processes if processes.is_same(pid, start)]
-        below = [pid for root in ours for pid in processes.descendants(root)]
-        return sorted({*ours, *below})
+SUBJECT_CHARS = 60
+# So many files of one other user are read; that one is held is always seen.
+READ_PER_OWNER = 200
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """One lock file: `held` by a living run, or not; the record in it; what of it lives."""
+    """A lease file: `held` by a living run of its owner, or not; the record in it; what of it
+    lives; whether somebody holds the same hardware now."""
 
-    path: Path
-    held: bool
+    file: LeaseFile
     record: Record | None
-    living: tuple[int, ...]
+    standing: Standing
+    in_use: bool
+
+    @property
+    def resource(self) -> str:
+        """`core-0`, `gpu-UUID`."""
+        return self.file.resource
+
+    @property
+    def held(self) -> bool:
+        """Whether a process of its owner has it."""
+        return self.file.held
+
+    @property
+    def living(self) -> tuple[int, ...]:
+        """The pids of the record's owner that are still what the record says."""
+        return self.standing.pids
+
+    @property
+    def owner(self) -> str:
+        """Who wrote it, as the kernel says."""
+        return owned_files.owner_name(self.file.owner)
+
+    @property
+    def subject(self) -> str:
+        """What it says it is for, safe to print."""
+        return safe_line(self.record.subject, max_chars=SUBJECT_CHARS) if self.record else ""
 
     @property
     def is_leftover(self) -> bool:
-        """Nobody holds it, and there is a trace of a run that did not end well."""
-        return not self.held and self.record is not None
+        """Whether it is this user's, and of a run that did not end well."""
+        is_waiting = self.is_mark and self.in_use
+        return self.file.is_mine and not self.held and not is_waiting
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it says of a GPU that its memory was not given back. A boot gives it back."""
+        return (
+            not self.held
+            and self.resource.startswith("gpu-")
+            and owned_files.is_trusted(self.file.owner)
+            and self.record is not None
+            and self.record.memory_limit_bytes is not None
+            and self.record.boot_id == processes.boot_id()
+        )
 
     @property
     def dirty(self) -> str:
         """What is wrong with hardware that nobody holds, "" where nothing is."""
-        return self.record.dirty if self.record is not None and not self.held else ""
+        if self.record is None or not owned_files.is_trusted(self.file.owner):
+            return ""
+        return "" if self.held or self.in_use else safe_line(self.record.dirty, max_chars=200)
+
+    def describe(self) -> str:
+        """Whose it is and for what, for a person who waits for it."""
+        if self.file.earlier:
+            return f"a run of an earlier release ({self.file.path.name}, a file of {self.owner})"
+        if self.record is None:
+            return f"a run by {self.owner}"
+        pids = f", pid {self.living[0]}" if self.living else ""
+        return f"{self.subject} by {self.owner}{pids}"
+
+    def remedy(self) -> str:
+        """How a leftover that lives is ended."""
+        if not self.file.is_mine:
+            return f"`nightbench reap` as {self.owner} ends it"
+        if self.standing.unproven:
+            pids = ", ".join(map(str, self.standing.unproven))
+            return f"{pids} without the mark of its launch: look, and end it by hand"
+        return "`nightbench reap` ends it"
 
 
-def parse(data: bytes) -> Record | None:
-    """The record in a lock file; None where there is none. One cut short by a crash is unknown."""
-    if not data.strip():
-        return None
-    try:
-        fields = json.loads(data)
-        return Record(
-            launch_id=str(fields["launch_id"]),
-            subject=str(fields["subject"]),
-            user=str(fields["user"]),
-            run_dir=str(fields["run_dir"]),
-            port=fields["port"],
-            boot_id=str(fields["boot_id"]),
-            processes=tuple((int(pid), int(start)) for pid, start in fields["processes"]),
-            containers=tuple((str(c), str(name)) for c, name in fields.get("containers", [])),
-            dirty=str(fields.get("dirty", "")),
-            memory_limit_bytes=fields.get("memory_limit_bytes"),
-        )
-    except (ValueError, KeyError, TypeError):
-        return Record()
-
-
-def describe(path: Path) -> str:
-    """Who holds a lease, for a person who waits for it."""
-    record = parse(path.read_bytes()) if path.exists() else None
-    if record is None:
-        return "a run that is just starting"
-    owner = f" by {record.user}" if record.user else ""
-    pid = f", pid {record.processes[0][0]}" if record.processes else ""
-    return f"{record.subject}{owner}{pid}"
-
-
-def states(where: Path) -> list[LeaseState]:
-    """Every lease of this node, without changing any."""
-    found = []
-    for path in sorted(where.glob("*.lock")):
-        if path.name == "line.lock":
+def states(where: Path, wanted: Container[str] | None = None) -> list[LeaseState]:
+    """Every lease of this node (of the `wanted` resources), without changing any; waiting in line
+    is none. Raises LeaseError where the folder cannot be read."""
+    files, _ = _listing(where, wanted)
+    held = {file.resource for file in files if file.held}
+    found, read = [], Counter[int]()
+    for file in files:
+        if file.resource == LINE and wanted is None:
             continue
-        fd = open_shared(path)
-        try:
-            held = not try_lock(fd)
-            record = parse(_content(fd))
-            found.append(LeaseState(path, held, record, tuple(record.living() if record else ())))
-        finally:
-            os.close(fd)
+        read[file.owner] += 1
+        is_read = file.is_mine or read[file.owner] <= READ_PER_OWNER
+        if is_read or file.held:
+            record = parse(file) if is_read else None
+            lives = standing(record, file.owner) if record else Standing()
+            found.append(LeaseState(file, record, lives, file.resource in held))
     return found
 
 
-def reap(where: Path, read_use: ReadUse = gpus.read_use) -> list[LeaseState]:
-    """End every leftover of this node, and tell what was found; `states` tells what remains."""
-    reaped = []
-    for state in states(where):
-        if not state.is_leftover:
+def strays(where: Path) -> list[Stray]:
+    """What lies in the folder and is no lease."""
+    return _listing(where, None)[1]
+
+
+def _listing(where: Path, wanted: Container[str] | None) -> tuple[list[LeaseFile], list[Stray]]:
+    try:
+        return lease_files.listing(where, wanted)
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        raise LeaseError(f"{where}, where hardware is leased, cannot be read: {error}") from error
+
+
+# ---------------------------------------------------------------- what is in the way
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A resource as it is now: "" or by whom it is held; and what says that it is dirty."""
+
+    held_by: str = ""
+    marks: tuple[LeaseState, ...] = ()
+
+    @property
+    def limits_bytes(self) -> list[int]:
+        """What the marks allow of a GPU's memory to be in use."""
+        limits = (mark.record.memory_limit_bytes for mark in self.marks if mark.record)
+        return [limit for limit in limits if limit is not None]
+
+
+def look(where: Path, resources: Container[str], ours: Container[Path] = ()) -> Mapping[str, Look]:
+    """What is in the way of each resource, beside `ours`, once what dead runs of this user left
+    there is ended. One that is not named is free."""
+    looks: dict[str, Look] = {}
+    for state in states(where, resources):
+        if state.file.path in ours:
             continue
-        fd = open_shared(state.path)
-        try:
-            if try_lock(fd):
-                if clear(fd) and _memory_is_back(state, read_use):
-                    os.ftruncate(fd, 0)
-                reaped.append(state)
-        finally:
-            os.close(fd)
+        before = looks.get(state.resource, Look())
+        held_by = before.held_by or _in_the_way(state)
+        marks = (*before.marks, state) if state.is_mark else before.marks
+        looks[state.resource] = Look(held_by, marks)
+    return looks
+
+
+def _in_the_way(state: LeaseState) -> str:
+    if state.held:
+        return state.describe()
+    is_over = clear(state) if state.file.is_mine else not state.living
+    return "" if is_over else f"{state.describe()}, left behind ({state.remedy()})"
+
+
+# ---------------------------------------------------------------- ending
+
+
+def reap(where: Path, read_use: ReadUse = gpus.read_use) -> list[LeaseState]:
+    """End every leftover of this user on this node, and tell what was found; `states` tells what
+    remains. Raises LeaseError for a folder where others could have put a file of this user's."""
+    lease_folder.check(where)
+    reaped = [state for state in states(where) if state.is_leftover]
+    for state in reaped:
+        if clear(state) and state.is_mark and _memory_is_back(state, read_use):
+            forget(state)
+    for state in states(where, {LINE}):
+        if state.is_leftover:
+            forget(state)
+    scratch.sweep()
     return reaped
 
 
 def clear(
-    fd: int, *, sleep: Sleep = time.sleep, clock: Callable[[], float] = time.monotonic
+    state: LeaseState,
+    *,
+    sleep: Sleep = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """End what the record in a lock file that we hold points at. False if something resists.
+    """End what a leftover of this user points at. False if something resists, or is not proven.
 
-    The record of a dirty GPU stays: its memory is for others to look at.
+    The mark of a dirty GPU stays: its memory is for others to look at.
     """
-    record = parse(_content(fd))
-    if record is None:
-        return True
-    deadline = clock() + PATIENCE_S
-    while living := record.living():
-        if clock() > deadline:
+    record, owner = state.record, state.file.owner
+    if record is not None:
+        if _is_alive(record, state.file.path.parent):
             return False
-        processes.kill_all(living)
-        sleep(0.05)
-    if not all(remove_container(docker, name) for docker, name in record.containers):
-        return False
-    if record.memory_limit_bytes is None:
-        os.ftruncate(fd, 0)
+        deadline = clock() + PATIENCE_S
+        while proven := (lives := standing(record, owner)).proven:
+            if clock() > deadline:
+                return False
+            for pid, start in proven.items():
+                processes.end(pid, start, owner)
+            sleep(0.05)
+        if lives.unproven:
+            return False
+        if record.container and not images.remove_of_launch(record.launch_id):
+            return False
+    if not state.is_mark:
+        forget(state)
     return True
 
 
-def mark_dirty(path: Path, record: Record) -> None:
+def _is_alive(record: Record, where: Path) -> bool:
+    """Whether the launch holds a lease. What says otherwise was not written by its supervisor:
+    where the kernel lets anybody link any file, others may put one of this user's files here."""
+    if not record.processes and not record.container:
+        return False
+    mine = (state for state in states(where) if state.held and state.file.is_mine)
+    return any(state.record and state.record.launch_id == record.launch_id for state in mine)
+
+
+def forget(state: LeaseState) -> None:
+    """Remove a lease file that nobody holds."""
+    state.file.path.unlink(missing_ok=True)
+
+
+def forget_mark(mark: LeaseState) -> None:
+    """Its memory is back. One of root's stays for root, and says nothing wrong meanwhile."""
+    if mark.file.is_mine:
+        forget(mark)
+
+
+def mark_dirty(where: Path, resource: str, record: Record) -> None:
     """Write down that this hardware was not given back; nothing where somebody holds it again."""
-    fd = open_shared(path)
-    try:
-        if try_lock(fd):
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(asdict(record)).encode(), 0)
-    finally:
-        os.close(fd)
-
-
-def memory_limit_bytes(fd: int) -> int | None:
-    """How much memory of a GPU may be in use for it to be leased, where it was left dirty."""
-    record = parse(_content(fd))
-    return record.memory_limit_bytes if record else None
+    if not any(state.held for state in states(where, {resource})):
+        lease_files.leave(where, resource, record.model_dump(mode="json"))
 
 
 def _memory_is_back(state: LeaseState, read_use: ReadUse) -> bool:
     limit = state.record.memory_limit_bytes if state.record else None
     if limit is None:
         return True
-    uuid = state.path.stem.removeprefix("gpu-")
+    uuid = state.resource.removeprefix("gpu-")
     try:
         return read_use([uuid])[uuid].memory_used_bytes <= limit
     except LeaseError:
         return False  # what cannot be read is not proven
-
-
-def _content(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)

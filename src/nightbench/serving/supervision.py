@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from typing import IO, Any, Literal, cast
 
 from nightbench.serving import processes
 from nightbench.serving.file_locks import Sleep
+from nightbench.serving.lease_files import Claim
+from nightbench.serving.scratch import Scratch
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOG_MAX_BYTES = 64 << 20
@@ -38,18 +41,27 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a supervisor is told to run. `record` is what its lease says about it."""
+    """What a supervisor is told to run. `record` is what its lease says about it; `launch_id` marks
+    all that it starts."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     run_dir: Path
-    lock_fds: tuple[int, ...]
-    record: Mapping[str, object]
     grace_s: float
+    claims: tuple[Claim, ...] = ()
+    scratch: Scratch | None = None
+    launch_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    record: Mapping[str, object] = field(default_factory=dict)
     isolation: Isolation = "auto"
     log_max_bytes: int = LOG_MAX_BYTES
     afterwards: tuple[tuple[str, ...], ...] = ()  # commands that end what is no process of ours
+
+    @property
+    def kept_fds(self) -> tuple[int, ...]:
+        """What guard and supervisor hold, and nobody below them."""
+        kept = tuple(claim.fd for claim in self.claims)
+        return (*kept, self.scratch.fd) if self.scratch else kept
 
     @property
     def log_path(self) -> Path:
@@ -71,14 +83,15 @@ class Supervised:
         order.report_path.unlink(missing_ok=True)  # of an attempt before this one
         spec: dict[str, Any] = {
             "argv": list(order.argv),
-            "env": dict(order.env),
+            "env": dict(order.env) | _mark(order.launch_id),
             "cwd": str(order.run_dir),
             "secrets": list(order.secrets),
             "log_path": str(order.log_path),
             "log_max_bytes": order.log_max_bytes,
             "report_path": str(order.report_path),
-            "lock_fds": list(order.lock_fds),
-            "record": dict(order.record),
+            "leases": [[claim.fd, str(claim.path)] for claim in order.claims],
+            "scratch": [order.scratch.fd, str(order.scratch.path)] if order.scratch else None,
+            "record": {"launch_id": order.launch_id, **order.record},
             "grace_s": order.grace_s,
             "isolation": order.isolation,
             "afterwards": [list(argv) for argv in order.afterwards],
@@ -90,9 +103,9 @@ class Supervised:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                pass_fds=order.lock_fds,
+                pass_fds=order.kept_fds,
                 start_new_session=True,  # a Ctrl-C is for us; the supervisor hears of it from us
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env={"PATH": os.environ.get("PATH", os.defpath)} | _mark(order.launch_id),
             )
         self._pipe = cast("IO[bytes]", self._guard.stdin)
         self._pipe.write(json.dumps(spec).encode() + b"\n")
@@ -146,6 +159,12 @@ class Supervised:
     def log_tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines the engine wrote (the supervisor has taken the secrets out)."""
         return tail_of(self.order.log_path, lines)
+
+
+def _mark(launch_id: str) -> dict[str, str]:
+    """What everything of a launch has in its environment. A process that sets its title (as vLLM's
+    do) would write over it, unless told not to."""
+    return {processes.LAUNCH_VARIABLE: launch_id, "SPT_NOENV": "1"}
 
 
 def tail_of(path: Path, lines: int = TAIL_LINES) -> str:

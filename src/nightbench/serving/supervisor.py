@@ -12,8 +12,10 @@ Run as a file with nothing but the standard library; it starts in well under 100
 * Where the kernel allows it the engine lives in a PID namespace, which ends with its init.
 * Guard and supervisor hold the lease's locks (inherited descriptors, closed before the engine is
   started), so hardware is free when the engine is gone, and not before.
-* The lock files carry a record of every process, with start times, for the reaper: it is needed
-  only when guard and supervisor are killed together where there is no PID namespace.
+* The lease files carry a record of every process, with start times, for the reaper: it is needed
+  only when guard and supervisor are killed together where there is no PID namespace. They go when
+  the engine is gone, and with them the engine's temporary folder.
+* The launch's id is in the environment of all of them.
 
 No PR_SET_PDEATHSIG towards the flow: it fires when the creating *thread* ends, and tasks run in
 threads. The spec comes as one line of JSON on stdin, so that no key is ever on a command line.
@@ -35,6 +37,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from nightbench.serving import lease_files, scratch
 from nightbench.serving.engine_log import Log
 from nightbench.serving.processes import (
     boot_id,
@@ -72,15 +75,16 @@ def write_json(path: str, value: dict[str, Any]) -> None:
         print(f"supervisor: {path}: {error}", file=sys.stderr)
 
 
-def write_record(lock_fds: list[int], record: dict[str, Any] | None) -> None:
-    """Put the record into the lock files, or empty them: what is in one is a leftover's trace."""
-    data = json.dumps(record).encode() if record is not None else b""
-    for fd in lock_fds:
+def let_go(spec: dict[str, Any]) -> None:
+    """The engine is gone: remove its temporary folder, and give its hardware back."""
+    if spec["scratch"]:
+        fd, path = spec["scratch"]
+        scratch.remove(Path(path), fd)
+    for fd, path in spec["leases"]:
         try:
-            os.pwrite(fd, data, 0)
-            os.ftruncate(fd, len(data))
-        except OSError as error:
-            print(f"supervisor: lease record: {error}", file=sys.stderr)
+            lease_files.remove(Path(path), fd)
+        except OSError as error:  # nobody holds it, once we are gone
+            print(f"supervisor: lease: {error}", file=sys.stderr)
 
 
 # ---------------------------------------------------------------- the three roles
@@ -92,7 +96,6 @@ class Supervisor:
     def __init__(self, spec: dict[str, Any], guard_pipe: int) -> None:
         self.spec, self.guard_pipe = spec, guard_pipe
         self.log = Log(spec["log_path"], spec["log_max_bytes"], spec["secrets"])
-        self.lock_fds: list[int] = spec["lock_fds"]
         self.terminations = 0
         self.exit_code: int | None = None
         self.child = self.output = -1
@@ -118,7 +121,7 @@ class Supervisor:
         self._drain()
         self.log.write(self.log.partial)
         self._report("gone", reason, teardown_s=time.monotonic() - stopping_at)
-        write_record(self.lock_fds, None)
+        let_go(self.spec)
 
     def _terminate(self, *_: object) -> None:
         self.terminations += 1
@@ -205,14 +208,16 @@ class Supervisor:
             self.engine_pid = next((p for p in pids if parent_of(p) == init), None)
             if self.engine_pid is not None:
                 self._report("running", None)
-        write_record(
-            self.lock_fds,
-            {
-                **self.spec["record"],
-                "boot_id": boot_id(),
-                "processes": [[pid, start] for pid, start in starts.items()],
-            },
-        )
+        record = {
+            **self.spec["record"],
+            "boot_id": boot_id(),
+            "processes": list(starts.items())[: lease_files.MAX_PROCESSES],
+        }
+        for fd, path in self.spec["leases"]:
+            try:
+                lease_files.write(Path(path), fd, record)
+            except OSError as error:  # nor must a record
+                print(f"supervisor: lease record: {error}", file=sys.stderr)
 
     def _report(self, state: str, reason: str | None, teardown_s: float | None = None) -> None:
         write_json(
@@ -305,7 +310,7 @@ def run_guard(spec: dict[str, Any]) -> None:
         time.sleep(POLL_STOPPING_S)
     run_afterwards(spec)
     write_json(spec["report_path"], {"state": "gone", "reason": "supervisor_killed"})
-    write_record(spec["lock_fds"], None)
+    let_go(spec)
 
 
 def run_afterwards(spec: dict[str, Any]) -> None:

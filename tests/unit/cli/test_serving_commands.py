@@ -16,9 +16,10 @@ import yaml
 
 from nightbench.cli import doctor_command
 from nightbench.cli.main import main
-from nightbench.serving import processes, reaper, recipes
+from nightbench.serving import lease_files, processes, reaper, recipes
 from nightbench.serving.supervision import wait_until
 
+LAUNCH = "0123456789abcdef"
 SMALL_SERVER = Path(__file__).parents[1] / "serving" / "small_server.py"
 
 
@@ -32,23 +33,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sleeper() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "1000"])
+    mark = {processes.LAUNCH_VARIABLE: LAUNCH}
+    return subprocess.Popen(["sleep", "1000"], env=os.environ | mark)
 
 
 def leave_behind(place: Path, process: subprocess.Popen[bytes]) -> None:
     stat = processes.stat_of(process.pid)
     assert stat is not None
-    record = {
-        "launch_id": "1",
+    written = {
+        "launch_id": LAUNCH,
         "subject": "glm",
-        "user": "somebody",
-        "run_dir": "/r",
         "port": 8123,
         "boot_id": processes.boot_id(),
         "processes": [[process.pid, stat[1]]],
     }
     (place / "leases").mkdir(exist_ok=True)
-    (place / "leases" / "core-0.lock").write_text(json.dumps(record))
+    lease_files.leave(place / "leases", "core-0", written)
 
 
 def test_doctor_says_what_is_there_and_what_was_left_behind(
@@ -139,6 +139,4 @@ def test_serve_serves_until_it_is_told_to_stop(place: Path, signum: signal.Signa
     text = output.read_text()
     assert re.search(r"small answers at http://127.0.0.1:\d+/v1", text)
     assert "Traceback" not in text
-    states = reaper.states(place / "leases")
-    assert states
-    assert not any(state.held or state.is_leftover for state in states)
+    assert reaper.states(place / "leases") == []

@@ -114,7 +114,7 @@ def test_an_engine_in_a_container_binds_inside_and_is_published_here_alone(tmp_p
         api_key="k3y",
         flavour="cuda",
     )
-    inside = Container(docker="docker", image="i", name="n", id_path=tmp_path / "id")
+    inside = Container(docker="docker", image="i", name="n", id_path=tmp_path / "id", labels={})
     argv = container.run_argv(
         inside,
         launch.argv,
@@ -228,7 +228,11 @@ def test_dockers_own_client_takes_our_options_and_fails_only_for_want_of_a_daemo
     tmp_path: Path,
 ) -> None:
     inside = Container(
-        docker="docker", image="no.such/image:1", name="nightbench-x", id_path=tmp_path / "id"
+        docker="docker",
+        image="no.such/image:1",
+        name="nightbench-x",
+        id_path=tmp_path / "id",
+        labels={"nightbench.launch": "0f"},
     )
     argv = container.run_argv(
         inside,
@@ -241,7 +245,8 @@ def test_dockers_own_client_takes_our_options_and_fails_only_for_want_of_a_daemo
         gpu_uuids=["GPU-a", "GPU-b"],
     )
     nowhere = os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
-    for words in (argv, container.remove_argv(inside)):
+    listed = container.list_argv("docker", inside.labels)
+    for words in (argv, container.remove_argv(inside), listed):
         done = subprocess.run(words, env=nowhere, capture_output=True, text=True, check=False)
         assert done.returncode != 0
         assert "daemon" in done.stderr, done.stderr

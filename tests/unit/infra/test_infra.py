@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 from argparse import ArgumentParser
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from nightbench.cli import up_command
-from nightbench.serving import leases
+from nightbench.serving import lease_folder
 
 INFRA = Path(__file__).parents[3] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
@@ -149,7 +150,39 @@ def test_the_places_are_those_that_nightbench_uses() -> None:
     paths = {mount["name"]: mount["mountPath"] for mount in mounts}
     dockerfile = (INFRA / "Dockerfile").read_text(encoding="utf-8")
     assert f"ENV NIGHTBENCH_HOME={paths['home']}\n" in dockerfile
-    made = re.search(r"install -d -o nightbench (.*)", dockerfile)
+    made = re.search(r"install -d -o nightbench (\S+)", dockerfile)
     assert made is not None
-    assert made[1].split() == [paths["home"], paths["leases"]]
-    assert f'Path("{paths["leases"]}")' in inspect.getsource(leases.directory)
+    assert made[1] == paths["home"]
+    assert paths["leases"] == str(lease_folder.SHARED)
+
+
+def test_everything_makes_the_folder_of_leases_as_nightbench_wants_it() -> None:
+    """Root's, writable by all, and sticky."""
+    [job] = manifest()["spec"]["template"]["spec"]["initContainers"]
+    said = {
+        "words": lease_folder.MAKE_SHARED.removeprefix("sudo ").split(),
+        "compose": COMPOSE["services"]["leases"]["entrypoint"],
+        "job": job["command"],
+    }
+    assert said["words"] == said["compose"] == said["job"]
+    assert job["securityContext"] == {"runAsUser": 0}
+    for name in ("server", "worker"):
+        awaited = COMPOSE["services"][name]["depends_on"]["leases"]["condition"]
+        assert awaited == "service_completed_successfully"
+    assert "install -d -m 1777 /var/lock/nightbench" in (INFRA / "Dockerfile").read_text()
+    lines = (INFRA / "systemd" / "nightbench.conf").read_text().splitlines()
+    assert lines[-1] == "d /var/lock/nightbench 1777 root root -"
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="there is no systemd-tmpfiles")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make root's folder")
+def test_systemd_makes_the_folder_of_leases(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["systemd-tmpfiles", "--create", f"--root={tmp_path}", "-"],
+        input=(INFRA / "systemd" / "nightbench.conf").read_text(encoding="utf-8"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    made = (tmp_path / "var" / "lock" / "nightbench").stat()
+    assert stat.S_IMODE(made.st_mode) == 0o1777, done.stderr

@@ -152,7 +152,12 @@ def docker(words: list[str]) -> int:
             return 1
         image.touch()
     elif words[0] == "rm":
-        return remove(root / "containers" / words[-1])
+        return remove(find(root, words[-1]))
+    elif words[0] == "ps":
+        wanted = {word.removeprefix("label=") for word in words if word.startswith("label=")}
+        for folder in (root / "containers").iterdir():
+            if wanted <= set(json.loads((folder / "labels").read_text())):
+                print((folder / "id").read_text())
     elif words[0] == "run":
         return run(root, words[1:])
     return 0
@@ -169,6 +174,8 @@ def run(root: Path, words: list[str]) -> int:
     variables = {name: os.environ[name] for name in given["--env"]}
     folder = root / "containers" / given["--name"][0]
     folder.mkdir()
+    (folder / "labels").write_text(json.dumps(given.get("--label", [])))
+    (folder / "id").write_text("c" * 64)
     order = {"argv": [given["--entrypoint"][0], *arguments], "env": variables}
     (folder / "order.new").write_text(json.dumps(order))
     (folder / "order.new").rename(folder / "order")
@@ -179,6 +186,14 @@ def run(root: Path, words: list[str]) -> int:
     code = int((folder / "exit").read_text())
     remove(folder)
     return code
+
+
+def find(root: Path, word: str) -> Path:
+    """A container by its name or id."""
+    for folder in (root / "containers").iterdir():
+        if (folder / "id").read_text() == word:
+            return folder
+    return root / "containers" / word
 
 
 def remove(folder: Path) -> int:

@@ -87,7 +87,7 @@ class GpuBench:
         return reaper.reap(self.leases, self.machine.gpu_use)
 
     def dirty(self) -> list[str]:
-        return [state.path.stem for state in reaper.states(self.leases) if state.dirty]
+        return [state.resource for state in reaper.states(self.leases) if state.dirty]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_an_engine_sees_the_gpus_it_leased_and_no_others(bench: GpuBench) -> Non
     with bench.serve(small(2, "--shout")) as server:
         assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "0,2"
         assert bench.engine_env()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "as NVML counts"
-        held = [state.path.stem for state in reaper.states(bench.leases) if state.held]
+        held = [state.resource for state in reaper.states(bench.leases) if state.held]
         assert held == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
         assert server.hardware_class == "NVIDIA H100 80GB HBM3 700 W x2"
         facts = {fact.name: fact.value for fact in server.provenance()}
@@ -218,7 +218,7 @@ def test_a_little_that_is_left_is_dirty_though_an_idle_gpu_may_show_as_much(
 
 def test_reaping_clears_the_mark_when_the_memory_is_back_and_not_before(bench: GpuBench) -> None:
     bench.leave_dirty()
-    assert [state.path.stem for state in bench.reap()] == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
+    assert [state.resource for state in bench.reap()] == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
     assert bench.dirty() == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
     bench.node.fails = "Driver/library version mismatch"
     bench.reap()

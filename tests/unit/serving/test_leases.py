@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from dead_runs import leave_behind, marked, record, start_of
 
+from nightbench import owned_files
 from nightbench.errors import LeaseError
 from nightbench.progress import Progress, ignore
-from nightbench.serving import leases, processes, reaper
+from nightbench.serving import lease_files, leases, processes, reaper
 from nightbench.serving.gpus import Gpu, GpuUse, Inventory
 from nightbench.serving.leases import Lease, Request
+from nightbench.serving.supervision import wait_until
 
 EMPTY = GpuUse(0, ())
 
@@ -79,8 +83,10 @@ def test_overlapping_cores_are_not_half_taken(tmp_path: Path) -> None:
 
 def test_who_does_not_want_to_wait_is_told_who_holds_it(tmp_path: Path) -> None:
     held = acquire(tmp_path)
-    os.write(held.fds[0], json.dumps(record(subject="nightly-glm")).encode())
-    with pytest.raises(LeaseError, match="leased by nightly-glm by somebody"):
+    for claim in held.claims:
+        lease_files.write(claim.path, claim.fd, record(os.getpid(), subject="nightly-glm"))
+    me = owned_files.owner_name(os.geteuid())
+    with pytest.raises(LeaseError, match=f"leased by nightly-glm by {me}, pid {os.getpid()}"):
         acquire(tmp_path, wait=False)
     held.hand_over()
 
@@ -153,51 +159,28 @@ def test_gpus_that_are_leased_or_used_by_others_are_not_taken(tmp_path: Path) ->
         lease.hand_over()
 
 
-def record(subject: str = "t", **fields: object) -> dict[str, object]:
-    return {
-        "launch_id": "1",
-        "subject": subject,
-        "user": "somebody",
-        "run_dir": "/r",
-        "port": 1,
-        "boot_id": processes.boot_id(),
-        "processes": [],
-    } | fields
-
-
 @pytest.fixture
-def sleeper() -> subprocess.Popen[bytes]:
-    """A process with a child of its own."""
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of a launch, with a child of its own."""
     code = "import subprocess; subprocess.run(['sleep', '1000'])"
-    return subprocess.Popen([sys.executable, "-c", code])
-
-
-def start_of(pid: int) -> int:
-    stat = processes.stat_of(pid)
-    assert stat is not None
-    return stat[1]
-
-
-def leave_behind(where: Path, content: dict[str, object]) -> Path:
-    path = where / "core-0.lock"
-    path.write_text(json.dumps(content))
-    return path
+    process = marked([sys.executable, "-c", code])
+    assert wait_until(lambda: bool(processes.descendants(process.pid)), 10)
+    yield process
+    processes.kill_all([*processes.descendants(process.pid), process.pid])
+    process.wait(10)
 
 
 def test_a_leftover_is_ended_with_what_descends_from_it(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    from nightbench.serving.supervision import wait_until
-
-    assert wait_until(lambda: bool(processes.descendants(sleeper.pid)), 10)
     child = processes.descendants(sleeper.pid)[0]
     child_start = start_of(child)
-    path = leave_behind(tmp_path, record(processes=[[sleeper.pid, start_of(sleeper.pid)]]))
+    path = leave_behind(tmp_path, "core-0", record(sleeper.pid))
     reaped = reaper.reap(tmp_path)
     assert [state.living for state in reaped] == [tuple(sorted((sleeper.pid, child)))]
     assert sleeper.wait(10) == -9
     assert wait_until(lambda: not processes.is_same(child, child_start), 10)
-    assert path.read_bytes() == b""
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -211,43 +194,75 @@ def test_what_is_not_proven_to_be_ours_is_left_alone(
     tmp_path: Path, sleeper: subprocess.Popen[bytes], lie: dict[str, object]
 ) -> None:
     start = lie.pop("start", start_of(sleeper.pid))
-    path = leave_behind(tmp_path, record(processes=[[sleeper.pid, start]], **lie))
+    path = leave_behind(tmp_path, "core-0", record(processes=[[sleeper.pid, start]], **lie))
     assert [state.living for state in reaper.reap(tmp_path)] == [()]
     assert sleeper.poll() is None
-    assert path.read_bytes() == b""
-    processes.kill_all([*processes.descendants(sleeper.pid), sleeper.pid])
-    sleeper.wait(10)
+    assert not path.exists()
+
+
+def test_what_lacks_the_mark_of_the_launch_is_neither_ended_nor_is_its_hardware_had(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    """It may be an engine that cleared its environment: a person is to look at it."""
+    leave_behind(tmp_path, "core-0", record(sleeper.pid, launch_id="f" * 16))
+    reaper.reap(tmp_path)
+    with pytest.raises(LeaseError, match=f"{sleeper.pid} without the mark of its launch"):
+        acquire(tmp_path, wait=False)
+    assert sleeper.poll() is None
+
+
+def test_a_launch_that_holds_a_lease_is_no_leftover_whatever_a_file_says(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    held = acquire(tmp_path, cores=(1,))
+    lease_files.write(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
+    leave_behind(tmp_path, "core-0", record(sleeper.pid))
+    reaper.reap(tmp_path)
+    assert sleeper.poll() is None
+    held.hand_over()
 
 
 def test_what_a_living_run_holds_is_not_reaped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     held = acquire(tmp_path)
-    os.write(
-        held.fds[0], json.dumps(record(processes=[[sleeper.pid, start_of(sleeper.pid)]])).encode()
-    )
+    lease_files.write(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
     assert reaper.reap(tmp_path) == []
     assert sleeper.poll() is None
-    processes.kill_all([*processes.descendants(sleeper.pid), sleeper.pid])
-    sleeper.wait(10)
     held.hand_over()
 
 
 def test_a_lease_ends_the_leftover_it_finds(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    leave_behind(tmp_path, record(processes=[[sleeper.pid, start_of(sleeper.pid)]]))
+    leave_behind(tmp_path, "core-0", record(sleeper.pid))
     acquire(tmp_path).hand_over()
     assert sleeper.wait(10) == -9
 
 
 def test_a_record_cut_short_by_a_crash_is_a_leftover_without_processes(tmp_path: Path) -> None:
-    (tmp_path / "core-0.lock").write_text('{"subject": "t", "proc')
+    path = leave_behind(tmp_path, "core-0", record())
+    path.write_bytes(path.read_bytes()[:-20])
     assert [state.living for state in reaper.states(tmp_path)] == [()]
     acquire(tmp_path).hand_over()
 
 
-def test_the_directory_is_the_one_named_in_the_environment(tmp_path: Path) -> None:
-    named = tmp_path / "a" / "b"
-    assert leases.directory({"NIGHTBENCH_LEASES": str(named)}) == named
-    assert named.is_dir()
+def test_a_run_that_is_over_leaves_no_file(tmp_path: Path) -> None:
+    for claim in acquire(tmp_path).claims:
+        claim.withdraw()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_an_earlier_release_holds_counts_and_what_it_says_is_not_read(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    path = tmp_path / "core-0.lock"
+    path.write_text(json.dumps(record(sleeper.pid)))
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(LeaseError, match=r"an earlier release \(core-0.lock"):
+            acquire(tmp_path, wait=False)
+    reaper.reap(tmp_path)
+    acquire(tmp_path).hand_over()
+    assert sleeper.poll() is None
+    assert path.exists(), "it is left alone"

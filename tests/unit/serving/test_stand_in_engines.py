@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from dead_runs import LAUNCH, leave_behind, record
 from docker_daemon import Daemon
 
 from nightbench.errors import (
@@ -235,14 +236,16 @@ def test_a_container_is_pulled_run_recorded_and_removed(bench: Bench, daemon: Da
     with bench.serve(target("model", IMAGE)) as server:
         facts = {fact.name: fact.value for fact in server.provenance()}
         states = [state for state in reaper.states(bench.machine.leases) if state.held]
-        recorded = [state.record.containers for state in states if state.record]
+        recorded = [state.record for state in states if state.record]
         assert server.endpoint.model == str(bench.model)
         assert daemon.running
     assert facts["container_id"] == "c" * 64
     assert facts["engine_image"] == "vllm/vllm-openai:v9"
     assert facts["engine_image_digest"] == "sha256:" + "d" * 64
-    assert [name.startswith("nightbench-") for ((_, name),) in recorded] == [True]
+    assert [record.container for record in recorded] == [True]
     run = next(words for words in bench.calls("docker") if words[0] == "run")
+    assert f"nightbench.launch={recorded[0].launch_id}" in run
+    assert f"nightbench.owner={os.geteuid()}" in run
     assert run[run.index("--gpus") + 1] == '"device=GPU-a"'
     assert f"{bench.model}:{bench.model}:ro" in run
     key = server.endpoint.api_key
@@ -265,36 +268,66 @@ def test_a_container_whose_client_was_killed_is_removed_by_its_name(
     assert [(row.exit_reason, row.teardown_clean) for row in bench.rows] == [("died", True)]
 
 
-def test_the_reaper_removes_a_container_that_only_its_lease_knows(
-    bench: Bench, daemon: Daemon
-) -> None:
-    docker = str(bench.folder / "bin" / "docker")
-    name = "nightbench-abandoned"
+def abandoned(bench: Bench, daemon: Daemon, name: str, **labels: str) -> None:
+    """A container whose client was killed."""
+    words = [
+        word for key, value in labels.items() for word in ("--label", f"nightbench.{key}={value}")
+    ]
     client = subprocess.Popen(
         [
-            *(docker, "run", "--rm", "--name", name, "--cidfile", str(bench.folder / "cid")),
-            *("--env", "STAND_IN_DOCKER", "--entrypoint", "vllm", "i"),
+            *(str(bench.folder / "bin" / "docker"), "run", "--rm", "--name", name),
+            *("--cidfile", str(bench.folder / "cid"), *words, "--env", "STAND_IN_DOCKER"),
+            *("--entrypoint", "vllm", "i"),
             *("serve", "m", "--host", "127.0.0.1", "--port", str(probing.free_port())),
         ]
     )
     assert wait_until(lambda: name in daemon.running, 10)
     client.kill()
     client.wait()
-    record = {
-        "launch_id": "x",
-        "subject": "t",
-        "user": "u",
-        "run_dir": "",
-        "port": 1,
-        "boot_id": "another boot",
-        "processes": [],
-        "containers": [[docker, name]],
-    }
-    (bench.machine.leases / "cpu-0.lock").write_text(json.dumps(record))
+
+
+def leave_record_of_container(bench: Bench, **fields: object) -> None:
+    leave_behind(bench.machine.leases, "core-9", record(container=True, boot_id="b", **fields))
+
+
+def test_the_reaper_removes_the_container_that_is_labelled_as_of_the_launch_and_the_user(
+    bench: Bench, daemon: Daemon
+) -> None:
+    abandoned(bench, daemon, "nightbench-abandoned", launch=LAUNCH, owner=str(os.geteuid()))
+    leave_record_of_container(bench)
     assert [lease.record.subject for lease in reaper.reap(bench.machine.leases) if lease.record]
-    assert name not in daemon.running
+    assert not daemon.running
     assert reaper.reap(bench.machine.leases) == []
-    assert images.remove_container(docker, name), "one that is not there is gone"
+    docker = str(bench.folder / "bin" / "docker")
+    assert images.remove_container(docker, "nightbench-abandoned"), "one that is not there is gone"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({"launch": "f" * 16, "owner": str(os.geteuid())}, id="another launch"),
+        pytest.param({"launch": LAUNCH, "owner": str(os.geteuid() + 1)}, id="another user"),
+        pytest.param({}, id="no label"),
+    ],
+)
+def test_a_container_that_is_not_labelled_so_is_left_alone_whatever_a_record_names(
+    bench: Bench, daemon: Daemon, labels: dict[str, str]
+) -> None:
+    docker = str(bench.folder / "bin" / "docker")
+    abandoned(bench, daemon, "postgres", **labels)
+    leave_record_of_container(bench, containers=[[docker, "postgres"], ["/bin/false", "--all"]])
+    reaper.reap(bench.machine.leases)
+    assert daemon.running
+    assert not [words for words in bench.calls("docker") if words[0] == "rm"]
+
+
+def test_without_a_docker_to_ask_the_hardware_of_a_container_stays_where_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    leave_record_of_container(bench)
+    reaper.reap(bench.machine.leases)
+    assert [state.is_leftover for state in reaper.states(bench.machine.leases)] == [True]
 
 
 def test_an_image_that_nobody_has_is_one_message(bench: Bench, daemon: Daemon) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.serving import processes
-from nightbench.serving.file_locks import open_shared, try_lock
-from nightbench.serving.reaper import Record, parse, reap
+from nightbench.serving import lease_files, processes, scratch
+from nightbench.serving.lease_records import Record
+from nightbench.serving.reaper import reap, states
 from nightbench.serving.supervision import (
     SUPERVISOR,
     Isolation,
@@ -45,27 +45,24 @@ class Running:
     """A supervised shell script, with its lease."""
 
     def __init__(self, folder: Path, script: str, isolation: Isolation, **fields: object) -> None:
-        self.lock = folder / "core-0.lock"
-        fd = open_shared(self.lock)
-        assert try_lock(fd)
+        self.leases = folder / "leases"
+        self.leases.mkdir(exist_ok=True)
+        claim = lease_files.announce(self.leases, "core-0", {})
+        self.scratch = scratch.make()
         values: dict[str, object] = {
             "argv": ("bash", "-c", script),
             "env": {"PATH": os.environ["PATH"]},
             "secrets": ("canary-1234",),
             "run_dir": folder / "run",
-            "lock_fds": (fd,),
-            "record": {
-                "launch_id": "1",
-                "subject": "t",
-                "user": "u",
-                "run_dir": str(folder),
-                "port": 1,
-            },
+            "claims": (claim,),
+            "scratch": self.scratch,
+            "record": {"subject": "t", "port": 1},
             "grace_s": 0.5,
             "isolation": isolation,
         }
         self.supervised = Supervised(Order(**(values | fields)))  # type: ignore[arg-type]
-        os.close(fd)
+        os.close(claim.fd)
+        self.scratch.hand_over()
 
     def wait_for_output(self, text: str = "up") -> None:
         assert wait_until(lambda: text in tail_of(self.supervised.order.log_path), SOON_S)
@@ -77,14 +74,11 @@ class Running:
         return {pid: stat[1] for pid in pids if (stat := processes.stat_of(pid))}
 
     def record(self) -> Record | None:
-        return parse(self.lock.read_bytes())
+        found = states(self.leases)
+        return found[0].record if found else None
 
     def is_leased(self) -> bool:
-        fd = open_shared(self.lock)
-        try:
-            return not try_lock(fd)
-        finally:
-            os.close(fd)
+        return any(state.held for state in states(self.leases))
 
     def is_gone(self, tree: dict[int, int]) -> bool:
         return not any(processes.is_same(pid, start) for pid, start in tree.items())
@@ -113,7 +107,8 @@ def assert_all_gone(running: Running, tree: dict[int, int]) -> None:
     assert len(tree) >= 5, tree
     assert wait_until(lambda: running.is_gone(tree), SOON_S)
     assert wait_until(lambda: not running.is_leased(), SOON_S)
-    assert running.record() is None
+    assert list(running.leases.iterdir()) == []
+    assert not running.scratch.path.exists()
 
 
 def test_it_starts_in_under_100_ms() -> None:
@@ -220,9 +215,10 @@ def test_what_outlives_both_its_keepers_is_ended_by_the_kernel_or_the_reaper(sta
     assert wait_until(lambda: not running.is_leased(), SOON_S)
     if running.supervised.order.isolation == "auto":
         assert wait_until(lambda: running.is_gone(tree), SOON_S)
-    reap(running.lock.parent)
+    reap(running.leases)
     assert running.is_gone(tree)
-    assert running.record() is None
+    assert list(running.leases.iterdir()) == []
+    assert not running.scratch.path.exists()
 
 
 def test_the_death_of_who_started_it_ends_the_tree(tmp_path: Path, isolation: Isolation) -> None:
@@ -259,7 +255,8 @@ def test_the_engine_inherits_neither_lock_nor_pipe(start: Start) -> None:
     running = start("ls -l /proc/self/fd | sed 's/.*-> //'; echo up; sleep 1000")
     running.wait_for_output()
     said = tail_of(running.supervised.order.log_path)
-    assert "core-0.lock" not in said
+    assert "core-0" not in said
+    assert running.scratch.path.name not in said
     assert said.count("pipe:") <= 3
 
 
