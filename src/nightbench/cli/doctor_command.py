@@ -106,12 +106,11 @@ def _leases(where: Path) -> tuple[list[tuple[str, str]], bool]:
 
     try:
         lease_folder.check(where)
-        states = reaper.states(where)
-        others = stray_lines(reaper.strays(where))
+        states, strays = reaper.survey(where)
     except LeaseError as error:
         return [("leases", f"refused: {error.message}"), ("", error.hint)], False
     alone = f" ({lease_folder.ALONE})" if where == lease_folder.own() else ""
-    lines = [("leases", f"{where}{alone}"), *lease_lines(states), *others]
+    lines = [("leases", f"{where}{alone}"), *lease_lines(states), *stray_lines(strays)]
     left = any(state.is_leftover and (state.living or state.dirty) for state in states)
     if left:
         lines.append(("", "something of a dead run is still there: `nightbench reap`"))

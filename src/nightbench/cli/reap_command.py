@@ -26,13 +26,13 @@ def run(_args: argparse.Namespace) -> int:
         print(f"{state.resource}: {subject}: " + (f"ended {pids}" if pids else "nothing was left"))
     if not found:
         print(f"nothing was left behind ({where})")
-    left = reaper.states(where)
+    left, strays = reaper.survey(where)
     for state in left:
         if state.is_leftover and not state.living:
             print(f"{state.resource}: not leased again yet: {state.dirty or UNENDED}")
         elif state.living and not state.held:
             pids = ", ".join(map(str, state.living))
             print(f"{state.resource}: still alive: {pids}, of {state.owner} ({state.remedy()})")
-    for name, said in stray_lines(reaper.strays(where)):
+    for name, said in stray_lines(strays):
         print(f"{name} {said}")
     return 1 if any(state.is_leftover for state in left) else 0

@@ -8,6 +8,7 @@ or a parent that has it. It names no program, no argument and no path.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -65,15 +66,28 @@ class Standing:
         return tuple(sorted(self.proven | self.unproven))
 
 
-def standing(record: Record, owner: int) -> Standing:
+class Census:
+    """What the kernel says of processes, asked once of each: thousands of records may name them."""
+
+    def __init__(self) -> None:
+        self._start_of = functools.cache(processes.start_of)
+        self._belongs_to = functools.cache(processes.belongs_to)
+
+    def has(self, pid: int, start: int, owner: int) -> bool:
+        """Whether that process lives, and is that user's."""
+        return self._start_of(pid) == start and self._belongs_to(pid, owner)
+
+
+def standing(record: Record, owner: int, census: Census | None = None) -> Standing:
     """What lives of a record. Of another user's nothing is proven: it is not ours to look into."""
+    census = census or Census()
     if record.boot_id != processes.boot_id():
         return Standing()
     is_mine = owner == os.geteuid()
     theirs = {
         pid: start
         for pid, start in record.processes[: MAX_PROCESSES if is_mine else _MOST_OF_OTHERS]
-        if processes.is_same(pid, start) and processes.belongs_to(pid, owner)
+        if census.has(pid, start, owner)
     }
     if not is_mine or not theirs:
         return Standing({}, theirs)

@@ -129,8 +129,13 @@ def parent_of(pid: int) -> int:
 
 def is_same(pid: int, start: int) -> bool:
     """Whether `pid` still is the process that started at `start`, and lives."""
+    return start_of(pid) == start
+
+
+def start_of(pid: int) -> int | None:
+    """When it started, in clock ticks since boot; None when it lives no more."""
     stat = stat_of(pid)
-    return stat is not None and stat[1] == start and stat[2] not in "ZX"
+    return stat[1] if stat is not None and stat[2] not in "ZX" else None
 
 
 def usage(pid: int) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from nightbench.serving import gpus, images, lease_files, lease_folder, processe
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.gpus import ReadUse
 from nightbench.serving.lease_files import LINE, LeaseFile, Stray
-from nightbench.serving.lease_records import Record, Standing, parse, standing
+from nightbench.serving.lease_records import Census, Record, Standing, parse, standing
 from nightbench.terminal_text import safe_line
 
 PATIENCE_S = 10.0
@@ -111,36 +111,38 @@ class LeaseState:
         return "`nightbench reap` ends it"
 
 
-def states(where: Path, wanted: Container[str] | None = None) -> list[LeaseState]:
-    """Every lease of this node (of the `wanted` resources), without changing any; waiting in line
-    is none. Raises LeaseError where the folder cannot be read."""
-    files, _ = _listing(where, wanted)
-    held = {file.resource for file in files if file.held}
-    found, read = [], Counter[int]()
-    for file in files:
-        if file.resource == LINE and wanted is None:
-            continue
-        read[file.owner] += 1
-        is_read = file.is_mine or read[file.owner] <= READ_PER_OWNER
-        if is_read or file.held:
-            record = parse(file) if is_read else None
-            lives = standing(record, file.owner) if record else Standing()
-            found.append(LeaseState(file, record, lives, file.resource in held))
-    return found
+def survey(where: Path) -> tuple[list[LeaseState], list[Stray]]:
+    """Every lease of this node, without changing any, and what else lies in the folder. Raises
+    LeaseError where it cannot be read."""
+    found, strays = _found(where)
+    return [state for state in found if state.resource != LINE], strays
 
 
-def strays(where: Path) -> list[Stray]:
-    """What lies in the folder and is no lease."""
-    return _listing(where, None)[1]
+def states(where: Path) -> list[LeaseState]:
+    """The leases alone."""
+    return survey(where)[0]
 
 
-def _listing(where: Path, wanted: Container[str] | None) -> tuple[list[LeaseFile], list[Stray]]:
+def _found(
+    where: Path, wanted: Container[str] | None = None
+) -> tuple[list[LeaseState], list[Stray]]:
+    """The lease files (of the `wanted` resources), waiting in line among them."""
     try:
-        return lease_files.listing(where, wanted)
+        files, strays = lease_files.listing(where, wanted)
     except FileNotFoundError:
         return [], []
     except OSError as error:
         raise LeaseError(f"{where}, where hardware is leased, cannot be read: {error}") from error
+    held = {file.resource for file in files if file.held}
+    found, read, census = [], Counter[int](), Census()
+    for file in files:
+        read[file.owner] += 1
+        is_read = file.is_mine or read[file.owner] <= READ_PER_OWNER
+        if is_read or file.held:
+            record = parse(file) if is_read else None
+            lives = standing(record, file.owner, census) if record else Standing()
+            found.append(LeaseState(file, record, lives, file.resource in held))
+    return found, strays
 
 
 # ---------------------------------------------------------------- what is in the way
@@ -164,7 +166,7 @@ def look(where: Path, resources: Container[str], ours: Container[Path] = ()) -> 
     """What is in the way of each resource, beside `ours`, once what dead runs of this user left
     there is ended. One that is not named is free."""
     looks: dict[str, Look] = {}
-    for state in states(where, resources):
+    for state in _found(where, resources)[0]:
         if state.file.path in ours:
             continue
         before = looks.get(state.resource, Look())
@@ -188,15 +190,12 @@ def reap(where: Path, read_use: ReadUse = gpus.read_use) -> list[LeaseState]:
     """End every leftover of this user on this node, and tell what was found; `states` tells what
     remains. Raises LeaseError for a folder where others could have put a file of this user's."""
     lease_folder.check(where)
-    reaped = [state for state in states(where) if state.is_leftover]
-    for state in reaped:
+    left = [state for state in _found(where)[0] if state.is_leftover]
+    for state in left:
         if clear(state) and state.is_mark and _memory_is_back(state, read_use):
             forget(state)
-    for state in states(where, {LINE}):
-        if state.is_leftover:
-            forget(state)
     scratch.sweep()
-    return reaped
+    return [state for state in left if state.resource != LINE]
 
 
 def clear(
@@ -251,7 +250,7 @@ def forget_mark(mark: LeaseState) -> None:
 
 def mark_dirty(where: Path, resource: str, record: Record) -> None:
     """Write down that this hardware was not given back; nothing where somebody holds it again."""
-    if not any(state.held for state in states(where, {resource})):
+    if not any(state.held for state in _found(where, {resource})[0]):
         lease_files.leave(where, resource, record.model_dump(mode="json"))
 
 
