@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nightbench.owned_files import open_lock
+from nightbench.errors import NightbenchError
+from nightbench.owned_files import NotARegularFile, open_lock
 
 Sleep = Callable[[float], None]
 POLL_S = 0.25
@@ -26,9 +27,17 @@ def try_lock(fd: int) -> bool:
 
 @contextmanager
 def locked(path: Path, *, on_wait: Callable[[], None], sleep: Sleep = time.sleep) -> Iterator[None]:
-    """Hold the lock of `path`; `on_wait` is called once if it has to be waited for."""
+    """Hold the lock of `path`; `on_wait` is called once if it has to be waited for.
+
+    Raises NightbenchError where something else has its name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = open_lock(path)
+    try:
+        fd = open_lock(path)
+    except NotARegularFile as error:
+        raise NightbenchError(
+            f"{path} cannot be locked: {error.strerror}", hint="Look whose it is, and remove it."
+        ) from error
     try:
         if not try_lock(fd):
             on_wait()

@@ -71,9 +71,9 @@ def check(where: Path) -> None:
     if doubt is None:
         return
     at, why = doubt
-    what = why if at == where else f"of {at}, {why}"
+    below = "" if at == where else f", below {at}"
     raise LeaseError(
-        f"hardware is not leased in {where}: {what}",
+        f"hardware is not leased in {where}{below}: {why}",
         hint=_how_to_make(where) if at == where else _how_to_make(),
     )
 

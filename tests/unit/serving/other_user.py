@@ -327,6 +327,18 @@ def lease_in_turn(where: str, resources: list[str], counter: str, seconds: float
     return {"had": had, "refused": refused}
 
 
+def try_to_lease(where: str) -> str:
+    """What an honest user is told."""
+    from nightbench.errors import LeaseError
+    from nightbench.serving import lease_folder
+
+    try:
+        lease_folder.ready(Path(where))
+    except LeaseError as error:
+        return str(error)
+    return "done"
+
+
 def snatch(where: str) -> None:
     """Open and lock every file the moment that it appears; on SIGTERM, how often that went."""
     import signal
