@@ -14,12 +14,21 @@ from nightbench.home import Home
 from nightbench.records import ServerRow
 from nightbench.serving import probing, processes, reaper
 from nightbench.serving.machine import Machine
-from nightbench.serving.server import serve
+from nightbench.serving.server import Server, serve
 from nightbench.suite import Target
 
 TinyLlama = Callable[[int], Path]
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+
+
+def temporary_folder(server: Server) -> Path:
+    """Where the engine was told to keep what nobody needs afterwards."""
+    row = server.row()
+    assert row is not None
+    environ = Path(f"/proc/{row.pid}/environ").read_bytes().split(b"\0")
+    (named,) = [entry for entry in environ if entry.startswith(b"TMPDIR=")]
+    return Path(named.partition(b"=")[2].decode())
 
 
 def test_tensor_parallel_2_boots_answers_and_leaves_nothing(
@@ -55,6 +64,10 @@ def test_tensor_parallel_2_boots_answers_and_leaves_nothing(
     ) as server:
         held = [state for state in reaper.states(tmp_path) if state.held]
         tree = {pid: processes.stat_of(pid) for state in held for pid in state.living}
+        (lease, *_) = held
+        folder = temporary_folder(server)
+        assert [path for path in folder.iterdir() if path.is_socket()]
+        assert not lease.standing.unproven, "one of them has lost the mark of the launch"
         assert server.endpoint.model == str(model)
         assert ask(server, "Hello") is not None
         assert len(tree) >= 6, "guard, supervisor, init, API, engine core, two workers"
@@ -64,4 +77,5 @@ def test_tensor_parallel_2_boots_answers_and_leaves_nothing(
     assert rows[0].teardown_clean
     assert not [pid for pid, stat in tree.items() if stat and processes.is_same(pid, stat[1])]
     assert not any(state.held for state in reaper.states(tmp_path))
+    assert not folder.exists()
     assert not probing.is_listening("127.0.0.1", int(rows[0].base_url.split(":")[2].split("/")[0]))
