@@ -13,11 +13,11 @@ from prefect.logging import get_run_logger
 
 from nightbench import budget, resuming
 from nightbench import night as nights
-from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.planning import refuse_what_cannot_run
 from nightbench.scheduling import known_timezone, machine_timezone
 from nightbench.suite_file import find_suite, read_suite
+from tasks.housing import home_to_write
 from tasks.naming import tag_run
 
 NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
@@ -34,9 +34,10 @@ def begin_night(
     night_of: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
+    home = home_to_write()
     suite_file = read_suite(find_suite(suite))
     if resume is not None:
-        unfinished = resuming.find_unfinished(Home.from_env(), resume)
+        unfinished = resuming.find_unfinished(home, resume)
         unfinished.refuse_another(suite_file)
         targets, resume = targets or list(unfinished.targets), unfinished.run_id
     now, timezone = nights.utc_now(), zone_of_nights()

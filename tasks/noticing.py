@@ -28,6 +28,7 @@ from nightbench.history.reading import open_history
 from nightbench.history.run_results import scheduled_nights
 from nightbench.home import Home
 from nightbench.night import utc_now
+from nightbench.private_files import make_private
 from nightbench.scheduling import LOOK_BACK, Schedule, look, read_watched, write_watched
 from tasks.alerting import send
 
@@ -59,7 +60,7 @@ def notice_missed_nights() -> list[datetime]:
         get_run_logger().error(line)
         suite = str(deployment.parameters.get("suite", NIGHTLY))
         send(trouble_message(suite, line), get_run_logger())
-    home.prefect.mkdir(parents=True, exist_ok=True)
+    make_private(home.prefect)
     write_watched(file, watched)
     return missed
 

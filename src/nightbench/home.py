@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.errors import BadInput
+from nightbench.home_safety import refuse_unsafe
 
 _PATTERN = "*?[="  # DuckDB reads paths as patterns, and `name=value` in them as columns
 
@@ -16,11 +17,14 @@ _PATTERN = "*?[="  # DuckDB reads paths as patterns, and `name=value` in them as
 class Home:
     """The folders of one installation. Nothing is created until it is needed.
 
+    `group`: whose members may read the history; "" is nobody but the owner.
+
     Raises:
         BadInput: the path has a character that the history's database would not take as it is.
     """
 
     root: Path
+    group: str = ""
 
     def __post_init__(self) -> None:
         found = sorted(set(_PATTERN) & set(str(self.root)))
@@ -33,8 +37,17 @@ class Home:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Home:
-        """The home the environment names, else `.nightbench` in the working directory."""
-        return cls(Path(environ.get("NIGHTBENCH_HOME") or ".nightbench").absolute())
+        """The home the environment names, else `.nightbench` in the working directory.
+
+        Raises:
+            BadInput: what lies there may be another user's doing.
+        """
+        named = environ.get("NIGHTBENCH_HOME")
+        home = cls(
+            Path(named or ".nightbench").absolute(), environ.get("NIGHTBENCH_GROUP", "").strip()
+        )
+        refuse_unsafe(home.root, named=bool(named), environ=environ)
+        return home
 
     @property
     def history(self) -> Path:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
 from nightbench.home import Home
 
@@ -29,12 +30,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked; `list` when nothing was."""
-    home = Home.from_env()
     if args.action == "build":
-        return _build(home, args.name)
+        return _build(home_to_write(), args.name)
     if args.action == "remove":
-        return _remove(home, args.name)
-    return _list(home)
+        return _remove(home_to_write(), args.name)
+    return _list(Home.from_env())
 
 
 def _list(home: Home) -> int:

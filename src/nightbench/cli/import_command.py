@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
 from nightbench.home import Home
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.path.exists():
         raise BadInput(f"{args.path} is not there")
-    home = Home.from_env()
+    home = home_to_write()
     taken = 0
     for imported in read_results(args.tool, args.path):
         taken += spool(home, args.tool, imported, args.target)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nightbench.home import Home
+from nightbench.cli.home_argument import home_to_write
 
 if TYPE_CHECKING:
     from nightbench.history.landing import LandingReport
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.history.retention import Retention
     from nightbench.history.spool import recover
 
-    home = Home.from_env()
+    home = home_to_write()
     for folder in recover(home.spool):
         print(f"recovered {folder.parent.name}/{folder.stem}, whose run had died")
     retention = Retention()
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _rebuild(args: argparse.Namespace) -> int:
     from nightbench.history.rebuilding import rebuild
 
-    report = rebuild(Home.from_env(), without_damaged=args.without_damaged, deadline_s=args.wait)
+    report = rebuild(home_to_write(), without_damaged=args.without_damaged, deadline_s=args.wait)
     print(f"rebuilt from {report.folders} folders, {report.row_count} rows")
     for damaged in report.damaged:
         print(f"left out: {damaged}", file=sys.stderr)

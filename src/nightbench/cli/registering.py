@@ -19,6 +19,7 @@ import yaml
 from nightbench import offering
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.errors import NightbenchError
+from nightbench.private_files import make_private
 from nightbench.resources import deployments_dir
 from nightbench.scheduling import GRACE
 
@@ -145,7 +146,7 @@ def _as_written(schedule: Document) -> Document:
 
 def deploy(document: Document, prefect_home: Path, env: Mapping[str, str]) -> None:
     """Register the deployments with Prefect's own command, which reads the flows."""
-    prefect_home.mkdir(parents=True, exist_ok=True)
+    make_private(prefect_home)
     file = prefect_home / "deployments.yaml"
     file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     _prefect(env, "deploy", "--all", "--prefect-file", str(file))

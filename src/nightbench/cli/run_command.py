@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench import night
+from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError
 from nightbench.home import Home
 from nightbench.planning import refuse_what_cannot_run
+from nightbench.private_files import PRIVATE_UMASK, write_as_asked
 from nightbench.suite_file import SuiteFile
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Run, show, and judge by the suite's gates where asked."""
     from rich.console import Console
 
-    home = Home.from_env()
+    umask = os.umask(PRIVATE_UMASK)  # --json is the person's, as theirs would have it
+    home = home_to_write()
     suite_file, names = _what_to_run(args, home)
     for target in night.choose_targets(suite_file, names):
         refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         results, failure = _run_flow(suite_file, names, args.resume, console)
     _show(results, console)
     if args.json:
-        args.json.write_text(json.dumps(asdict(results), default=str, indent=2), encoding="utf-8")
+        write_as_asked(args.json, json.dumps(asdict(results), default=str, indent=2), umask)
     if failure:
         raise NightbenchError(
             failure, hint=f"What was measured is kept: nightbench show {results.run_id}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import BadInput
 from nightbench.suite import Suite, Target
@@ -38,13 +39,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.home import Home
     from nightbench.serving.launching import Options
     from nightbench.serving.server import serve
 
     suite_file = suite_from(args.suite)
     target = the_target(suite_file.suite, args.target)
-    home = Home.from_env()
+    home = home_to_write()
     now = datetime.now(UTC)
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)

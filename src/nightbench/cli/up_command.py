@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.cli import registering
+from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.kept_process import KeptProcess
 from nightbench.cli.prefect_api import (
     address_file,
@@ -36,6 +37,7 @@ from nightbench.cli.up_settings import (
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home import Home
 from nightbench.offering import suite_names, unreadable_suites
+from nightbench.private_files import make_private
 from nightbench.scheduling import daily_at, known_timezone, machine_timezone
 from nightbench.serving.machine import this_machine
 from nightbench.serving.probing import is_listening
@@ -67,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start everything, say where it is, keep it running, and stop it on Ctrl-C."""
-    home = Home.from_env()
+    home = home_to_write()
     nights = _nights(args)
     if args.suites is not None:
         if not args.suites.is_dir():
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             hint=f"There are {', '.join(suite_names())}; --suites DIR adds a folder of your own.",
         )
     pool = args.pool or node_pool(len(this_machine().inventory.gpus))
-    home.prefect.mkdir(parents=True, exist_ok=True)
+    make_private(home.prefect)
     if args.join:
         return _join(home, args.join.rstrip("/").removesuffix("/api"), pool)
     return _up(args, home, nights, pool)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput, DashboardError
 from nightbench.home import Home
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.dashboards import swanlab_mirror
     from nightbench.dashboards.swanlab_places import serve_argv
 
-    home = Home.from_env()
+    home = home_to_write()
     if args.resync:
         print("making the dashboard again from the history …", flush=True)
         shown = swanlab_mirror.resync(home, mode="local", limit=args.runs)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nightbench.private_files import make_private
 from nightbench.suite import SwanlabSettings
 
 
@@ -86,7 +87,7 @@ class MirrorLedger:
             "settings": {k: v.model_dump() for k, v in self.settings.items()},
             "behind": self.behind,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
         aside.write_text(json.dumps(members, indent=1), encoding="utf-8")
         aside.rename(self.path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
 from nightbench.home import Home
+from nightbench.private_files import PRIVATE_UMASK, make_private
 
 _GRACE_S = 5.0
 _TAIL_BYTES, _LOG_BYTES = 8192, 10_000_000
@@ -30,7 +31,7 @@ def run_child(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> 
 
 
 def _run(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
-    home.dashboards.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(home.dashboards)
     environ = os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
     path = log_path(home)
     full = path.exists() and path.stat().st_size > _LOG_BYTES
@@ -43,6 +44,7 @@ def _run(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
             env=environ,
             cwd=home.dashboards,
             start_new_session=True,
+            umask=PRIVATE_UMASK,
         )
         try:
             child.communicate(order.encode(), timeout=timeout_s)

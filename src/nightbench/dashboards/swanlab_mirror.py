@@ -22,6 +22,7 @@ from nightbench.dashboards.swanlab_places import Mode, ledger_path, mode_of, sto
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
 from nightbench.home import Home
+from nightbench.private_files import make_private
 from nightbench.suite import SwanlabSettings
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def main() -> int:
     order = _Order(**raw | {"run_ids": tuple(raw["run_ids"])})
     home = Home(Path(order.home))
     store = store_of(home, order.project)
-    store.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(store)
     try:
         with held(home.dashboards / "swanlab.lock", deadline_s=_LOCK_S), _local_store(order, store):
             if order.action == "mirror":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,15 +176,30 @@ def open_reader(path: Path, *, facts: Path) -> Database:
     Raises:
         HistoryError: it cannot be opened.
     """
+    spill = _spill_folder(path.parent)
+    config: dict[str, str | bool | int | float | list[str]] = {**_OFFLINE}
+    if spill:
+        config["temp_directory"] = str(spill)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=dict(_OFFLINE))
+        connection = duckdb.connect(str(path), read_only=True, config=config)
         # Pasted, quoted: binding would import pandas, half a second before the first answer.
         connection.execute(f"SET allowed_directories = {quoted_list([f'{facts}{os.sep}'])}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         raise _history_error(path, error) from error
-    return Database(connection, path)
+    database = Database(connection, path)
+    if spill:
+        weakref.finalize(database, shutil.rmtree, spill, ignore_errors=True)
+    return database
+
+
+def _spill_folder(history: Path) -> Path | None:
+    """Where a question too large for the memory goes, if the reader may not write beside the file
+    (None): in a folder of their own, for DuckDB would make one that everybody may read."""
+    if os.access(history, os.W_OK):
+        return None
+    return Path(tempfile.mkdtemp(prefix="nightbench-sql-"))
 
 
 def log_of(database: Path) -> Path:

@@ -19,6 +19,7 @@ from nightbench.history.merging import merge_nights, sweep
 from nightbench.history.migrations import migrate
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.retention import Retention, retire
+from nightbench.history.sharing import share
 from nightbench.history.spool import broken_folders, sealed_folders
 from nightbench.history.sql_files import checks
 from nightbench.history.taking import Damaged, take
@@ -126,6 +127,7 @@ def _land(
             publishing.make_views(database, places)
         finally:
             database.close()
+        share(places)  # before anybody can read of it in the copy
         publishing.publish(places)
         report.published = True
         sweep(places, older_than=now() - timedelta(seconds=reader_grace_s))

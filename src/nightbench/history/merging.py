@@ -31,8 +31,9 @@ from nightbench.history.merged import (
     sources_of,
     write_merged,
 )
-from nightbench.history.places import PRIVATE_DIR, HistoryPlaces
+from nightbench.history.places import HistoryPlaces
 from nightbench.history.sql_files import schema_version, statement
+from nightbench.private_files import PRIVATE_DIR
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,16 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from nightbench.home import Home
-
-PRIVATE_DIR = 0o700
-PRIVATE_FILE = 0o600
-
-
-def make_private(folder: Path) -> None:
-    """A folder and those above it that are missing, for their owner only."""
-    if not folder.exists():
-        make_private(folder.parent)
-        folder.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+from nightbench.private_files import Readers, make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +16,17 @@ class HistoryPlaces:
     lander alone; `nights/` keeps the landed folders, whose bulky files the views read in place."""
 
     root: Path
+    group: str = ""  # whose members may read what has landed
 
     @classmethod
     def of(cls, home: Home) -> HistoryPlaces:
         """The places of a home."""
-        return cls(home.history)
+        return cls(home.history, home.group)
+
+    @property
+    def readers(self) -> Readers:
+        """Who may read besides the owner. Raises BadInput where there is no such group."""
+        return Readers.of(self.group)
 
     @property
     def published(self) -> Path:

@@ -11,8 +11,9 @@ from pathlib import Path
 from nightbench.errors import HistoryError
 from nightbench.history import sql_files
 from nightbench.history.database import Database, log_of, quoted_list
-from nightbench.history.places import PRIVATE_FILE, HistoryPlaces
+from nightbench.history.places import HistoryPlaces
 from nightbench.history.tables import TABLES, Table
+from nightbench.private_files import Readers
 
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks where the file system can
 
@@ -70,7 +71,7 @@ def publish(places: HistoryPlaces) -> None:
         )
     aside = places.root / f".history.{os.getpid()}.new"
     try:
-        _copy(places.landing, aside)
+        _copy(places.landing, aside, places.readers)
         aside.rename(places.published)
     except OSError as error:
         aside.unlink(missing_ok=True)
@@ -86,9 +87,9 @@ def remove_leftovers(places: HistoryPlaces) -> None:
         path.unlink()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, readers: Readers) -> None:
     with source.open("rb") as read, target.open("wb") as written:
-        os.fchmod(written.fileno(), PRIVATE_FILE)
+        readers.give(written.fileno(), readers.file_mode)
         try:
             fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
         except OSError:  # the file system cannot share blocks

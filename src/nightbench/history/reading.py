@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -71,12 +73,25 @@ def open_history(home: Home) -> History:
         HistoryError: nothing has landed yet, or the file cannot be read.
     """
     places = HistoryPlaces.of(home)
-    if not places.published.exists():
-        raise HistoryError(
+    if not os.access(places.published, os.R_OK):
+        raise _missing_or_closed(home, places.published)
+    return History(open_reader(places.published, facts=places.nights))
+
+
+def _missing_or_closed(home: Home, published: Path) -> HistoryError:
+    try:
+        published.stat()
+    except PermissionError:
+        pass
+    except OSError:
+        return HistoryError(
             f"there is no history in {home.root} yet",
             hint="Run a night first: `nightbench run`. (NIGHTBENCH_HOME says where it is kept.)",
         )
-    return History(open_reader(places.published, facts=places.nights))
+    return HistoryError(
+        f"you may not read the history in {home.root}",
+        hint="Its owner opens it to a group that you are in: NIGHTBENCH_GROUP=… nightbench land",
+    )
 
 
 def complete(question: sql_files.NamedQuery, given: dict[str, object]) -> dict[str, object]:

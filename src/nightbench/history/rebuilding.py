@@ -24,6 +24,7 @@ from nightbench.history.locks import held
 from nightbench.history.merged import MERGED_NAME, entries_of, read_merged, sources_of
 from nightbench.history.migrations import migrate
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.sharing import share
 from nightbench.home import Home
 
 _FILES_AT_ONCE = 500
@@ -82,6 +83,7 @@ def rebuild(
             database.close()
         log_of(places.landing).unlink(missing_ok=True)
         aside.rename(places.landing)
+        share(places)
         publishing.publish(places)
     rows = sum(int(str(row["row_count"])) for row in kept.landings)
     return RebuildReport(len(kept.landings), rows, tuple(kept.damaged))

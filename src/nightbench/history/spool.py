@@ -25,9 +25,9 @@ from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import tables
 from nightbench.history.manifest import SpoolIdentity
-from nightbench.history.places import PRIVATE_DIR, PRIVATE_FILE, make_private
 from nightbench.history.tables import RUN_FOLDER, Row
 from nightbench.owned_files import NotARegularFile, open_lock
+from nightbench.private_files import PRIVATE_DIR, PRIVATE_FILE, make_private
 
 __all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "broken_folders", "recover", "sealed_folders"]
 

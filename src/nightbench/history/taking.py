@@ -24,8 +24,9 @@ from nightbench.history.ledger import (
     record_landings,
 )
 from nightbench.history.manifest import Manifest
-from nightbench.history.places import HistoryPlaces, make_private
+from nightbench.history.places import HistoryPlaces
 from nightbench.history.sql_files import statement
+from nightbench.private_files import make_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from nightbench.load.prefix_cache import (
 )
 from nightbench.load.processes import Crew, GeneratorFailed
 from nightbench.load.workloads import Prompts
+from nightbench.private_files import make_private
 from nightbench.records import LoadInterval, LoadLevel
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def measure_level(
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
     _check_compiled(options)
-    work_dir.mkdir(parents=True, exist_ok=True)
+    make_private(work_dir)
     bodies_path = work_dir / f"{level.label}.bodies"
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)

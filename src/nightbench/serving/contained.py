@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nightbench.engines import container
 from nightbench.engines.dispatch import Launch
+from nightbench.private_files import make_private
 from nightbench.serving import images
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.leases import Lease
@@ -43,7 +44,7 @@ def contained(
     )
     inside.id_path.unlink(missing_ok=True)  # of an attempt before this one: docker refuses it
     if environment.cache is not None:
-        environment.cache.mkdir(parents=True, exist_ok=True)
+        make_private(environment.cache)
     model_path = Path(model or "")
     argv = container.run_argv(
         inside,

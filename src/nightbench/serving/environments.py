@@ -23,6 +23,7 @@ from typing import IO, Literal
 from nightbench.engines.vllm import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home import Home
+from nightbench.private_files import make_private
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import images, recipes
 from nightbench.serving.file_locks import locked
@@ -152,7 +153,7 @@ def _build(recipe: Recipe, root: Path, on_progress: OnProgress) -> None:
 
     say("making a virtual environment")
     shutil.rmtree(root, ignore_errors=True)
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_private(root.parent)
     log = root.parent / f"{recipe.key}.log"
     with log.open("w") as log_file:
         run = _Runner(recipe, log_file.write)

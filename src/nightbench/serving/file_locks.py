@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nightbench.errors import NightbenchError
 from nightbench.owned_files import NotARegularFile, open_lock
+from nightbench.private_files import make_private
 
 Sleep = Callable[[float], None]
 POLL_S = 0.25
@@ -31,7 +32,7 @@ def locked(path: Path, *, on_wait: Callable[[], None], sleep: Sleep = time.sleep
 
     Raises NightbenchError where something else has its name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     try:
         fd = open_lock(path)
     except NotARegularFile as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from nightbench.private_files import PRIVATE_UMASK, make_private
 from nightbench.serving import processes
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.lease_files import Claim
@@ -79,7 +80,7 @@ class Supervised:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        order.run_dir.mkdir(parents=True, exist_ok=True)
+        make_private(order.run_dir)
         order.report_path.unlink(missing_ok=True)  # of an attempt before this one
         spec: dict[str, Any] = {
             "argv": list(order.argv),
@@ -104,6 +105,7 @@ class Supervised:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=order.kept_fds,
+                umask=PRIVATE_UMASK,  # the engine's, too
                 start_new_session=True,  # a Ctrl-C is for us; the supervisor hears of it from us
                 env={"PATH": os.environ.get("PATH", os.defpath)} | _mark(order.launch_id),
             )
