@@ -18,6 +18,7 @@ from nightbench.errors import DashboardError, HistoryError, ServerError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults, read_run
 from nightbench.home import Home
+from nightbench.kept_runs import Keep
 from nightbench.night import Night
 from nightbench.suite import Target
 from tasks.reporting import artifact_key
@@ -65,7 +66,7 @@ def mirror_to_swanlab(night: Night) -> None:
 def mirror_what_is_pending() -> int:
     """Feed SwanLab the runs that an outage or a killed mirror left out."""
     try:
-        return mirror_pending(Home.from_env())
+        return mirror_pending(Home.from_env(), limit=Keep.from_env().swanlab_runs)
     except (DashboardError, HistoryError) as error:
         get_run_logger().warning("SwanLab was not fed: %s", error)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -144,6 +145,21 @@ def test_a_silent_run_is_marked_and_one_that_is_heard_of_is_not(maintained: Main
         "SCHEDULED",
         "RUNNING",
     ]
+
+
+def test_the_logs_of_old_runs_go(maintained: Maintained) -> None:
+    logs = maintained.folder / "home" / "logs"
+    runs = [f"2026010{day}T020000Z-mine-00000{day}" for day in range(1, 4)]
+    three_days_ago = time.time() - 3 * 24 * 3600
+    for run in runs:
+        server = logs / run / "target" / "server-1"
+        server.mkdir(parents=True)
+        (server / "server.log").write_text("ready", encoding="utf-8")
+        for path in (server.parent, server.parent.parent):
+            os.utime(path, (three_days_ago, three_days_ago))
+    maintained.env["NIGHTBENCH_KEEP_LOG_RUNS"] = "1"
+    assert "removed the logs of 2 runs and 0 leftovers: 2 files" in maintained.maintenance()
+    assert [path.name for path in logs.iterdir()] == runs[-1:]
 
 
 def test_a_night_that_was_due_and_did_not_begin_is_told_once(maintained: Maintained) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput, DashboardError
 from nightbench.home import Home
+from nightbench.kept_runs import Keep
 
 _UP_S = 30.0
 
@@ -30,7 +31,11 @@ def add_parser(subparsers: Any) -> None:
         "--resync", action="store_true", help="make the dashboard again from the history first"
     )
     parser.add_argument(
-        "--runs", type=int, default=60, help="how many of the newest runs --resync draws (60)"
+        "--runs",
+        type=int,
+        metavar="N",
+        help="how many of a project's newest runs --resync draws "
+        "(60, or NIGHTBENCH_KEEP_SWANLAB_RUNS)",
     )
 
 
@@ -42,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     home = home_to_write()
     if args.resync:
         print("making the dashboard again from the history …", flush=True)
-        shown = swanlab_mirror.resync(home, mode="local", limit=args.runs)
+        shown = swanlab_mirror.resync(
+            home, mode="local", limit=args.runs or Keep.from_env().swanlab_runs
+        )
         print(f"made again from the history: {shown} runs")
     store = choose_store(home, args.project)
     swanlab_mirror.settle(home, store.name)

@@ -51,6 +51,14 @@ class MirrorLedger:
             self.mirrored[mode].remove(run_id)
             self.write()
 
+    def forget_runs(self, run_ids: Iterable[str]) -> None:
+        """Note that runs are shown nowhere on this machine any more, and are not waited for."""
+        gone = set(run_ids)
+        self.mirrored = {
+            mode: [one for one in shown if one not in gone] for mode, shown in self.mirrored.items()
+        }
+        self.write()
+
     def series_behind(self, mode: str, project: str) -> tuple[str, ...]:
         """Targets whose series over nights are to be drawn again."""
         return tuple(self.behind.get(f"{mode}/{project}", ()))

@@ -13,24 +13,33 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nightbench.dashboards import swanlab_store
 from nightbench.dashboards.ledger import MirrorLedger
 from nightbench.dashboards.swanlab_child import run_child
-from nightbench.dashboards.swanlab_places import Mode, ledger_path, mode_of, store_of
+from nightbench.dashboards.swanlab_places import (
+    LOCK_S,
+    Mode,
+    ledger_path,
+    lock_path,
+    mode_of,
+    store_of,
+)
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
 from nightbench.home import Home
+from nightbench.kept_runs import KEPT_RUNS, newest_runs
 from nightbench.private_files import make_private
 from nightbench.suite import SwanlabSettings
 
 if TYPE_CHECKING:
-    from nightbench.dashboards.curves import Experiment
+    from nightbench.dashboards.curves import Experiment, Record
 
-_RUNNING, _LOCK_S, _SETTLE_S = 0, 60.0, 15.0
+_SETTLE_S = 15.0
 _SERVICE_DOWN = "its cloud took no login (a wrong or missing key, or it cannot be reached)"
-RESYNC_RUNS = 60
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
 )
@@ -103,7 +112,7 @@ def settle(home: Home, project: str, *, timeout_s: float = _SETTLE_S) -> None:
     Raises:
         DashboardError: SwanLab's local store could not be opened.
     """
-    if (store_of(home, project) / "runs.swanlab").exists():
+    if (store_of(home, project) / swanlab_store.DATABASE).exists():
         order = _Order(
             action="settle",
             home=str(home.root),
@@ -119,13 +128,13 @@ def resync(
     home: Home,
     *,
     mode: Mode | None = None,
-    limit: int = RESYNC_RUNS,
+    limit: int = KEPT_RUNS,
     timeout_s: float = 3600.0,
 ) -> int:
     """Make the mirror again from the history; returns the number of runs shown.
 
-    The newest `limit` runs get experiments of their own (a second or two each); the series over
-    nights have every night.
+    The newest `limit` runs of each project get experiments of their own (a second or two each); the
+    series over nights have every night.
 
     Raises:
         HistoryError: there is no history.
@@ -139,9 +148,10 @@ def resync(
 
 
 def mirror_pending(
-    home: Home, *, mode: Mode | None = None, timeout_s: float = 600.0, limit: int | None = None
+    home: Home, *, mode: Mode | None = None, timeout_s: float = 600.0, limit: int = KEPT_RUNS
 ) -> int:
-    """Show the runs that are landed and not shown yet (an outage, a killed mirror), oldest first.
+    """Show the runs that are landed and not shown yet (an outage, a killed mirror), oldest first,
+    of those that are kept: the newest `limit` of each project.
 
     Raises:
         HistoryError: there is no history.
@@ -155,8 +165,8 @@ def mirror_pending(
     ledger = MirrorLedger.read(ledger_path(home))
     with open_history(home) as history:
         runs = records(history.sql(statement("mirror_runs")))
-    missing = [run for run in runs if not ledger.has(chosen, str(run["run_id"]))]
-    missing = missing[-limit:] if limit is not None else missing
+    kept = _kept(runs, ledger, limit)
+    missing = [run for run in kept if not ledger.has(chosen, str(run["run_id"]))]
     for suite in dict.fromkeys(str(run["suite"]) for run in missing):
         of_suite = [str(run["run_id"]) for run in missing if run["suite"] == suite]
         settings = ledger.settings_of(suite)
@@ -164,6 +174,17 @@ def mirror_pending(
     for project in MirrorLedger.read(ledger_path(home)).projects_behind(chosen):
         _mirror_in_child(home, (), SwanlabSettings(project=project), chosen, timeout_s)
     return len(missing)
+
+
+def _kept(runs: Sequence[Record], ledger: MirrorLedger, limit: int) -> list[Record]:
+    """Those of the runs that are among the newest of their project, in the same order."""
+    of_project: dict[str, list[str]] = {}
+    for run in runs:
+        project = ledger.settings_of(str(run["suite"])).project
+        of_project.setdefault(project, []).append(str(run["run_id"]))
+    now = datetime.now(UTC)
+    kept = {one for ids in of_project.values() for one in newest_runs(ids, limit, now)}
+    return [run for run in runs if run["run_id"] in kept]
 
 
 def _carry_out(home: Home, order: _Order, timeout_s: float) -> None:
@@ -182,7 +203,7 @@ def main() -> int:
     store = store_of(home, order.project)
     make_private(store)
     try:
-        with held(home.dashboards / "swanlab.lock", deadline_s=_LOCK_S), _local_store(order, store):
+        with held(lock_path(home), deadline_s=LOCK_S), _local_store(order, store):
             if order.action == "mirror":
                 _mirror(home, order, store)
     except (DashboardError, HistoryError) as error:
@@ -213,7 +234,7 @@ def _mirror(home: Home, order: _Order, store: Path) -> None:
                 _draw(experiment, order, store)
             ledger.caught_up(order.mode, order.project, target)
     if order.mode == "local":
-        _refuse_unfinished(store)
+        swanlab_store.refuse_unfinished(store)
 
 
 def _settings(order: _Order) -> SwanlabSettings:
@@ -225,30 +246,8 @@ def _local_store(order: _Order, store: Path) -> Iterator[None]:
     """SwanLab's local database, without experiments that a killed mirror left running."""
     if order.mode == "local":
         os.environ["SWANLAB_LOG_DIR"] = str(store)  # where swanboard looks for experiment folders
-        _remove_experiments(store, only_running=True)
+        swanlab_store.remove_running(store)
     yield
-
-
-def _remove_experiments(store: Path, *, only_running: bool, key: str = "") -> None:
-    from swanboard.db import connect  # type: ignore[import-untyped]
-    from swanboard.db.models import Experiment  # type: ignore[import-untyped]
-
-    connect(path=str(store), autocreate=True)
-    for found in list(Experiment.select()):
-        if found.status == _RUNNING if only_running else str(found.run_id).endswith(f"-{key}"):
-            # Not Experiment.purely_delete: it lowers the counter that new experiments are sorted
-            # by, and the next one would collide with a place that is taken.
-            found.delete_instance()
-            shutil.rmtree(store / str(found.run_id), ignore_errors=True)
-
-
-def _refuse_unfinished(store: Path) -> None:
-    """SwanLab swallows its own errors (a full disk, a locked database); its state does not."""
-    from swanboard.db.models import Experiment
-
-    unfinished = [str(found.name) for found in Experiment.select() if found.status == _RUNNING]
-    if unfinished:
-        raise DashboardError(f"SwanLab did not finish {', '.join(unfinished)} in {store}")
 
 
 def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
@@ -256,7 +255,7 @@ def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
     import swanlab
 
     if order.mode == "local":
-        _remove_experiments(store, only_running=False, key=experiment.key)
+        swanlab_store.remove_key(store, experiment.key)
     quiet = swanlab.Settings(
         interactive=False, probe=_QUIET_PROBES, terminal={"proxy_type": "none"}
     )

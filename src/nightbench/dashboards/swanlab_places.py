@@ -9,6 +9,7 @@ from typing import Literal
 
 from nightbench.home import Home
 
+LOCK_S = 60.0
 Mode = Literal["local", "offline", "online", "disabled"]
 
 
@@ -27,9 +28,19 @@ def store_of(home: Home, project: str) -> Path:
     return home.dashboards / "swanlab" / project
 
 
+def stores_in(home: Home) -> list[Path]:
+    """Every project's."""
+    return sorted(path for path in (home.dashboards / "swanlab").glob("*") if path.is_dir())
+
+
 def ledger_path(home: Home) -> Path:
     """Which runs are shown where."""
     return home.dashboards / "swanlab.json"
+
+
+def lock_path(home: Home) -> Path:
+    """Held by whoever changes what SwanLab keeps."""
+    return home.dashboards / "swanlab.lock"
 
 
 def log_path(home: Home) -> Path:
