@@ -176,6 +176,16 @@ def test_a_colleague_cannot_write(home: Home) -> None:
     assert tree(home) == before
 
 
+def test_what_a_colleague_cannot_look_into_is_said(home: Home) -> None:
+    land(home)
+    listed = colleague(home, *NIGHTBENCH, "engines", "list")
+    assert listed.stderr.startswith(f"nightbench: you may not read or write {home.engines}")
+    leases = str(home.root.parent / "leases")
+    doctor = colleague(home, *NIGHTBENCH, "doctor", NIGHTBENCH_LEASES=leases)
+    assert "Traceback" not in doctor.stderr
+    assert "engine vllm-cpu" in doctor.stdout
+
+
 def test_the_history_is_closed_again_when_the_group_is_gone(home: Home) -> None:
     land(home, str(TEAM))
     assert colleague(home, *NIGHTBENCH, "history").returncode == 0

@@ -67,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     except NightbenchError as error:
         print(f"nightbench: {error}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        what = f"you may not read or write {error.filename}" if error.filename else error
+        print(f"nightbench: {what}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("nightbench: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -128,10 +128,11 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
 
 
 def read_ready(root: Path) -> EngineEnvironment | None:
-    """The environment in a folder; None where there is none, a half built one, or a moved one."""
+    """The environment in a folder; None where there is none that we may use, a half built one, or a
+    moved one."""
     try:
         facts = json.loads((root / "ready.json").read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     executable = root / "bin" / facts.get("command", "vllm")
     if facts["root"] != str(root.resolve()) or not executable.exists():
