@@ -180,8 +180,10 @@ def test_what_a_colleague_cannot_look_into_is_said(home: Home) -> None:
     land(home)
     listed = colleague(home, *NIGHTBENCH, "engines", "list")
     assert listed.stderr.startswith(f"nightbench: you may not read or write {home.engines}")
-    leases = str(home.root.parent / "leases")
-    doctor = colleague(home, *NIGHTBENCH, "doctor", NIGHTBENCH_LEASES=leases)
+    leases = home.root.parent / "leases"
+    leases.mkdir()
+    os.chown(leases, COLLEAGUE, -1)
+    doctor = colleague(home, *NIGHTBENCH, "doctor", NIGHTBENCH_LEASES=str(leases))
     assert "Traceback" not in doctor.stderr
     assert "engine vllm-cpu" in doctor.stdout
 
