@@ -20,8 +20,8 @@ def test_the_glm_suite_plans_the_tutorials_command() -> None:
     assert words[:3] == ["vllm", "serve", "/models/ZhipuAI/GLM-4.5-Air"]
     for option, value in (
         ("--tensor-parallel-size", "4"),
-        ("--tool-call-parser", "glm4_moe"),
-        ("--reasoning-parser", "glm4_moe"),
+        ("--tool-call-parser", "glm45"),
+        ("--reasoning-parser", "glm45"),
         ("--served-model-name", "glm-4.5-air"),
     ):
         assert words[words.index(option) + 1] == value

@@ -15,8 +15,8 @@ GLM = VllmEngine.model_validate(
         "kind": "vllm",
         "tensor_parallel_size": 4,
         "args": {
-            "tool-call-parser": "glm4_moe",
-            "reasoning-parser": "glm4_moe",
+            "tool-call-parser": "glm45",
+            "reasoning-parser": "glm45",
             "enable-auto-tool-choice": True,
         },
     }
@@ -30,7 +30,7 @@ def engine(**fields: object) -> VllmEngine:
 def test_the_command_shown_is_the_one_people_typed_before() -> None:
     assert shlex.join(vllm.command(GLM, "/models/ZhipuAI/GLM-4.5-Air", "glm-4.5-air")) == (
         "vllm serve /models/ZhipuAI/GLM-4.5-Air --tensor-parallel-size 4 "
-        "--tool-call-parser glm4_moe --reasoning-parser glm4_moe --enable-auto-tool-choice "
+        "--tool-call-parser glm45 --reasoning-parser glm45 --enable-auto-tool-choice "
         "--served-model-name glm-4.5-air"
     )
 
