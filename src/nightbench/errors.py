@@ -3,7 +3,8 @@
     NightbenchError            says what happened, to what, and what to do next
     ├── BadInput               the person's input is wrong; nothing was started        (exit 2)
     │   ├── SuiteError         a suite file: which file, which key, what was expected
-    │   └── DataError          records, prompts or a model that are not there or not readable
+    │   ├── DataError          records, prompts or a model that are not there or not readable
+    │   └── ArgumentsRefused   an engine does not take the arguments a suite gives it
     ├── EngineEnvironmentError an engine's virtual environment could not be built      (exit 1)
     ├── LeaseError             GPUs or cores could not be had
     ├── ServerError            a server is no longer to be measured; carries its log tail
@@ -59,6 +60,10 @@ class SuiteError(BadInput):
 
 class DataError(BadInput):
     """Records, prompts or a model that are not there or cannot be read."""
+
+
+class ArgumentsRefused(BadInput):
+    """An engine itself says that it does not take a target's arguments."""
 
 
 class EngineEnvironmentError(NightbenchError):

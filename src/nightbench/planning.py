@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.accuracy import benchmarks
-from nightbench.engines import dispatch, ollama, remote
-from nightbench.errors import DataError
+from nightbench.engines import dispatch, ollama, remote, renames
+from nightbench.errors import BadInput, DataError
+from nightbench.serving import recipes
 from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
 
 # What an unmeasured server is assumed to do; `plan` says so beside its estimate.
@@ -40,7 +41,8 @@ class PlannedTarget:
     benchmarks: tuple[str, ...]
     loads: tuple[PlannedLoad, ...]
     estimate_s: float
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # what this machine lacks
+    wrong: tuple[str, ...] = ()  # what no machine could run
 
 
 def plan_suite(
@@ -65,7 +67,43 @@ def plan_target(
         loads=loads,
         estimate_s=boot_s + sum(load.estimate_s for load in loads),
         warnings=tuple(missing_files(suite, target, base_dir, exists=exists)),
+        wrong=wrong_anywhere(suite, target),
     )
+
+
+def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
+    """What of a target cannot run on any machine: benchmarks that do not exist, arguments that the
+    engine's version is known not to have."""
+    return (*_unknown_benchmarks(suite, target), *known_refusals(target))
+
+
+def known_refusals(target: Target) -> tuple[str, ...]:
+    """Arguments that every version of the engine that the suite may mean is known not to have."""
+    engine = target.engine
+    if engine.kind not in ("vllm", "sglang", "lmdeploy"):
+        return ()
+    versions = recipes.versions(engine.environment, engine.kind)
+    said = [tuple(renames.problems(engine.kind, engine.args, version)) for version in versions]
+    return min(said, key=len, default=())
+
+
+def _unknown_benchmarks(suite: Suite, target: Target) -> tuple[str, ...]:
+    unknown = []
+    for spec in suite.accuracy_of(target):
+        try:
+            benchmarks.find(spec.benchmark)
+        except BadInput as error:
+            unknown.append(f"{error.message}. {error.hint}")
+    return tuple(unknown)
+
+
+def refuse_what_is_wrong(planned: Sequence[PlannedTarget]) -> None:
+    """Raise BadInput with everything that no machine could run."""
+    wrong = [f"  {target.name}: {line}" for target in planned for line in target.wrong]
+    if wrong:
+        raise BadInput(
+            "this suite cannot run anywhere:\n" + "\n".join(wrong), hint="Change the suite."
+        )
 
 
 def missing_files(
@@ -80,9 +118,13 @@ def missing_files(
 
 
 def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None:
-    """Raise BadInput for an unknown benchmark, DataError where the target's files are not there."""
-    for spec in suite.accuracy_of(target):
-        benchmarks.find(spec.benchmark)
+    """Raise BadInput for what is wrong on any machine, DataError where files are not there."""
+    wrong = wrong_anywhere(suite, target)
+    if wrong:
+        raise BadInput(
+            f"target {target.name} cannot run anywhere:\n" + "\n".join(f"  {x}" for x in wrong),
+            hint="Change the suite.",
+        )
     missing = missing_files(suite, target, base_dir)
     if missing:
         raise DataError(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,35 +12,14 @@ import pytest
 
 from nightbench.engines import dispatch
 from nightbench.home import Home
-from nightbench.serving import recipes
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.suite import Target
+from tests.engines.unpacking import unpacked
 
 pytestmark = [pytest.mark.engine, pytest.mark.build, pytest.mark.timeout(600)]
 
 SCRIPT = Path(__file__).with_name("parse_with_own_parser.py")
 Understand = Callable[[Target], dict[str, str]]
-
-
-def unpacked(tool: str, home: Home) -> Path:
-    """The tool's own package, as its recipe pins it, fetched once."""
-    requirement = recipes.load(tool).requirements[0]
-    folder = home.engines.resolve() / "parsers" / requirement
-    if not (folder / "whole").exists():
-        wheels = folder / "wheels"
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--dest", str(wheels), requirement),
-            ],
-            check=True,
-        )
-        (wheel,) = wheels.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
-        wheel.unlink()
-        (folder / "whole").touch()
-    return folder
 
 
 @pytest.fixture

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.errors import DataError
-from nightbench.planning import missing_files, plan_load, plan_suite, refuse_what_cannot_run
+from nightbench.cli.main import main
+from nightbench.errors import BadInput, DataError
+from nightbench.planning import (
+    known_refusals,
+    missing_files,
+    plan_load,
+    plan_suite,
+    refuse_what_cannot_run,
+)
 from nightbench.resources import suites_dir
 from nightbench.suite import LoadSpec, Suite, Workload
 from nightbench.suite_file import find_suite, read_suite
@@ -56,6 +63,56 @@ def test_every_suite_that_ships_is_planned(path: Path) -> None:
         assert target.benchmarks or target.loads
     missing = {warning for target in planned for warning in target.warnings}
     assert path.stem == "glm-4.5-air" or not missing
+
+
+def with_args(environment: object, **args: object) -> Suite:
+    named = {name.replace("_", "-"): value for name, value in args.items()}
+    engine = {"kind": "vllm", "environment": environment, "args": named}
+    return Suite.model_validate(
+        {"name": "x", "targets": [{"name": "a", "model": "hf:o/n", "engine": engine}]}
+    )
+
+
+@pytest.mark.parametrize(
+    "environment",
+    ["auto", {"requirement": "vllm==0.33.0"}, {"image": "vllm/vllm-openai:v0.32.0"}],
+)
+def test_a_parser_of_an_old_tutorial_is_refused_in_words_that_name_todays(
+    environment: object, tmp_path: Path
+) -> None:
+    suite = with_args(environment, tool_call_parser="glm4_moe", enable_auto_tool_choice=True)
+    (target,) = suite.targets
+    assert [line for line in known_refusals(target) if "glm45" in line]
+    with pytest.raises(BadInput, match=r"(?s)cannot run anywhere.*glm4_moe.*glm45"):
+        refuse_what_cannot_run(suite, target, tmp_path)
+
+
+def test_an_engine_of_a_version_that_nobody_knows_is_not_judged() -> None:
+    for environment in ({"executable": "/opt/vllm"}, {"requirement": "vllm>=0.9"}):
+        (target,) = with_args(environment, enable_reasoning=True).targets
+        assert known_refusals(target) == ()
+
+
+def test_plan_exits_with_2_for_what_is_wrong_anywhere_and_lists_what_is_missing_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = find_suite("glm-4.5-air").read_text(encoding="utf-8")
+    (tmp_path / "old.yaml").write_text(shipped.replace("-parser: glm45", "-parser: glm4_moe"))
+    (tmp_path / "new.yaml").write_text(shipped)
+    assert main(["plan", str(tmp_path / "old.yaml")]) == 2
+    assert "glm4_moe is gone since 0.10.1: write glm45" in capsys.readouterr().err
+    assert main(["plan", str(tmp_path / "new.yaml")]) == 0
+    assert "missing   model: /models/ZhipuAI/GLM-4.5-Air is not there" in capsys.readouterr().out
+
+
+def test_plan_check_says_what_to_type_where_the_engine_is_not_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    assert main(["plan", "--check", "glm-4.5-air"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "its arguments could not be checked" in said
+    assert "vllm==0.33.0 is not built here: nightbench engines build vllm-cuda" in said
 
 
 def test_hardware_is_what_the_engine_leaves_to_this_machine() -> None:

@@ -1,4 +1,7 @@
-"""`nightbench plan SUITE`: what would happen, exactly, and nothing happens."""
+"""`nightbench plan SUITE`: what would happen, exactly, and nothing happens.
+
+What no machine could run is refused (exit code 2); what only this machine lacks is listed.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,24 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
-from nightbench.planning import PlannedTarget, plan_suite
+from nightbench.planning import PlannedTarget, plan_suite, refuse_what_is_wrong
 from nightbench.suite import Suite
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from nightbench.suite_file import SuiteFile
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench plan`."""
     parser = subparsers.add_parser("plan", help="what a suite would do", description=__doc__)
     add_suite_argument(parser)
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="let each engine that is built here look at its arguments (seconds each)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         style="dim",
     )
     _print_frame(console, suite)
+    refuse_what_is_wrong(planned)
+    if args.check:
+        _check(console, suite_file)
     return 0
 
 
@@ -56,6 +69,14 @@ def _print_frame(console: Console, suite: Suite) -> None:
             )
 
 
+def _check(console: Console, suite_file: SuiteFile) -> None:
+    """Ask every target's engine. Raises ArgumentsRefused with what all of them refuse."""
+    from nightbench.cli.checking import check_arguments
+
+    console.print()
+    check_arguments(suite_file, say=lambda line: console.print(line, markup=False))
+
+
 def _print_target(console: Console, target: PlannedTarget) -> None:
     console.print(f"\n[bold cyan]{target.name}[/bold cyan]  needs {target.hardware}")
     if target.command:
@@ -70,7 +91,9 @@ def _print_target(console: Console, target: PlannedTarget) -> None:
             markup=False,
         )
     for warning in target.warnings:
-        console.print(f"  [yellow]warning[/yellow]   {warning}")
+        console.print(f"  [yellow]missing[/yellow]   {warning}")
+    for line in target.wrong:
+        console.print(f"  [red]wrong[/red]     {line}")
 
 
 def _minutes(seconds: float) -> str:

@@ -143,6 +143,14 @@ def num_gpus(target: Target) -> int:
     return engine.num_gpus
 
 
+def num_ranks(target: Target) -> int:
+    """Processes that share the model, one on a GPU or a share of the cores each."""
+    engine = target.engine
+    if engine.kind in ("vllm", "sglang"):
+        return engine.tensor_parallel_size * engine.pipeline_parallel_size
+    return engine.tensor_parallel_size if engine.kind == "lmdeploy" else 1
+
+
 def is_for_cpus(environment: Environment | None) -> bool:
     """Whether an environment holds a build for CPUs, whatever the machine has."""
     requirement = (environment.requirement or "") if environment else ""

@@ -71,6 +71,20 @@ def ensure(
     return build(recipe, home, on_progress=on_progress)
 
 
+def existing(
+    environment: Environment | Literal["auto"], home: Home, *, has_gpu: bool, kind: str = "vllm"
+) -> EngineEnvironment | None:
+    """The environment a suite asks for where it is here already; nothing is built. None for an
+    image, which only docker can look into. Raises BadInput for an executable that is not there."""
+    flavour: Flavour = "cuda" if has_gpu else "cpu"
+    if environment != "auto" and environment.image is not None:
+        return None
+    if environment != "auto" and environment.executable is not None:
+        return _of_executable(environment.executable, flavour)
+    recipe = recipes.choose(environment, has_gpu=has_gpu, kind=kind)
+    return read_ready(home.engines.resolve() / recipe.key)
+
+
 def of_image(
     image: str, home: Home, flavour: Flavour, on_progress: OnProgress
 ) -> EngineEnvironment:

@@ -49,6 +49,14 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
     return Path(path)
 
 
+def cached(model: HubModel) -> Path | None:
+    """The whole snapshot where it is here; the hub is not asked."""
+    try:
+        return _from_cache(model, FileNotFoundError())
+    except DataError:
+        return None
+
+
 def _from_cache(model: HubModel, cause: BaseException) -> Path:
     """What is here of a model whose hub does not answer. Raises DataError for the cause."""
     from huggingface_hub import errors

@@ -54,6 +54,15 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
         raise _problem(model, error) from error
 
 
+def cached(model: HubModel) -> Path | None:
+    """The snapshot where it is here; the hub is not asked."""
+    try:
+        library = importlib.import_module("modelscope")
+    except ImportError:
+        return None
+    return _cached(library, model)
+
+
 def _sizes(api: Any, model: HubModel) -> dict[str, int]:
     """The repository's files and their bytes."""
     files = api.get_model_files(model.repository, revision=model.revision, recursive=True)

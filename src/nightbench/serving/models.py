@@ -22,6 +22,7 @@ FORMS = (
     "modelscope:organisation/name@revision, or builtin:smollm2-135m-instruct."
 )
 _HUBS = {"hf": hub_huggingface.fetch, "modelscope": hub_modelscope.fetch}
+_CACHED = {"hf": hub_huggingface.cached, "modelscope": hub_modelscope.cached}
 _FETCHED = (*_HUBS, "builtin")
 
 
@@ -65,6 +66,23 @@ def resolve(
     if not path.exists():
         raise DataError(f"model: {path} is not there", hint=FORMS)
     return path
+
+
+def at_hand(model: str, home: Home, base_dir: Path) -> Path | None:
+    """Where the model is on this disk, None where it is not; nothing is fetched or made.
+
+    Raises DataError for a name that means nothing anywhere.
+    """
+    kind, colon, name = model.partition(":")
+    if kind in _CACHED and colon:
+        return _CACHED[kind](hubs.parse(model))
+    if kind == "builtin" and colon:
+        if name.removesuffix(".gguf") not in BUILTINS:
+            raise DataError(f"model: nothing built in is called {name}", hint=FORMS)
+        root = home.models / name
+        return root if root.is_dir() else None
+    path = (base_dir / model).resolve()
+    return path if path.exists() else None
 
 
 def is_fetched(model: str) -> bool:

@@ -118,6 +118,25 @@ def choose(
     return replace(recipe, requirements=requirements, extra_index_url=index)
 
 
+def versions(
+    environment: Environment | Literal["auto"], kind: str, where: Path | None = None
+) -> tuple[str, ...]:
+    """The versions of an engine that a suite may mean: the one it names, both builds' where it
+    leaves the choice to the machine, none where nobody knows."""
+    if environment == "auto":
+        chosen = [choose("auto", has_gpu=gpu, kind=kind, where=where) for gpu in (False, True)]
+        found = [_PINNED.search(recipe.requirements[0]) for recipe in chosen]
+    elif environment.image is not None:
+        found = [_TAGGED.search(environment.image)]
+    else:
+        found = [_PINNED.search(environment.requirement or "")]
+    return tuple(dict.fromkeys(match[1] for match in found if match))
+
+
+_PINNED = re.compile(r"==\s*(\d+(?:\.\d+)+)")
+_TAGGED = re.compile(r":v?(\d+(?:\.\d+)+)")
+
+
 def _distribution(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9_.-]", requirement.strip())[0].replace("_", "-").lower()
 

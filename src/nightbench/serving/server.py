@@ -20,7 +20,7 @@ from nightbench.errors import BootFailed
 from nightbench.home import Home
 from nightbench.progress import OnProgress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
-from nightbench.serving import environments, models, ollama_store, provenance, remote
+from nightbench.serving import environments, models, ollama_store, preflight, provenance, remote
 from nightbench.serving.booting import PortTaken
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.launched import Launched, launched
@@ -155,7 +155,10 @@ def _server(live: Launched) -> Server:
 def prepare(
     target: Target, home: Home, base_dir: Path, machine: Machine, on_progress: OnProgress
 ) -> tuple[EngineEnvironment | None, str | None]:
-    """Engine and model, before any hardware is held and before the boot clock starts. Slow once."""
+    """Engine and model, before any hardware is held and before the boot clock starts. Slow once.
+
+    Raises ArgumentsRefused where the engine does not take the target's arguments.
+    """
     engine, model = target.engine, target.model
     if target.is_attached:
         return None, None
@@ -177,7 +180,10 @@ def prepare(
             kind=engine.kind,
         )
     if engine.kind != "command" or models.is_fetched(model or ""):
-        return built, str(_model_path(model, home, built, base_dir, on_progress))
+        found = str(_model_path(model, home, built, base_dir, on_progress))
+        if built is not None:
+            preflight.require_accepted(target, built, found, on_progress)
+        return built, found
     # A command may know models by names of its own; what is a path here is one.
     here = base_dir / model if model else None
     return built, str(here.resolve()) if here and here.exists() else model
