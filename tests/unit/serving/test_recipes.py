@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.serving import recipes
+from nightbench.serving import processor, recipes
 from nightbench.suite import Environment
 
 
@@ -63,3 +63,53 @@ def test_fields_that_recipes_did_not_have_before_make_no_new_environments() -> N
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadInput, match="lmdeploy, sglang, vllm-cpu, vllm-cuda"):
         recipes.load("vllm-tpu")
+
+
+def test_what_comes_as_a_wheel_is_the_same_environment_on_every_processor() -> None:
+    vllm = recipes.load("vllm-cpu")
+    assert vllm.key == vllm.key_on("")
+    assert replace(vllm, build_env={}, compiled=False).key == vllm.key
+
+
+def test_what_is_compiled_is_another_environment_on_another_processor() -> None:
+    llama = recipes.load("llama-cpp-python")
+    assert llama.is_compiled_here
+    assert llama.key_on("one") != llama.key_on("another")
+    assert llama.key == llama.key_on(processor.digest())
+
+
+def test_another_build_environment_is_another_environment() -> None:
+    llama = recipes.load("llama-cpp-python")
+    assert llama.build_env == {"CMAKE_ARGS": "-DGGML_NATIVE=OFF"}
+    assert replace(llama, build_env={}).key != llama.key
+
+
+@pytest.mark.parametrize(
+    ("requirement", "is_compiled"),
+    [
+        ("vllm==0.33.0", False),
+        ("vllm @ git+https://github.com/vllm-project/vllm@main", True),
+        ("vllm @ https://files.example/vllm-0.33.0.tar.gz", True),
+        ("vllm @ https://files.example/vllm-0.33.0-cp38-abi3-manylinux1_x86_64.whl", False),
+    ],
+)
+def test_an_engine_named_by_its_source_is_compiled(requirement: str, is_compiled: bool) -> None:
+    recipe = recipes.choose(Environment(requirement=requirement), has_gpu=True)
+    assert recipe.is_compiled_here is is_compiled
+
+
+XEON = """processor : {core}
+model name : Intel(R) Xeon(R) 6979P
+cpu MHz : {mhz}
+flags : fpu avx2 {flags}
+"""
+
+
+def test_a_processor_is_its_name_and_features_and_neither_its_cores_nor_its_clock() -> None:
+    def digest(flags: str, *mhz: int) -> str:
+        cores = [XEON.format(core=n, mhz=speed, flags=flags) for n, speed in enumerate(mhz)]
+        return processor.digest_of("\n".join(cores), "x86_64")
+
+    assert digest("amx_tile", 2000) == digest("amx_tile", 2600, 1200)
+    assert digest("amx_tile sse", 2000) == digest("sse amx_tile", 2000)
+    assert digest("amx_tile", 2000) != digest("", 2000)
