@@ -11,7 +11,13 @@ from tasks.budgeting import benchmark_stage, level_stage, plan_time
 from tasks.commanding import commands_around_if
 from tasks.concluding import conclude_target
 from tasks.keeping import kept_run_if, kept_target, landed_afterwards
-from tasks.measuring import answered_before, measure_accuracy, measure_load, read_workload
+from tasks.measuring import (
+    answered_before,
+    measure_accuracy,
+    measure_load,
+    read_questions,
+    read_workload,
+)
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
 from tasks.serving import served
@@ -55,6 +61,8 @@ def benchmark_target(
         kept_target(night, chosen) as keeper,
     ):
         loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
+        for benchmark in night.suite.accuracy_of(chosen):
+            read_questions(benchmark, night.base_dir)
         plan = plan_time(night, chosen, loads, keeper)
         prepare_engine_and_model(chosen, night.base_dir, plan.clock)
         with served(chosen, night.base_dir, keeper, plan.clock) as server:

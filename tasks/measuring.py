@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightbench import resuming
+from nightbench.accuracy import benchmarks, questions
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
@@ -62,6 +63,12 @@ def measure_accuracy(
             log(accuracy_sentence(row))
     keeper.take_telemetry(server)
     server.check()
+
+
+@task(name="read questions", task_run_name="questions of {spec.benchmark}", cache_policy=NO_CACHE)
+def read_questions(spec: AccuracySpec, base_dir: Path) -> None:
+    """See that a benchmark's records are here, or fetch them, before any hardware is held."""
+    questions.prepare(benchmarks.find(spec.benchmark), spec, base_dir)
 
 
 @task(name="answered before", task_run_name="answered before", cache_policy=NO_CACHE)

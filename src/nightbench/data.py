@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
 import json
 import os
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from nightbench import hub_files
 from nightbench.errors import DataError
 
 Record = Mapping[str, Any]
@@ -26,7 +23,6 @@ HubName = Literal["hf", "modelscope"]
 
 SUFFIXES = (".jsonl", ".parquet", ".json", ".csv", ".tsv")
 DIGEST_CHARS = 16
-REACH_TIMEOUT_S = 5.0
 
 
 def records_digest(records: Iterable[Record]) -> str:
@@ -134,7 +130,7 @@ def read_hub(
 
 
 def _read_huggingface(repository: str, config: str | None, split: str) -> list[Record]:
-    if not _reachable(os.environ.get("HF_ENDPOINT", "https://huggingface.co")):
+    if not hub_files.reachable("hf"):
         # Without this the client retries for 40 s; with it, it takes what it has cached, or fails.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import datasets
@@ -144,31 +140,30 @@ def _read_huggingface(repository: str, config: str | None, split: str) -> list[R
     return [dict(record) for record in loaded]
 
 
-def _reachable(url: str) -> bool:
-    parts = urllib.parse.urlsplit(url)
-    if urllib.request.getproxies():
-        return True  # only the proxy knows
-    try:
-        address = (parts.hostname or "", parts.port or 443)
-        with socket.create_connection(address, timeout=REACH_TIMEOUT_S):
-            return True
-    except OSError:
-        return False
-
-
 def _read_modelscope(repository: str, config: str | None, split: str) -> list[Record]:
-    try:
-        modelscope = importlib.import_module("modelscope")
-    except ImportError:
-        raise DataError(
-            f"{repository} is on ModelScope, and the modelscope package is not installed",
-            hint="pip install 'nightbench[modelscope]', or pass a local copy: data: FOLDER "
-            "(--data FOLDER).",
-        ) from None
+    from modelscope_hub import compat
+
     # Without a hub its client retries for half a minute; so it takes what it has cached, or fails.
-    offline = not _reachable(os.environ.get("MODELSCOPE_ENDPOINT", "https://modelscope.cn"))
-    folder = modelscope.snapshot_download(repository, repo_type="dataset", local_files_only=offline)
+    offline = not hub_files.reachable("modelscope")
+    folder = compat.snapshot_download(repository, repo_type="dataset", local_files_only=offline)
     return read_local(Path(folder), config or "default", split)
+
+
+def is_cached(hub: HubName, repository: str) -> bool:
+    """Whether a data set was fetched before; the hub is not asked. Of Hugging Face's, one that was
+    fetched in part counts."""
+    if hub == "hf":
+        from huggingface_hub import constants
+
+        snapshots = Path(constants.HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
+        return (snapshots / "snapshots").is_dir()
+    from modelscope_hub import compat
+
+    try:
+        compat.snapshot_download(repository, repo_type="dataset", local_files_only=True)
+    except Exception:  # noqa: BLE001 - the client's ways to say that it is not here
+        return False
+    return True
 
 
 def _read_jsonl(path: Path) -> list[Record]:

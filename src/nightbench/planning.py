@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightbench import hub_files
 from nightbench.accuracy import benchmarks
 from nightbench.engines import dispatch, ollama, remote, renames
 from nightbench.errors import BadInput, DataError
 from nightbench.serving import recipes
-from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
+from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target, Workload
 
 # What an unmeasured server is assumed to do; `plan` says so beside its estimate.
 ASSUMED_BOOT_S = 120.0
@@ -41,20 +42,15 @@ class PlannedTarget:
     benchmarks: tuple[str, ...]
     loads: tuple[PlannedLoad, ...]
     estimate_s: float
-    warnings: tuple[str, ...]  # what this machine lacks
     wrong: tuple[str, ...] = ()  # what no machine could run
 
 
-def plan_suite(
-    suite: Suite, base_dir: Path, *, exists: Exists = Path.exists
-) -> list[PlannedTarget]:
-    """What each target of the suite would do. Pure, but for `exists`."""
-    return [plan_target(suite, target, base_dir, exists=exists) for target in suite.targets]
+def plan_suite(suite: Suite) -> list[PlannedTarget]:
+    """What each target of the suite would do."""
+    return [plan_target(suite, target) for target in suite.targets]
 
 
-def plan_target(
-    suite: Suite, target: Target, base_dir: Path, *, exists: Exists = Path.exists
-) -> PlannedTarget:
+def plan_target(suite: Suite, target: Target) -> PlannedTarget:
     """What one target would do."""
     loads = tuple(plan_load(spec) for spec in suite.load_of(target))
     accuracy = suite.accuracy_of(target)
@@ -66,7 +62,6 @@ def plan_target(
         benchmarks=tuple(describe_benchmark(spec) for spec in accuracy),
         loads=loads,
         estimate_s=boot_s + sum(load.estimate_s for load in loads),
-        warnings=tuple(missing_files(suite, target, base_dir, exists=exists)),
         wrong=wrong_anywhere(suite, target),
     )
 
@@ -111,10 +106,16 @@ def missing_files(
 ) -> list[str]:
     """What a target needs on disk and does not find there: its model, its prompts, its records."""
     needed = [("model", target.model if _names_a_path(target) else None)]
-    needed += [(f"workload {spec.name}", spec.workload.path) for spec in suite.load_of(target)]
+    needed += [(f"workload {spec.name}", _path(spec.workload)) for spec in suite.load_of(target)]
     needed += [(f"benchmark {spec.benchmark}", spec.data) for spec in suite.accuracy_of(target)]
     found = ((what, base_dir / path) for what, path in needed if path is not None)
     return [f"{what}: {path} is not there" for what, path in found if not exists(path)]
+
+
+def _path(workload: Workload) -> str | None:
+    """The workload's file, where it is one of this disk."""
+    source = workload.source
+    return None if source is None or hub_files.parse(source) else source
 
 
 def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None:

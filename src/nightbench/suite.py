@@ -143,11 +143,16 @@ class AccuracySpec(Strict):
         return self
 
 
+# Data sets that need no path: where EvalScope takes them from.
+BY_NAME = {"openqa": "modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl"}
+
+
 class Workload(Strict):
     """Where the prompts of a load come from.
 
-    `custom` takes one column of a file of records (JSONL, JSON, CSV, TSV, Parquet), `python` what a
-    function of a Python file returns.
+    `path` is a file, or its place on a hub (`modelscope:org/name/file`, `hf:org/name/file`); openqa
+    without one is EvalScope's. `custom` takes one column of a file of records (JSONL, JSON, CSV,
+    TSV, Parquet), `python` what a function of a Python file returns.
     """
 
     kind: Literal[
@@ -164,10 +169,16 @@ class Workload(Strict):
     def _has_its_source(self) -> Workload:
         special = {"prompt": ["prompt"], "random": ["random_input_len"]}
         more = {"custom": ["column"], "python": ["function"]}
-        for field in special.get(self.kind, ["path", *more.get(self.kind, [])]):
+        path = [] if self.kind in BY_NAME else ["path"]
+        for field in special.get(self.kind, [*path, *more.get(self.kind, [])]):
             if getattr(self, field) is None:
                 raise ValueError(f"a workload of kind {self.kind} needs {field}")
         return self
+
+    @property
+    def source(self) -> str | None:
+        """The file's path or place on a hub; None where prompts are not read from a file."""
+        return self.path or BY_NAME.get(self.kind)
 
 
 class LoadSpec(Strict):

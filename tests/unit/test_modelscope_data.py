@@ -1,29 +1,33 @@
-"""Records from ModelScope, by its own library, from a stand-in of the hub on this machine."""
+"""Records and prompts from ModelScope, by its own client, from a stand-in of the hub."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from nightbench import data
-from nightbench.errors import DataError
-
 REPOSITORY = "AI-ModelScope/IQuiz"
 ROWS = [{"question": "1?", "choices": ["a", "b"], "answer": "A", "level": 1}]
-FILES = {"IQ.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode()}
+QUESTIONS = [{"question": f"Question {n}?"} for n in range(12)]
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+FILES = {"IQ.jsonl": lines(ROWS), "EQ.jsonl": lines(ROWS), "open_qa.jsonl": lines(QUESTIONS)}
 # The library reads its environment when it is imported: each reading is a process of its own.
 READ = f"""
 import json
@@ -34,10 +38,6 @@ try:
 except DataError as error:
     print(json.dumps([error.message, error.hint]))
 """
-
-needs_modelscope = pytest.mark.skipif(
-    importlib.util.find_spec("modelscope") is None, reason="the modelscope extra is not installed"
-)
 
 
 class Hub:
@@ -105,11 +105,15 @@ def hub() -> Iterator[Hub]:
     thread.join()
 
 
-def read(url: str, folder: Path) -> Any:
+def environment(url: str, folder: Path) -> dict[str, str]:
+    own = {"MODELSCOPE_ENDPOINT": url, "MODELSCOPE_CACHE": str(folder), "HOME": str(folder)}
+    return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")} | own
+
+
+def read(url: str, folder: Path, script: str = READ) -> Any:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", READ],
-        env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        | {"MODELSCOPE_ENDPOINT": url, "MODELSCOPE_CACHE": str(folder), "HOME": str(folder)},
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=environment(url, folder),
         capture_output=True,
         text=True,
         check=False,
@@ -119,7 +123,6 @@ def read(url: str, folder: Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@needs_modelscope
 def test_records_come_from_the_hub_and_from_its_cache_when_it_is_away(
     hub: Hub, tmp_path: Path
 ) -> None:
@@ -128,7 +131,6 @@ def test_records_come_from_the_hub_and_from_its_cache_when_it_is_away(
     assert read("http://127.0.0.1:9", tmp_path) == ROWS
 
 
-@needs_modelscope
 def test_a_hub_that_is_away_names_the_local_way_at_once(tmp_path: Path) -> None:
     started_s = time.monotonic()
 
@@ -139,13 +141,77 @@ def test_a_hub_that_is_away_names_the_local_way_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - started_s < 25
 
 
-def test_without_the_package_one_message_names_the_extra_and_the_local_way(
-    monkeypatch: pytest.MonkeyPatch,
+PROMPTS = """
+import json
+from pathlib import Path
+from nightbench.errors import DataError
+from nightbench.load.workloads import read_prompts
+from nightbench.suite import Workload
+try:
+    print(json.dumps(list(read_prompts(Workload(kind="openqa"), 12, 0, Path()).texts)))
+except DataError as error:
+    print(json.dumps(error.message))
+"""
+
+
+def test_openqa_comes_by_name_once_and_is_there_when_the_hub_is_away(
+    hub: Hub, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "modelscope", None)
+    prompts = read(hub.url, tmp_path, PROMPTS)
+    assert sorted(prompts) == sorted(row["question"] for row in QUESTIONS)
+    assert any("AI-ModelScope/HC3-Chinese" in path for path in hub.asked)
+    asked = len(hub.asked)
+    assert read(hub.url, tmp_path, PROMPTS) == prompts
+    assert len(hub.asked) == asked
+    assert read("http://127.0.0.1:9", tmp_path, PROMPTS) == prompts
 
-    with pytest.raises(DataError, match="modelscope package is not installed") as refused:
-        data.read_hub("modelscope", REPOSITORY, "IQ", "test", hint="LOCAL")
 
-    assert "pip install 'nightbench[modelscope]'" in refused.value.hint
-    assert "--data FOLDER" in refused.value.hint
+def test_openqa_names_its_place_where_it_cannot_be_had(tmp_path: Path) -> None:
+    assert read("http://127.0.0.1:9", tmp_path, PROMPTS) == (
+        "modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl is not here, and the hub is not reached"
+    )
+
+
+def test_the_plain_install_brings_modelscopes_client() -> None:
+    plain = [line for line in requires("nightbench") or [] if "extra ==" not in line]
+    assert any(line.startswith("modelscope-hub") for line in plain)
+
+
+SUITE = """
+name: mine
+targets:
+  - {name: theirs, served_model_name: m, engine: {kind: remote, base_url: "http://127.0.0.1:9/v1"}}
+accuracy: [{benchmark: iquiz}]
+load:
+  - {name: openqa, workload: {kind: openqa}, max_concurrency: [1, 2], num_prompts: 5}
+"""
+
+
+def nightbench(url: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "nightbench.cli.main", *words],
+        env=environment(url, folder) | {"NIGHTBENCH_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_plan_lists_what_is_missing_and_fetch_brings_it(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(SUITE)
+    suite = str(tmp_path / "mine.yaml")
+    before = nightbench(hub.url, tmp_path, "plan", suite)
+    assert before.returncode == 0, before.stderr
+    assert "iquiz (modelscope:AI-ModelScope/IQuiz): not fetched yet" in before.stdout
+    assert "openqa (modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl)" in before.stdout
+    away = nightbench("http://127.0.0.1:9", tmp_path, "fetch", suite)
+    assert away.returncode == 2
+    assert "benchmark iquiz" in away.stderr
+    assert "workload openqa" in away.stderr
+    fetched = nightbench(hub.url, tmp_path, "fetch", suite)
+    assert fetched.returncode == 0, fetched.stderr
+    assert "benchmark iquiz: 2 questions, records " in fetched.stdout
+    assert "workload openqa: 10 prompts, digest " in fetched.stdout
+    after = nightbench("http://127.0.0.1:9", tmp_path, "plan", suite)
+    assert "Missing on this machine" not in after.stdout

@@ -93,6 +93,10 @@ class RecordReader:
             self._pools[split] = [record for config in pool.configs for record in read(config)]
         return [record for record in self._pools[split] if pool.subset_of(record) == subset.name]
 
+    def hub(self) -> tuple[HubName, str] | None:
+        """The hub and repository that records come from; None where they are here."""
+        return None if self._folder else self._repository()
+
     def _repository(self) -> tuple[HubName, str]:
         benchmark = self._benchmark
         known: dict[HubName, str | None] = {

@@ -73,7 +73,8 @@ def _add_workload(group: Any) -> None:
     group.add_argument(
         "--dataset",
         metavar="KIND[:PATH]",
-        help="openqa:FILE.jsonl (field question), longalpaca:FILE.json (field instruction), "
+        help="openqa (EvalScope's, from ModelScope), openqa:FILE.jsonl (field question), "
+        "longalpaca:FILE.json (field instruction), "
         "sharegpt:FILE.json (a person's first words), line_by_line:FILE, custom:FILE (see "
         "--column), MODULE.py:FUNCTION (returns the prompts), random:TOKENS (default random:128)",
     )

@@ -151,7 +151,7 @@ def _check(path: Path) -> None:
         suite_file = read_suite(path)
         for spec in suite_file.suite.accuracy:
             benchmarks.find(spec.benchmark)
-        plan_suite(suite_file.suite, suite_file.base_dir)
+        plan_suite(suite_file.suite)
     except BadInput:
         path.unlink()
         raise

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     suite_file = suite_from(args.suite)
     suite = suite_file.suite
     console.print(f"[bold]{suite.name}[/bold]  {suite.description}", markup=True)
-    planned = plan_suite(suite, suite_file.base_dir)
+    planned = plan_suite(suite)
     for target in planned:
         _print_target(console, target)
     total_s = sum(target.estimate_s for target in planned)
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         style="dim",
     )
     _print_frame(console, suite)
+    _print_missing(console, suite_file)
     refuse_what_is_wrong(planned)
     if args.check:
         _check(console, suite_file)
@@ -67,6 +68,22 @@ def _print_frame(console: Console, suite: Suite) -> None:
                 markup=False,
                 style="dim",
             )
+
+
+def _print_missing(console: Console, suite_file: SuiteFile) -> None:
+    """What this machine lacks, once each, and what brings it."""
+    from nightbench.home import Home
+    from nightbench.needs import missing
+    from nightbench.serving.machine import this_machine
+
+    found = missing(suite_file, Home.from_env(), has_gpu=this_machine().has_gpu)
+    if not found:
+        return
+    console.print("\n[yellow]Missing on this machine[/yellow]")
+    for need in found:
+        console.print(f"  {need.what:<10} {need.name}: {need.how}", markup=False)
+    if any(need.is_fetchable for need in found):
+        console.print(f"`nightbench fetch {suite_file.path}` brings what can be fetched.")
 
 
 def _check(console: Console, suite_file: SuiteFile) -> None:
@@ -90,8 +107,6 @@ def _print_target(console: Console, target: PlannedTarget) -> None:
             f"about {_minutes(load.estimate_s)}",
             markup=False,
         )
-    for warning in target.warnings:
-        console.print(f"  [yellow]missing[/yellow]   {warning}")
     for line in target.wrong:
         console.print(f"  [red]wrong[/red]     {line}")
 

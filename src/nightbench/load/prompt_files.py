@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench import hub_files
 from nightbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def read_texts(workload: Workload, base_dir: Path) -> list[str]:
     """Every prompt of a workload's file, in the file's order. Raises DataError."""
-    path = base_dir / (workload.path or "")
+    path = hub_files.locate(workload.source or "", base_dir)
     match workload.kind:
         case "openqa":
             return _openqa(path)

@@ -88,7 +88,7 @@ def read_prompts(
         return Prompts(_Same(workload.prompt or "", count), shares_prefix=True)
     if workload.kind == "random":
         return Prompts(_Random(workload.random_input_len or 1, count, seed, tokenizer))
-    path = base_dir / (workload.path or "")
+    path = workload.source
     texts = read_texts(workload, base_dir)
     measure = tokenizer.count if tokenizer else len
     if lengths != PromptLengths():

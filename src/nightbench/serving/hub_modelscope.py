@@ -1,11 +1,7 @@
-"""Models from ModelScope (what VLLM_USE_MODELSCOPE did), by its own library and into its own cache.
-
-The library is an extra: it is imported when a model asks for it.
-"""
+"""Models from ModelScope (what VLLM_USE_MODELSCOPE did), by its own client, in its own cache."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -22,33 +18,27 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
 
     Raises DataError.
     """
+    from modelscope_hub import compat
+
     try:
-        library = importlib.import_module("modelscope")
-        api = importlib.import_module("modelscope.hub.api")
-    except ImportError:
-        raise DataError(
-            f"model: {model} needs the modelscope package, which is not installed",
-            hint="pip install 'nightbench[modelscope]', or name a folder that is here.",
-        ) from None
-    try:
-        sizes = _sizes(api.HubApi(), model)
+        sizes = _sizes(compat.LegacyHubApi(), model)
         left = hubs.formats_to_leave(sizes)
         total = sum(size for file, size in sizes.items() if not hubs.is_left(file, left))
-        cached = _cached(library, model)
+        cached = _cached(model)
         missing = max(0, total - _size_of(cached))
         cache = Path(os.environ.get("MODELSCOPE_CACHE") or Path.home())
         hubs.refuse_full_disk(model, missing, cache, free)
         if missing:
             say(f"fetching {hubs.gigabytes(missing)}", None, None)
         return Path(
-            library.snapshot_download(
+            compat.snapshot_download(
                 model.repository, revision=model.revision, ignore_patterns=left
             )
         )
     except DataError:
         raise
     except Exception as error:  # told apart below
-        cached = _cached(library, model) if _status(error) is None else None
+        cached = _cached(model) if _status(error) is None else None
         if cached is not None:
             return cached
         raise _problem(model, error) from error
@@ -56,11 +46,7 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
 
 def cached(model: HubModel) -> Path | None:
     """The snapshot where it is here; the hub is not asked."""
-    try:
-        library = importlib.import_module("modelscope")
-    except ImportError:
-        return None
-    return _cached(library, model)
+    return _cached(model)
 
 
 def _sizes(api: Any, model: HubModel) -> dict[str, int]:
@@ -73,10 +59,12 @@ def _sizes(api: Any, model: HubModel) -> dict[str, int]:
     }
 
 
-def _cached(library: Any, model: HubModel) -> Path | None:
+def _cached(model: HubModel) -> Path | None:
+    from modelscope_hub import compat
+
     try:
         path = Path(
-            library.snapshot_download(
+            compat.snapshot_download(
                 model.repository, revision=model.revision, local_files_only=True
             )
         )

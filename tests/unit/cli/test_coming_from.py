@@ -21,7 +21,14 @@ LINES = re.findall(r"^nightbench .*$", DOC.read_text(encoding="utf-8"), re.MULTI
 
 def test_the_lines_are_found() -> None:
     assert len(LINES) >= 15
-    assert {line.split()[1] for line in LINES} == {"run", "eval", "load", "new-suite"}
+    assert {line.split()[1] for line in LINES} == {
+        "run",
+        "plan",
+        "fetch",
+        "eval",
+        "load",
+        "new-suite",
+    }
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -29,9 +36,9 @@ def test_a_line_is_taken_as_it_stands(line: str) -> None:
     words = shlex.split(line)[1:]
     args = _parser(words).parse_args(words)
     match words[0]:
-        case "run":
+        case "run" | "plan" | "fetch":
             file = read_suite(find_suite(words[1]))
-            assert plan_suite(file.suite, file.base_dir)
+            assert plan_suite(file.suite)
         case "eval":
             assert benchmarks.find(eval_command._spec(args).benchmark)
         case "load":

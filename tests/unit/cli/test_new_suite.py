@@ -20,7 +20,7 @@ LAPTOP = Found()
 
 def planned(path: Path) -> PlannedTarget:
     file = read_suite(path)
-    (target,) = plan_suite(file.suite, file.base_dir)
+    (target,) = plan_suite(file.suite)
     return target
 
 

@@ -1,0 +1,99 @@
+"""`nightbench fetch SUITE`: bring what a suite needs, before any night waits for it.
+
+The engine's environment, the model (at its revision), the data sets of benchmarks and workloads.
+What is here already is left as it is; an interrupted download goes on where it was. Nothing is
+leased.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nightbench.cli.suite_argument import add_suite_argument, suite_from
+from nightbench.errors import DataError, NightbenchError
+from nightbench.planning import refuse_what_is_wrong
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nightbench.progress import OnProgress
+    from nightbench.serving.environments import EngineEnvironment
+    from nightbench.suite import AccuracySpec, LoadSpec
+    from nightbench.suite_file import SuiteFile
+
+Step = tuple[str, Callable[[], str]]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench fetch`."""
+    parser = subparsers.add_parser(
+        "fetch", help="bring what a suite needs and is not here", description=__doc__
+    )
+    add_suite_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch everything; what cannot be had is said at the end, after all else is here."""
+    from rich.console import Console
+
+    from nightbench.cli.terminal_progress import TerminalProgress
+    from nightbench.planning import plan_suite
+
+    suite_file = suite_from(args.suite)
+    refuse_what_is_wrong(plan_suite(suite_file.suite))
+    failed: list[str] = []
+    console = Console(stderr=True)
+    with TerminalProgress(console) as progress:
+        for name, bring in steps(suite_file, progress):
+            try:
+                print(f"{name}: {bring()}", flush=True)
+            except NightbenchError as error:
+                failed.append(f"  {name}: {error.message}\n    {error.hint}".rstrip())
+    if failed:
+        raise DataError("not everything could be fetched:\n" + "\n".join(failed))
+    print(f"Everything is here. What to type next: nightbench plan --check {args.suite}")
+    return 0
+
+
+def steps(suite_file: SuiteFile, progress: OnProgress) -> list[Step]:
+    """What is to be brought, each thing once: its name, and what brings it and says what it is."""
+    from nightbench.home import Home
+    from nightbench.serving.machine import this_machine
+    from nightbench.serving.server import prepare
+
+    home, machine, base_dir = Home.from_env(), this_machine(), suite_file.base_dir
+    found: dict[str, Callable[[], str]] = {}
+    for target in suite_file.suite.targets:
+        for spec in suite_file.suite.accuracy_of(target):
+            found.setdefault(f"benchmark {spec.benchmark}", partial(_records, spec, base_dir))
+        for load in suite_file.suite.load_of(target):
+            found.setdefault(f"workload {load.name}", partial(_prompts, load, base_dir))
+    for target in suite_file.suite.targets:
+        if not target.is_attached:
+            bring = partial(prepare, target, home, base_dir, machine, progress)
+            found[f"target {target.name}"] = partial(_engine_and_model, bring)
+    return list(found.items())
+
+
+def _engine_and_model(bring: Callable[[], tuple[EngineEnvironment | None, str | None]]) -> str:
+    environment, model = bring()
+    return ", ".join(filter(None, (environment.key if environment else "", model)))
+
+
+def _records(spec: AccuracySpec, base_dir: Path) -> str:
+    from nightbench.accuracy import benchmarks, questions
+
+    prepared = questions.prepare(benchmarks.find(spec.benchmark), spec, base_dir)
+    return f"{len(prepared.questions)} questions, records {prepared.data_digest}"
+
+
+def _prompts(spec: LoadSpec, base_dir: Path) -> str:
+    from nightbench.load.levels import plan_levels
+    from nightbench.load.workloads import read_prompts
+
+    count = plan_levels(spec)[-1].prompts_needed
+    prompts = read_prompts(spec.workload, count, spec.seed, base_dir)
+    return f"{count} prompts, digest {prompts.digest(0, count)[:16]}"
