@@ -8,7 +8,7 @@ BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test test-engines test-unit test-faults test-up test-browser fidelity lint up clean
+.PHONY: help nightly rehearse test test-engines test-unit test-faults test-up test-browser fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM inclu
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build
+
+rehearse: $(VENV)/.installed  ## every suite that ships, in miniature: vLLM for real
+	@for suite in deployments/suites/*.yaml; do $(BIN)/nightbench rehearse $$suite || exit 1; done
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
 	@$(BIN)/python -m pytest tests/faults $(TWO_AT_A_TIME)

@@ -25,6 +25,7 @@ COMMANDS = {
     "new-suite": "write a suite: by asking, or by flags",
     "plan": "what a suite would do, exactly: commands, hardware, requests, time",
     "fetch": "what a suite needs and is not here: engine, model, data sets",
+    "rehearse": "the whole night in miniature, on any machine",
     "eval": "ask any OpenAI-compatible endpoint a benchmark and score it",
     "score": "score replies that were made elsewhere",
     "load": "put any OpenAI-compatible endpoint under load and measure it",

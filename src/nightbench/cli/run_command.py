@@ -39,6 +39,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--gate", action="store_true", help="exit with 3 where a gate is not passed"
     )
+    # A rehearsal's run is nobody's to look up afterwards.
+    parser.add_argument("--rehearsal", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
 
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     with prefect_api(home) as url:
         os.environ["PREFECT_API_URL"] = url
         results, failure = _run_flow(suite_file, names, args.resume, console)
-    _show(results, console)
+    _show(results, console, is_kept=not args.rehearsal)
     if args.json:
         write_as_asked(args.json, json.dumps(asdict(results), default=str, indent=2), umask)
     if failure:
@@ -110,10 +112,12 @@ def _run_flow(
     return outcome, ""
 
 
-def _show(results: RunResults, console: Console) -> None:
+def _show(results: RunResults, console: Console, *, is_kept: bool) -> None:
     from nightbench.cli.results_view import print_results
 
     print_results(results, console)
+    if not is_kept:
+        return
     console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. What to type next:\n")
     for line, why in (
         (f"nightbench show {results.run_id}", "this run again, in full"),

@@ -1,0 +1,235 @@
+"""From a suite to its rehearsal: the same targets, benchmarks and levels, as small as they go.
+
+What cannot be had is stood in for by the nearest that can, and every such change is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nightbench import data, hub_files
+from nightbench.accuracy import benchmarks
+from nightbench.accuracy.reading import RecordReader
+from nightbench.engines import dispatch
+from nightbench.rehearsal import made_up, miniatures
+from nightbench.serving import models, recipes
+from nightbench.serving.environments import EngineEnvironment
+from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
+from nightbench.suite_engines import CommandEngine, VllmEngine
+
+MAX_TOKENS = 32
+MAX_MODEL_LEN = 4096
+BOOT_TIMEOUT_S = 1200.0  # of a machine that does other things, too
+# What a made-up float32 model on cores cannot have, or has by itself.
+_LEFT_OUT = ("quantization", "kv-cache-dtype", "gpu-memory-utilization", "attention-backend")
+
+Existing = Callable[[Target], EngineEnvironment | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a rehearsal is put on. `existing` finds the engine that a target names, if it is built;
+    `shipped` is the folder of the built-in model."""
+
+    base_dir: Path
+    work_dir: Path
+    cores: int
+    num_gpus: int
+    existing: Existing
+    at_hand: Callable[[str], Path | None]
+    shipped: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What was stood in for, and what is not rehearsed, by target."""
+
+    stood_in: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def rehearsal_of(suite: Suite, stage: Stage) -> tuple[dict[str, Any], dict[str, Notes]]:
+    """The suite to be run, as YAML has it, and what was changed."""
+    notes = {target.name: Notes() for target in suite.targets}
+    targets = [_target(suite, target, stage, notes[target.name]) for target in suite.targets]
+    return {"name": suite.name, "description": "a rehearsal", "targets": targets}, notes
+
+
+def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+    asked = [_benchmark(spec, stage, notes) for spec in suite.accuracy_of(target)]
+    loads = [_load(spec, stage, notes) for spec in suite.load_of(target)]
+    return {
+        "name": target.name,
+        **_served(target, stage, notes),
+        "boot_timeout_s": max(target.boot_timeout_s, BOOT_TIMEOUT_S),
+        "hang_timeout_s": target.hang_timeout_s,
+        "priority": target.priority,
+        "accuracy": [spec for spec in asked if spec is not None],
+        "load": loads,
+    }
+
+
+def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+    """Model and engine."""
+    engine, there = target.engine, stage.existing(target)
+    if isinstance(engine, CommandEngine) and (there is not None or engine.environment is None):
+        model = target.model if models.is_fetched(target.model or "") else _whole(target, stage)
+        return {
+            "model": model,
+            "served_model_name": target.served_model_name,
+            "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": "command"},
+        }
+    name = dispatch.served_name(target) or None
+    if isinstance(engine, VllmEngine):
+        return {
+            "model": _model(target, stage, notes),
+            "served_model_name": name,
+            "engine": _vllm(target, engine, there, stage, notes),
+        }
+    own = "an API that somebody else runs" if engine.kind == "remote" else f"{engine.kind} itself"
+    notes.left_out.append(f"{own}: vLLM answers in its place")
+    return {
+        "model": _model(target, stage, notes),
+        "served_model_name": name,
+        "engine": _stand_in(target, notes),
+    }
+
+
+def _vllm(
+    target: Target,
+    engine: VllmEngine,
+    there: EngineEnvironment | None,
+    stage: Stage,
+    notes: Notes,
+) -> dict[str, Any]:
+    """vLLM with the target's own arguments, as wide as the machine is."""
+    on_cores = there is None or there.flavour == "cpu"
+    lanes = stage.cores if on_cores else stage.num_gpus
+    if not on_cores and stage.num_gpus < 1:
+        on_cores, lanes = True, stage.cores
+    rehearsed: dict[str, Any] = {"kind": "vllm", "env": dict(engine.env)}
+    if on_cores:
+        rehearsed["environment"] = _build_for_cores(target, there, notes)
+        rehearsed["env"].setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    else:
+        rehearsed["environment"] = _as_written(engine.environment)
+    width = _largest_divisor(engine.tensor_parallel_size, lanes)
+    rehearsed["tensor_parallel_size"] = width
+    wide = engine.tensor_parallel_size * engine.pipeline_parallel_size * engine.data_parallel_size
+    if wide != width:
+        notes.stood_in.append(f"tensor parallel over {width} of {wide} ranks")
+    rehearsed["args"] = _args(target, engine, notes)
+    return rehearsed
+
+
+def _as_written(environment: Any) -> Any:
+    return environment if environment == "auto" else environment.model_dump(exclude_none=True)
+
+
+def _build_for_cores(target: Target, there: EngineEnvironment | None, notes: Notes) -> Any:
+    """The build for CPUs: the one that the suite names, where it is here, else the recipe's."""
+    wanted = dispatch.environment_of(target)
+    if there is not None and there.flavour == "cpu" and wanted is not None:
+        return _as_written(wanted)
+    ours = recipes.load("vllm-cpu").requirements[0]
+    named = (wanted.requirement or wanted.image or wanted.executable) if wanted else None
+    if named is not None and named != ours:
+        notes.stood_in.append(f"{named} by {ours}, the build for CPUs that is here")
+    return {"requirement": ours}
+
+
+def _args(target: Target, engine: VllmEngine, notes: Notes) -> dict[str, Any]:
+    given = {key.strip("-").replace("_", "-"): value for key, value in engine.args.items()}
+    left = [key for key in _LEFT_OUT if key in given]
+    notes.left_out.extend(f"--{key} {given.pop(key)}" for key in left)
+    length = given.get("max-model-len", MAX_MODEL_LEN)
+    fits = length if isinstance(length, int) and length <= MAX_MODEL_LEN else MAX_MODEL_LEN
+    made = {"dtype": "float32", "enforce-eager": True, "max-model-len": fits}
+    if not _is_built_in(target):
+        made["load-format"] = "dummy"
+        if miniatures.needs_remote_code(miniatures.family_of(target.model or target.name)):
+            made["trust-remote-code"] = True
+    changed = [f"{key} {value}" for key, value in made.items() if given.get(key) != value]
+    if changed:
+        notes.stood_in.append(f"made-up weights on cores: {', '.join(changed)}")
+    return given | made
+
+
+def _stand_in(target: Target, notes: Notes) -> dict[str, Any]:
+    return {
+        "kind": "vllm",
+        "environment": {"requirement": recipes.load("vllm-cpu").requirements[0]},
+        "env": {"VLLM_CPU_KVCACHE_SPACE": "1"},
+        "args": _args(target, VllmEngine(kind="vllm"), notes),
+    }
+
+
+def _largest_divisor(wanted: int, most: int) -> int:
+    return next(n for n in range(min(wanted, max(most, 1)), 0, -1) if wanted % n == 0)
+
+
+def _is_built_in(target: Target) -> bool:
+    return (target.model or "").startswith("builtin:")
+
+
+def _whole(target: Target, stage: Stage) -> str | None:
+    """The model as a command is given it: a path that is one here, else its own name."""
+    here = stage.base_dir / target.model if target.model else None
+    return str(here) if here is not None and here.exists() else target.model
+
+
+def _model(target: Target, stage: Stage, notes: Notes) -> str:
+    """The built-in model itself, a miniature of every other."""
+    if _is_built_in(target):
+        return (target.model or "").removesuffix(".gguf")
+    folder = stage.work_dir / "models" / target.name
+    name = target.model or target.served_model_name or target.name
+    own = stage.at_hand(target.model) if target.model and target.engine.kind != "ollama" else None
+    own = own if own is not None and own.is_dir() else None
+    told = miniatures.write(folder, name, stage.shipped, own)
+    notes.stood_in.append(f"{name} by {told}")
+    return str(folder)
+
+
+def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any] | None:
+    """One question of it."""
+    benchmark = benchmarks.find(spec.benchmark)
+    changes: dict[str, Any] = {"limit": 1, "limit_per_subset": None, "repeats": 1}
+    changes["generation"] = _shorter(spec)
+    source = RecordReader(benchmark, spec, stage.base_dir).hub()
+    if spec.data is not None and (stage.base_dir / spec.data).exists():
+        changes["data"] = str(stage.base_dir / spec.data)
+    elif spec.data is not None or (source is not None and not data.is_cached(*source)):
+        folder = made_up.write_records(benchmark, stage.work_dir / "data")
+        if folder is None:
+            notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")
+            return None
+        notes.stood_in.append(f"records of {spec.benchmark} by a made-up one in their format")
+        changes |= {"data": str(folder), "subsets": (benchmark.subsets[0].name,)}
+    return spec.model_copy(update=changes).model_dump(mode="json", exclude_unset=True)
+
+
+def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
+    """One request of each level."""
+    changes: dict[str, Any] = {"num_prompts": 1, "duration_s": None, "warmup_prompts": 0}
+    changes["generation"] = _shorter(spec)
+    rehearsed = spec.model_copy(update=changes).model_dump(mode="json", exclude_unset=True)
+    source = spec.workload.source
+    wanted = hub_files.parse(source) if source is not None else None
+    if source is not None and wanted is None and (stage.base_dir / source).exists():
+        rehearsed["workload"]["path"] = str(stage.base_dir / source)
+    elif source is not None and (wanted is None or hub_files.cached(wanted) is None):
+        levels = len(spec.max_concurrency or spec.request_rate or ())
+        path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{spec.name}.txt")
+        rehearsed["workload"] = {"kind": "line_by_line", "path": str(path)}
+        notes.stood_in.append(f"prompts of {spec.name} by made-up ones")
+    return rehearsed
+
+
+def _shorter(spec: AccuracySpec | LoadSpec) -> Any:
+    given: int | Literal[0] = spec.generation.max_tokens or 0
+    short = min(given, MAX_TOKENS) if given else MAX_TOKENS
+    return spec.generation.model_copy(update={"max_tokens": short, "min_tokens": None})
