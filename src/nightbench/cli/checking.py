@@ -63,4 +63,4 @@ def _outcome(checked: Checked) -> str:
 
 def _how(recipe: recipes.Recipe) -> str:
     is_pinned = recipe.name in recipes.names() and recipes.load(recipe.name) == recipe
-    return f"nightbench engines build {recipe.name}" if is_pinned else "the first run builds it"
+    return f"nightbench engines build {recipe.name}" if is_pinned else "nightbench fetch builds it"
