@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home import Home
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.machine import Machine, this_machine
@@ -146,17 +147,17 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(prefect_home: Home) -> Iterator[str]:
-    """The URL of a Prefect API for all nights that are not about Prefect's server."""
+def prefect_server(prefect_home: Home) -> Iterator[PrefectAccess]:
+    """A Prefect API for all nights that are not about Prefect's server."""
     from nightbench.cli.prefect_api import prefect_api
 
-    with prefect_api(prefect_home, environ=os.environ | {"PREFECT_API_URL": ""}) as url:
+    with prefect_api(prefect_home, environ=os.environ | {"PREFECT_API_URL": ""}) as access:
         _back_up(prefect_home.prefect / "prefect.db", prefect_home.prefect / EMPTY_DATABASE)
-        yield url
+        yield access
 
 
 @pytest.fixture(scope="session")
-def give_database(prefect_home: Home, prefect_server: str) -> Callable[[Home], None]:
+def give_database(prefect_home: Home, prefect_server: PrefectAccess) -> Callable[[Home], None]:
     """Gives a home a Prefect database after its migrations, and empty."""
 
     def give(home: Home) -> None:

@@ -104,8 +104,8 @@ from nightbench.home import Home
 
 home = Home.from_env()
 os.environ.update(prefect_settings(home))
-with prefect_api(home) as url:
-    os.environ["PREFECT_API_URL"] = url
+with prefect_api(home) as access:
+    os.environ.update(access.environment())
     from flows.nightly import nightly
 
     for line in sys.stdin:

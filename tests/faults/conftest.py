@@ -10,6 +10,7 @@ import pytest
 from night import Night
 from scene import Scene
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home import Home
 from nightbench.serving import processes
 from nightbench.serving.machine import Machine
@@ -40,9 +41,9 @@ def scene(
 
 
 @pytest.fixture
-def night(scene: Scene, engine_home: Home, prefect_server: str) -> Iterator[Night]:
+def night(scene: Scene, engine_home: Home, prefect_server: PrefectAccess) -> Iterator[Night]:
     """A night to be ended badly, gone when the test is."""
-    night = Night(scene, engine_home, api_url=prefect_server)
+    night = Night(scene, engine_home, prefect=prefect_server)
     yield night
     night.kill()
     scene.assert_all_gone()
@@ -53,7 +54,7 @@ def night_with_its_own_prefect(
     scene: Scene, engine_home: Home, give_database: Callable[[Home], None]
 ) -> Iterator[Night]:
     """A night that starts a Prefect server, as on a fresh machine."""
-    night = Night(scene, engine_home, api_url="")
+    night = Night(scene, engine_home)
     give_database(Home(night.home))
     yield night
     night.kill()

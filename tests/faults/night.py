@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from scene import Scene
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home import Home
 from nightbench.serving.supervision import wait_until
 
@@ -40,7 +41,7 @@ class Night:
         scene: Scene,
         engine_home: Home,
         *,
-        api_url: str,
+        prefect: PrefectAccess | None = None,
         name: str = "home",
         checkout: Path | None = None,
     ) -> None:
@@ -52,9 +53,9 @@ class Night:
         self.env = os.environ | {
             "NIGHTBENCH_HOME": str(home),
             "NIGHTBENCH_LEASES": str(scene.leases),
-            "PREFECT_API_URL": api_url,
             "PYTHONUNBUFFERED": "1",
         }
+        self.env |= (prefect or PrefectAccess("")).environment()
         if checkout is not None:
             self.env["PYTHONPATH"] = f"{checkout / 'src'}{os.pathsep}{checkout}"
         self.output = scene.folder / f"{name}.txt"

@@ -15,6 +15,7 @@ import pytest
 from night import ASKING, BOOTING, LOADING, LONG, STOPPING, Night
 from scene import Scene
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home import Home
 from nightbench.serving import processes
 from nightbench.serving.supervision import wait_until
@@ -187,13 +188,13 @@ def checkout(folder: Path) -> Path:
 
 
 def test_two_runs_from_two_checkouts_that_want_the_same_cores_follow_each_other(
-    scene: Scene, engine_home: Home, prefect_server: str
+    scene: Scene, engine_home: Home, prefect_server: PrefectAccess
 ) -> None:
     nights = [
         Night(
             scene,
             engine_home,
-            api_url=prefect_server,
+            prefect=prefect_server,
             name=name,
             checkout=checkout(scene.folder / f"checkout-{name}"),
         )

@@ -9,11 +9,12 @@ import pytest
 from house import House
 from up_house import UpHouse
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home import Home
 
 
 @pytest.fixture
-def house(tmp_path: Path, prefect_server: str) -> House:
+def house(tmp_path: Path, prefect_server: PrefectAccess) -> House:
     return House(tmp_path, prefect_server)
 
 

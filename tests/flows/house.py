@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import yaml
 
+from nightbench.cli.prefect_access import PrefectAccess
+
 NIGHTBENCH = [sys.executable, "-m", "nightbench.cli.main"]
 REFERENCE_SERVER = Path(__file__).parents[1] / "truth" / "server.py"
 PROMPTS = "".join(json.dumps({"question": f"What is {n} and one?"}) + "\n" for n in range(300))
@@ -25,15 +27,22 @@ PROMPTS = "".join(json.dumps({"question": f"What is {n} and one?"}) + "\n" for n
 class House:
     """A home of its own, and the commands in it."""
 
-    def __init__(self, folder: Path, api_url: str = "") -> None:
+    def __init__(self, folder: Path, prefect: PrefectAccess | None = None) -> None:
         self.folder = folder
+        self.access = prefect or PrefectAccess("")
         self.env = os.environ | {
             "NIGHTBENCH_HOME": str(folder / "home"),
             "NIGHTBENCH_LEASES": str(folder / "leases"),
             "SWANLAB_MODE": "local",
-            "PREFECT_API_URL": api_url,
         }
+        self.env |= self.access.environment()
         (folder / "prompts.jsonl").write_text(PROMPTS, encoding="utf-8")
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        """What Prefect's API asks for."""
+        user, _, password = (self.access.auth or "").partition(":")
+        return (user, password) if user else None
 
     def suite(self, **changes: Any) -> Path:
         """A suite file; `changes` replace its parts."""

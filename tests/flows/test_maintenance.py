@@ -43,9 +43,9 @@ class Maintained(House):
 
     def ask(self, path: str, body: object) -> Any:
         """Prefect's API."""
-        url = f"{self.env['PREFECT_API_URL']}{path}"
+        url = f"{self.access.url}{path}"
         for _ in range(20):
-            answer = httpx.post(url, json=body, trust_env=False)
+            answer = httpx.post(url, json=body, auth=self.auth, trust_env=False)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(0.5)  # its database was busy; Prefect's own client asks again too
@@ -89,7 +89,7 @@ class Maintained(House):
                 }
                 with suppress(httpx.TransportError):  # one may be lost: the next is a second away
                     httpx.post(
-                        f"{self.env['PREFECT_API_URL']}/events", json=[event], trust_env=False
+                        f"{self.access.url}/events", json=[event], auth=self.auth, trust_env=False
                     )
 
         thread = threading.Thread(target=beat)
@@ -129,7 +129,7 @@ class Maintained(House):
 
 @pytest.fixture
 def maintained(house: House) -> Maintained:
-    return Maintained(house.folder, house.env["PREFECT_API_URL"])
+    return Maintained(house.folder, house.access)
 
 
 def test_a_silent_run_is_marked_and_one_that_is_heard_of_is_not(maintained: Maintained) -> None:

@@ -18,6 +18,7 @@ import psutil
 import yaml
 from house import NIGHTBENCH, House
 
+from nightbench.cli.prefect_access import PrefectAccess, known_auth
 from nightbench.history.spool import sealed_folders
 from nightbench.home import Home
 from nightbench.serving.probing import free_port
@@ -50,7 +51,6 @@ class UpHouse(House):
         self.env["NIGHTBENCH_SUITES"] = str(self.suites)
         self.output = folder / "up.txt"
         self.arguments = arguments
-        self.auth: tuple[str, str] | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_suite(self, name: str = "reference", **changes: Any) -> None:
@@ -75,6 +75,7 @@ class UpHouse(House):
                 start_new_session=True,
             )
         self.until(lambda: "Ctrl-C stops all" in self.said(), 300, still=self.process)
+        self.access = PrefectAccess(self.url, known_auth(self.home, self.env))
 
     @contextmanager
     def join(self, pool: str) -> Iterator[Node]:
@@ -83,7 +84,7 @@ class UpHouse(House):
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [*NIGHTBENCH, "up", "--join", self.url.removesuffix("/api"), "--pool", pool],
-                env=self.env,
+                env=self.env | self.access.environment(),
                 cwd=self.folder,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from nightbench.cli.private_files import open_private
 from nightbench.errors import NightbenchError
 
 STOP_S = 40.0  # Prefect gives a cancelled flow run 30 s
@@ -82,7 +84,7 @@ class KeptProcess:
         return f"{said}; started again"
 
     def _start(self) -> None:
-        with self.log_path.open("ab") as log:
+        with open_private(self.log_path, os.O_APPEND) as log:
             self._process = subprocess.Popen(
                 (*_with_us(), *self.argv),
                 env=self.env,

@@ -3,26 +3,40 @@
 Prefect's own temporary server outlives a killed process and dies first on Ctrl-C, before the run
 could report that it was interrupted. So ours is started under nightbench's supervisor: out of the
 terminal's reach, gone when we are, however we go, and started again should it go first.
+
+Whoever starts it, it stands behind a door of ours (`nightbench.web`): it answers its own names and
+pages only, and who says its password.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
+from nightbench.cli.prefect_access import (
+    AUTH_NAMES,
+    PrefectAccess,
+    auth_string,
+    known_auth,
+    new_auth,
+    password_file,
+)
+from nightbench.cli.prefect_rest import WANTED
+from nightbench.cli.private_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervision import Order, Supervised, tail_of
+from nightbench.web.door import Door
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.1
 STOP_S = 10.0
@@ -36,6 +50,8 @@ def prefect_settings(home: Home) -> dict[str, str]:
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # What finds no API must not start a server of its own: that one would ask for no password.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         # Two processes of one night write at once; SQLite lets the second one wait.
         "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
@@ -51,24 +67,59 @@ def prefect_settings(home: Home) -> dict[str, str]:
     }
 
 
+# What a server forgets, and when; what the environment says goes before it. Flow runs are the
+# maintenance flow's to forget; this removes the logs and pages of those that are gone.
+SERVER_DEFAULTS = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
+    # One every 30 s and run, and nobody asks for one of yesterday.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": (
+        '{"prefect.flow-run.heartbeat": 86400}'
+    ),
+}
+
+
 @contextmanager
-def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """The URL of an API that answers: PREFECT_API_URL, else `nightbench up`'s, else our own."""
+def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator[PrefectAccess]:
+    """An API that answers: PREFECT_API_URL's, else `nightbench up`'s, else our own."""
     given = environ.get("PREFECT_API_URL")
     if given:
-        yield given
+        access = PrefectAccess(given, auth_string(environ))
+        _refuse_wrong_password(access, environ)
+        yield access
         return
     running = running_api(home)
     if running:
-        yield running
+        access = PrefectAccess(running, known_auth(home, environ))
+        _refuse_wrong_password(access, environ)
+        yield access
         return
     server = OwnServer(home, environ)
     try:
-        wait_until_healthy(server.url, server.running, server.log_path)
+        wait_until_healthy(server.access.url, server.running, server.log_path)
         server.keep()
-        yield server.url
+        yield server.access
     finally:
         server.stop()
+
+
+def _refuse_wrong_password(access: PrefectAccess, environ: Mapping[str, str]) -> None:
+    """Before anything is measured that could not be reported. (A key is for Prefect's cloud.)"""
+    if environ.get("PREFECT_API_KEY"):
+        return
+    user, _, password = (access.auth or "").partition(":")
+    try:
+        answer = httpx.get(
+            f"{access.url}/admin/version",
+            auth=(user, password) if user else None,
+            timeout=5,
+            trust_env=False,
+        )
+    except httpx.HTTPError:
+        return  # one that is away for a moment is waited for
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        what = "refuses the password" if user else "asks for a password"
+        raise NightbenchError(f"the Prefect server at {access.url} {what}", hint=WANTED)
 
 
 class OwnServer:
@@ -80,11 +131,20 @@ class OwnServer:
 
     def __init__(self, home: Home, environ: Mapping[str, str]) -> None:
         port = free_port()
-        self.url = f"http://{HOST}:{port}/api"
+        # For this run alone: nobody else ever has to say it.
+        auth = auth_string(environ) or new_auth()
+        self.access = PrefectAccess(f"http://127.0.0.1:{port}/api", auth)
+        close_to_others(home.prefect, but=password_file(home))
         self._order = Order(
-            argv=server_argv(port),
-            env=dict(environ) | prefect_settings(home) | {"PREFECT_UI_ENABLED": "0"},
-            secrets=(),
+            argv=server_argv(Door(port=port)),
+            env={
+                **SERVER_DEFAULTS,
+                **environ,
+                **prefect_settings(home),
+                **dict.fromkeys(AUTH_NAMES, auth),
+                "PREFECT_UI_ENABLED": "0",
+            },
+            secrets=(auth,),
             run_dir=home.prefect / "run-server",
             grace_s=STOP_S,
         )
@@ -121,12 +181,9 @@ class OwnServer:
             self._supervised = Supervised(self._order)
 
 
-def server_argv(port: int, host: str = HOST) -> tuple[str, ...]:
+def server_argv(door: Door) -> tuple[str, ...]:
     """The Prefect server as one process, without its command line's start-up cost."""
-    return (
-        *(sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"),
-        *("--host", host, "--port", str(port), "--log-level", "error", "--lifespan", "on"),
-    )
+    return door.argv("prefect.server.api.server:create_app")
 
 
 def address_file(home: Home) -> Path:
@@ -135,24 +192,47 @@ def address_file(home: Home) -> Path:
 
 
 def running_api(home: Home) -> str | None:
-    """The URL of the server that `nightbench up` runs for this home, where it answers."""
+    """The URL of the server that `nightbench up` runs for this home, where it answers.
+
+    None where another user has that port now: it must not hear our password.
+    """
     file = address_file(home)
     url = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    return url if url and is_healthy(url) else None
+    return url if url and is_ours(url) and is_healthy(url) else None
+
+
+def is_ours(url: str) -> bool:
+    """Whether a process of this user listens at the port of a URL of this machine."""
+    port = urlsplit(url).port
+    for one in psutil.net_connections("tcp"):
+        if one.status != psutil.CONN_LISTEN or one.laddr[1:] != (port,) or one.pid is None:
+            continue
+        try:
+            return bool(psutil.Process(one.pid).uids().effective == os.geteuid())
+        except psutil.Error:
+            continue
+    return False
 
 
 def is_healthy(url: str) -> bool:
     """Whether a Prefect API answers there."""
+    return not why_not_healthy(url)
+
+
+def why_not_healthy(url: str) -> str:
+    """What is there instead of a Prefect API that answers; "" where one does."""
     try:
-        return httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+        answer = httpx.get(f"{url}/health", timeout=5, trust_env=False)
+    except httpx.HTTPError as error:
+        return str(error)
+    said = answer.text.strip()[:200]
+    return "" if answer.status_code == httpx.codes.OK else f"{answer.status_code} {said}"
 
 
 def wait_until_healthy(url: str, is_alive: Callable[[], bool], log_path: Path) -> None:
     """Poll until the API answers. Raises NightbenchError with its log's end if it never does."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not is_healthy(url):
+    while not (is_healthy(url) and is_ours(url)):
         if not is_alive() or time.monotonic() > deadline:
             tail = "\n".join(f"  | {line}" for line in tail_of(log_path, 15).splitlines())
             raise NightbenchError(

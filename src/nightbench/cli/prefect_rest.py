@@ -9,17 +9,16 @@ from typing import Any
 
 import httpx
 
+from nightbench.cli.prefect_access import AUTH_NAMES, auth_string
 from nightbench.errors import NightbenchError
 
-AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 TIMEOUT_S = 30.0
 BUSY_ATTEMPTS = 10
 BUSY_WAIT_S = 1.0
-
-
-def auth_string(environ: Mapping[str, str] = os.environ) -> str | None:
-    """`user:password` of Prefect's basic authentication, from the environment alone."""
-    return next((environ[name] for name in AUTH_NAMES if environ.get(name)), None)
+WANTED = (
+    f"Set {AUTH_NAMES[1]} to the server's user:password; the machine that started it keeps that"
+    " in its NIGHTBENCH_HOME/prefect/password."
+)
 
 
 class PrefectRest:
@@ -57,6 +56,10 @@ class PrefectRest:
         _content(answer)
         return True
 
+    def patch(self, path: str, body: object) -> None:
+        """Change what is there."""
+        _content(self._send("PATCH", path, body))
+
     def put(self, path: str, body: object) -> None:
         """Replace what is there."""
         _content(self._send("PUT", path, body))
@@ -75,11 +78,7 @@ def _content(answer: httpx.Response) -> Any:
     if answer.is_success:
         return answer.json() if answer.content else None
     asked = f"{answer.request.method} {answer.request.url.path}"
-    hint = (
-        f"Set {AUTH_NAMES[1]} to the server's user:password."
-        if answer.status_code == httpx.codes.UNAUTHORIZED
-        else ""
-    )
+    hint = WANTED if answer.status_code == httpx.codes.UNAUTHORIZED else ""
     raise NightbenchError(
         f"the Prefect server answered {answer.status_code} to {asked}: {answer.text[:500]}",
         hint=hint,

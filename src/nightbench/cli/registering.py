@@ -6,6 +6,7 @@ and switch are read back from the server first.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,8 @@ import yaml
 
 from nightbench import offering
 from nightbench.cli.prefect_rest import PrefectRest
+from nightbench.cli.private_files import open_private
 from nightbench.errors import NightbenchError
-from nightbench.private_files import make_private
 from nightbench.resources import deployments_dir
 from nightbench.scheduling import GRACE
 
@@ -53,7 +54,7 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
     """Put everything into the server at `url`. `timezone` is for a schedule that is new."""
     with PrefectRest(url, env) as api:
         document = _read("prefect-server.yaml")
-        _create_pool(api, pool, document["queues"])
+        _put_pool(api, pool, document)
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
         if present is not None and not still_offered(present, offering.suite_names(env)):
             print(f"the suite of the nights, {present.suite}, is no longer there: switched off")
@@ -68,7 +69,7 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
 def register_node(url: str, pool: str, env: Mapping[str, str]) -> None:
     """Put the pool of another node into the server at `url`, and a target's deployment for it."""
     with PrefectRest(url, env) as api:
-        _create_pool(api, pool, _read("prefect-server.yaml")["queues"])
+        _put_pool(api, pool, _read("prefect-server.yaml"))
     deploy(for_node(_read("prefect.yaml"), pool), Path(env["PREFECT_HOME"]), env)
 
 
@@ -146,15 +147,15 @@ def _as_written(schedule: Document) -> Document:
 
 def deploy(document: Document, prefect_home: Path, env: Mapping[str, str]) -> None:
     """Register the deployments with Prefect's own command, which reads the flows."""
-    make_private(prefect_home)
     file = prefect_home / "deployments.yaml"
-    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    with open_private(file, os.O_TRUNC) as deployments:
+        deployments.write(yaml.safe_dump(document, sort_keys=False).encode())
     _prefect(env, "deploy", "--all", "--prefect-file", str(file))
 
 
 def prefect_argv(*arguments: str) -> tuple[str, ...]:
     """Prefect's command line in our environment."""
-    return (sys.executable, "-m", "prefect", "--no-prompt", *arguments)
+    return (sys.executable, "-P", "-m", "prefect", "--no-prompt", *arguments)
 
 
 def _prefect(env: Mapping[str, str], *arguments: str) -> None:
@@ -166,10 +167,22 @@ def _prefect(env: Mapping[str, str], *arguments: str) -> None:
         raise NightbenchError(f"prefect {' '.join(arguments[:2])} failed:\n{said}")
 
 
-def _create_pool(api: PrefectRest, pool: str, queues: Sequence[Document]) -> None:
-    api.create("/work_pools/", {"name": pool, "type": "process"})
-    for queue in queues:
+def _put_pool(api: PrefectRest, pool: str, document: Document) -> None:
+    """Have the pool with its queues, and with nothing for a flow run to choose: a pool that is
+    older, or that somebody has changed meanwhile, may say otherwise."""
+    wanted = document["pool"]
+    if not api.create("/work_pools/", {"name": pool, **wanted}):
+        there = api.get(f"/work_pools/{pool}")
+        if there["type"] == wanted["type"] and changes_pool(there, wanted):
+            print(f"the work pool {pool} lets flow runs choose what is run: set back")
+            api.patch(f"/work_pools/{pool}", {"base_job_template": wanted["base_job_template"]})
+    for queue in document["queues"]:
         api.create(f"/work_pools/{pool}/queues", queue)
+
+
+def changes_pool(there: Document, wanted: Document) -> bool:
+    """Whether a pool's template is not the one it is to have. Pure."""
+    return bool(there["base_job_template"] != wanted["base_job_template"])
 
 
 def _drop_late_nights(api: PrefectRest, now: datetime) -> None:

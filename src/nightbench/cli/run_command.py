@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
     console = Console()
     console.print(f"[bold]nightbench[/bold]  {suite_file.suite.description}")
-    with prefect_api(home) as url:
-        os.environ["PREFECT_API_URL"] = url
+    with prefect_api(home) as access:
+        os.environ.update(access.environment())
         results, failure = _run_flow(suite_file, names, args.resume, console)
     _show(results, console, is_kept=not args.rehearsal)
     if args.json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,30 +18,44 @@ from typing import Any
 from nightbench.cli import registering
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.kept_process import KeptProcess
+from nightbench.cli.prefect_access import (
+    AUTH_NAMES,
+    Password,
+    PrefectAccess,
+    auth_string,
+    password_file,
+    password_of,
+    sign_in_folder,
+)
 from nightbench.cli.prefect_api import (
     address_file,
-    is_healthy,
     running_api,
     server_argv,
     wait_until_healthy,
+    why_not_healthy,
 )
 from nightbench.cli.prefect_rest import PrefectRest
+from nightbench.cli.private_files import open_private, private_folder
 from nightbench.cli.registering import Nights, prefect_argv, present_nights
 from nightbench.cli.up_settings import (
+    allowed_hosts,
     client_host,
     database_url,
     is_loopback,
+    machine_names,
     node_pool,
     server_settings,
     worker_settings,
 )
+from nightbench.cli.ways_in import open_to, ways_in
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home import Home
 from nightbench.offering import suite_names, unreadable_suites
-from nightbench.private_files import make_private
 from nightbench.scheduling import daily_at, known_timezone, machine_timezone
 from nightbench.serving.machine import this_machine
 from nightbench.serving.probing import is_listening
+from nightbench.web.door import Door
+from nightbench.web.sign_in import Tokens
 
 LOOK_EVERY_S = 0.5
 
@@ -63,6 +78,14 @@ def add_parser(subparsers: Any) -> None:
         help="a Postgres for the Prefect server, its password in PGPASSWORD or ~/.pgpass; "
         "or the whole URL in PREFECT_SERVER_DATABASE_CONNECTION_URL (SQLite in NIGHTBENCH_HOME)",
     )
+    add(
+        "--allowed-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name of this server, of a proxy or a container (NIGHTBENCH_ALLOWED_HOSTS)",
+    )
+    add("--no-auth", action="store_true", help="ask for no password; says what that opens")
     add("--pool", metavar="NAME", help="the work pool of this machine (by its GPUs: gpu4, cpu)")
     add("--join", metavar="URL", help="work for the Prefect server there instead of starting one")
 
@@ -83,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
             hint=f"There are {', '.join(suite_names())}; --suites DIR adds a folder of your own.",
         )
     pool = args.pool or node_pool(len(this_machine().inventory.gpus))
-    make_private(home.prefect)
+    private_folder(home.prefect, but=password_file(home))
     if args.join:
         return _join(home, args.join.rstrip("/").removesuffix("/api"), pool)
     return _up(args, home, nights, pool)
@@ -98,51 +121,92 @@ def _nights(args: argparse.Namespace) -> Nights:
 
 
 def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
+    password = _password(args, home)
     already = running_api(home)
     if already:
-        print(f"nightbench is up already: {already.removesuffix('/api')}")
-        if nights != Nights():
-            registering.register(
-                already, pool, nights, machine_timezone(), worker_settings(home, already)
-            )
-            _say_nights(already)
-        return 0
+        return _already_up(home, PrefectAccess(already, _auth(password)), password, nights, pool)
     if is_listening(client_host(args.host), args.port):
         raise BadInput(
             f"port {args.port} on {args.host} is taken",
             hint="Choose another with --port, or stop what listens there.",
         )
-    url = f"http://{client_host(args.host)}:{args.port}/api"
+    access = PrefectAccess(f"http://{client_host(args.host)}:{args.port}/api", _auth(password))
+    door = _door(args, home)
     settings = server_settings(
-        home, url, args.host, database_url(args.database_url, os.environ), os.environ
+        home, access, database_url(args.database_url, os.environ), os.environ
     )
-    _warn_where_open(args.host, settings)
+    if password is None:
+        print(open_to(args.host, is_loopback=is_loopback(args.host)), flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    Tokens(sign_in_folder(home)).forget()
     with ExitStack() as stack:
         print("starting the Prefect server …", flush=True)
-        argv = server_argv(args.port, args.host)
-        server = KeptProcess("server", argv, settings, home.prefect / "server.log")
+        server = KeptProcess("server", server_argv(door), settings, home.prefect / "server.log")
         stack.enter_context(server)
-        wait_until_healthy(url, server.is_running, server.log_path)
-        stack.enter_context(_announced(address_file(home), url))
-        print("registering the deployments …", flush=True)
-        env = worker_settings(home, url)
-        registering.register(url, pool, nights, machine_timezone(), env)
+        wait_until_healthy(access.url, server.is_running, server.log_path)
+        stack.enter_context(_announced(address_file(home), access.url))
+        print("registering the deployments …\n", flush=True)
+        env = worker_settings(home, access)
+        registering.register(access.url, pool, nights, machine_timezone(), env)
         worker = stack.enter_context(_worker(home, pool, env))
-        print(f"\nPrefect UI   {url.removesuffix('/api')}")
+        _say_ways_in(home, access, password)
         print("Deployments  nightly, smoke, benchmark-target, maintenance")
-        _say_nights(url)
+        _say_nights(access)
         print(f"Work pool    {pool}\nLogs         {home.prefect}\n\nCtrl-C stops all.", flush=True)
         return _keep(server, worker)
 
 
+def _password(args: argparse.Namespace, home: Home) -> Password | None:
+    if not args.no_auth:
+        return password_of(home)
+    if auth_string():
+        raise BadInput(
+            f"--no-auth, and a password in {' or '.join(AUTH_NAMES)}",
+            hint="Leave one of them out.",
+        )
+    return None
+
+
+def _auth(password: Password | None) -> str | None:
+    return password.auth if password else None
+
+
+def _door(args: argparse.Namespace, home: Home) -> Door:
+    return Door(
+        host=args.host,
+        port=args.port,
+        names=machine_names(args.host),
+        allowed=allowed_hosts(args.allowed_host, os.environ),
+        any_address=not is_loopback(args.host),
+        sign_in=sign_in_folder(home),
+    )
+
+
+def _already_up(
+    home: Home, access: PrefectAccess, password: Password | None, nights: Nights, pool: str
+) -> int:
+    print(f"nightbench is up already: {access.url.removesuffix('/api')}")
+    if nights != Nights():
+        env = worker_settings(home, access)
+        registering.register(access.url, pool, nights, machine_timezone(), env)
+        _say_nights(access)
+    _say_ways_in(home, access, password)
+    return 0
+
+
+def _say_ways_in(home: Home, access: PrefectAccess, password: Password | None) -> None:
+    url, tokens = access.url.removesuffix("/api"), sign_in_folder(home)
+    for line in ways_in(url, password, tokens, is_terminal=sys.stdout.isatty()):
+        print(line)
+
+
 def _join(home: Home, url: str, pool: str) -> int:
-    api = f"{url}/api"
-    if not is_healthy(api):
-        raise NightbenchError(f"no Prefect server answers at {url}", hint="Start one there first.")
+    access = PrefectAccess(f"{url}/api", auth_string())
+    if why := why_not_healthy(access.url):
+        raise NightbenchError(f"no Prefect server answers at {url}: {why}", hint="Start it first.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    env = worker_settings(home, api)
-    registering.register_node(api, pool, env)
+    env = worker_settings(home, access)
+    registering.register_node(access.url, pool, env)
     # One target at a time: what waits meanwhile is ordered by the urgency of its queue.
     with _worker(home, pool, env, "--limit", "1") as worker:
         print(f"Working for  {url}\nWork pool    {pool}\n\nCtrl-C stops it.", flush=True)
@@ -167,18 +231,8 @@ def _keep(*processes: KeptProcess) -> int:
         return 0
 
 
-def _warn_where_open(host: str, settings: dict[str, str]) -> None:
-    if is_loopback(host) or settings.get("PREFECT_SERVER_API_AUTH_STRING"):
-        return
-    print(
-        f"warning: whoever reaches {host} can start and stop runs here, and read every result.\n"
-        "  Set PREFECT_SERVER_API_AUTH_STRING=user:password, or leave --host at 127.0.0.1.",
-        flush=True,
-    )
-
-
-def _say_nights(url: str) -> None:
-    with PrefectRest(url) as api:
+def _say_nights(access: PrefectAccess) -> None:
+    with PrefectRest(access.url, access.environment()) as api:
         present = present_nights(
             api.get(f"/deployments/name/{registering.NIGHTLY}/{registering.NIGHTLY}")
         )
@@ -194,7 +248,8 @@ def _say_nights(url: str) -> None:
 @contextmanager
 def _announced(file: Path, url: str) -> Iterator[None]:
     """While the server runs, `nightbench run` finds it."""
-    file.write_text(url, encoding="utf-8")
+    with open_private(file, os.O_TRUNC) as announced:
+        announced.write(url.encode())
     try:
         yield
     finally:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+import socket
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
-from nightbench.cli.prefect_api import prefect_settings
-from nightbench.cli.prefect_rest import AUTH_NAMES, auth_string
+from nightbench.cli.prefect_access import AUTH_NAMES, PrefectAccess
+from nightbench.cli.prefect_api import SERVER_DEFAULTS, prefect_settings
 from nightbench.errors import BadInput
 from nightbench.home import Home
 
 DATABASE_NAME = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+ALLOWED_NAME = "NIGHTBENCH_ALLOWED_HOSTS"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may ask for
 
 
@@ -58,35 +62,55 @@ def database_url(given: str | None, environ: Mapping[str, str]) -> str | None:
     return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
 
 
+def machine_names(host: str) -> tuple[str, ...]:
+    """What this machine is called by those who reach what binds to `host`."""
+    reached = client_host(host)
+    if is_loopback(host):
+        return (reached,)
+    return tuple(dict.fromkeys((reached, socket.gethostname(), socket.getfqdn())))
+
+
+def allowed_hosts(given: Iterable[str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Further names of the server, from the command line and from NIGHTBENCH_ALLOWED_HOSTS.
+
+    Raises BadInput where one is no `name` or `name:port`.
+    """
+    names = (*given, *environ.get(ALLOWED_NAME, "").replace(",", " ").split())
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise BadInput(
+                f"--allowed-host: {name!r} is no name of a host",
+                hint="Say it as a browser's address has it: nights.example.org, or with its :port.",
+            )
+    return names
+
+
 def worker_settings(
-    home: Home, url: str, environ: Mapping[str, str] = os.environ
+    home: Home, access: PrefectAccess, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """The environment of a worker and of the flow runs it starts."""
-    env = dict(environ) | prefect_settings(home)
-    env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": url}
+    env = dict(environ) | prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)}
     # A click is to be seen at work, not to be waited for.
     env.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")
-    secret = auth_string(environ)
     # The database is the server's alone.
-    without = {DATABASE_NAME, "PGPASSWORD", AUTH_NAMES[0]}
+    without = {DATABASE_NAME, "PGPASSWORD", *AUTH_NAMES}
     env = {name: value for name, value in env.items() if name not in without}
-    return env | ({AUTH_NAMES[1]: secret} if secret else {})
+    return env | access.environment()
 
 
 def server_settings(
-    home: Home, url: str, host: str, database: str | None, environ: Mapping[str, str] = os.environ
+    home: Home, access: PrefectAccess, database: str | None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The environment of the Prefect server."""
-    env = dict(environ) | prefect_settings(home)
-    env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": url}
+    """The environment of the Prefect server. It asks for the password that `access` has, if any."""
+    env = SERVER_DEFAULTS | dict(environ) | prefect_settings(home)
+    env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": access.url}
     # What the server holds in memory is forgotten when it restarts in the middle of a night.
     env["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = (
         "prefect.server.concurrency.lease_storage.filesystem"
     )
-    if not is_loopback(host):
-        # A browser elsewhere asks where it got the page from, not its own machine.
-        env.setdefault("PREFECT_UI_API_URL", "/api")
+    # A browser asks where it got the page from, under whatever name that was.
+    env.setdefault("PREFECT_UI_API_URL", "/api")
     if database is not None:
         env[DATABASE_NAME] = database
-    secret = auth_string(environ)
-    return env | (dict.fromkeys(AUTH_NAMES, secret) if secret else {})
+    env = {name: value for name, value in env.items() if name not in AUTH_NAMES}
+    return env | (dict.fromkeys(AUTH_NAMES, access.auth) if access.auth else {})

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
+
+import yaml
+from prefect.utilities.templating import find_placeholders
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from nightbench.cli.registering import (
     Nights,
     Present,
     as_wished,
+    changes_pool,
     for_node,
     present_nights,
     still_offered,
 )
+from nightbench.resources import deployments_dir
 
 DOCUMENT: dict[str, Any] = {
     "name": "nightbench",
@@ -112,3 +120,37 @@ def test_nights_of_a_suite_that_is_gone_are_not_registered_again() -> None:
     assert still_offered(Present({"suite": "mine"}, ()), ["mine", "starter"])
     assert not still_offered(Present({"suite": "mine"}, ()), ["starter"])
     assert still_offered(Present({}, ()), ["starter"])
+
+
+def shipped_pool() -> dict[str, Any]:
+    text = (deployments_dir() / "prefect-server.yaml").read_text(encoding="utf-8")
+    pool: dict[str, Any] = yaml.safe_load(text)["pool"]
+    return pool
+
+
+def test_a_flow_run_has_nothing_to_choose_of_its_process() -> None:
+    template = shipped_pool()["base_job_template"]
+    assert template["variables"]["properties"] == {}
+    assert template["variables"]["additionalProperties"] is False
+    assert not list(find_placeholders(template["job_configuration"]))
+
+
+CHOSEN = {"command": "touch ran", "env": {"PATH": "/tmp"}, "working_dir": "/tmp", "image": "mine"}
+
+
+def test_what_a_request_chooses_all_the_same_does_not_reach_the_process() -> None:
+    configuration = asyncio.run(
+        ProcessJobConfiguration.from_template_and_values(
+            shipped_pool()["base_job_template"],
+            CHOSEN | {"env.PATH": "/tmp", "stream_output": False, "name": "mine"},
+            client=AsyncMock(),
+        )
+    )
+    assert configuration == ProcessJobConfiguration()
+
+
+def test_a_pool_that_lets_runs_choose_is_set_back_and_ours_is_left_alone() -> None:
+    wanted = shipped_pool()
+    older = {"base_job_template": ProcessWorker.get_default_base_job_template()}
+    assert changes_pool(older, wanted)
+    assert not changes_pool(wanted | {"name": "cpu"}, wanted)

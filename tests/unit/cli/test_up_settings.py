@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.cli.up_settings import (
+    allowed_hosts,
     client_host,
     database_url,
     is_loopback,
+    machine_names,
     node_pool,
     server_settings,
     worker_settings,
@@ -20,6 +24,7 @@ from nightbench.home import Home
 HOME = Home(Path("/srv/nightbench"))
 URL = "http://127.0.0.1:4200/api"
 SECRET = "night:owl"
+ACCESS = PrefectAccess(URL, SECRET)
 
 
 def test_a_machine_is_known_by_its_gpus() -> None:
@@ -45,20 +50,58 @@ def test_what_binds_everywhere_is_open_and_reached_at_home(
     assert client_host(host) == reached
 
 
-@pytest.mark.parametrize("name", ["PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"])
-def test_one_secret_opens_the_server_to_its_clients(name: str) -> None:
-    environ = {name: SECRET}
-    server = server_settings(HOME, URL, "10.0.0.7", None, environ)
-    worker = worker_settings(HOME, URL, environ)
+def test_one_secret_opens_the_server_to_its_clients() -> None:
+    server = server_settings(HOME, ACCESS, None, {})
+    worker = worker_settings(HOME, ACCESS, {})
     assert server["PREFECT_SERVER_API_AUTH_STRING"] == SECRET
     assert worker["PREFECT_API_AUTH_STRING"] == SECRET
+    assert "PREFECT_SERVER_API_AUTH_STRING" not in worker
+
+
+def test_without_a_password_none_is_left_over_from_the_environment() -> None:
+    environ = dict.fromkeys(["PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"], SECRET)
+    for settings in (
+        server_settings(HOME, PrefectAccess(URL), None, environ),
+        worker_settings(HOME, PrefectAccess(URL), environ),
+    ):
+        assert SECRET not in settings.values()
+
+
+def test_no_process_of_ours_starts_a_prefect_server_that_asks_for_nothing() -> None:
+    for settings in (
+        server_settings(HOME, ACCESS, None, {}),
+        worker_settings(HOME, ACCESS, {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}),
+    ):
+        assert settings["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] == "false"
+
+
+def test_the_ui_asks_where_it_is_from_whatever_that_is_called() -> None:
+    assert server_settings(HOME, ACCESS, None, {})["PREFECT_UI_API_URL"] == "/api"
+
+
+def test_a_machine_that_others_reach_has_a_name_and_one_that_they_do_not_has_none() -> None:
+    assert machine_names("127.0.0.1") == ("127.0.0.1",)
+    assert machine_names("::1") == ("[::1]",)
+    assert socket.gethostname() in machine_names("10.0.0.7")
+
+
+def test_further_names_come_from_both_sides() -> None:
+    environ = {"NIGHTBENCH_ALLOWED_HOSTS": "server, nights.example.org:8443"}
+    assert allowed_hosts(["proxy"], environ) == ("proxy", "server", "nights.example.org:8443")
+    assert allowed_hosts([], {}) == ()
+
+
+@pytest.mark.parametrize("name", ["http://proxy", "proxy/", "*", "a b", "me@proxy", ""])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="is no name of a host"):
+        allowed_hosts([name], {})
 
 
 def test_the_database_is_known_to_the_server_alone() -> None:
     environ = {"PGPASSWORD": "pw", "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql://…"}
     database = database_url(None, environ)
-    server = server_settings(HOME, URL, "127.0.0.1", database, environ)
-    worker = worker_settings(HOME, URL, environ)
+    server = server_settings(HOME, ACCESS, database, environ)
+    worker = worker_settings(HOME, ACCESS, environ)
     assert server["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == "postgresql://…"
     assert not {"PGPASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL"} & set(worker)
 
