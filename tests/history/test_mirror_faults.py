@@ -8,12 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
+from nightbench.cli.passwords import kept_or_new
 from nightbench.dashboards import swanlab_mirror
 from nightbench.errors import DashboardError
 from nightbench.history.landing import land
@@ -78,12 +79,12 @@ def test_what_mirror_and_parent_left_behind_is_gone_when_the_dashboard_is_served
     assert watch.stdout is not None
     url = watch.stdout.readline().split()[2]
     assert url.startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(f"{url}/api/v1/project", timeout=10) as answer:  # noqa: S310
-        shown = answer.read().decode()
+    user, _, password = kept_or_new(home.dashboards / "watch" / "password").auth.partition(":")
+    shown = httpx.get(f"{url}/api/v1/project", auth=(user, password), trust_env=False).text
     assert "starter over nights" in shown
     assert statuses(home) == {"starter over nights": 1}
     watch.send_signal(how)
     assert watch.wait(60) == code
     watch.stdout.close()
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url, timeout=2)  # noqa: S310
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, timeout=2, trust_env=False)

@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from nightbench.cli.passwords import new_auth
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
     PrefectAccess,
     auth_string,
     known_auth,
-    new_auth,
     password_file,
 )
 from nightbench.cli.prefect_rest import WANTED

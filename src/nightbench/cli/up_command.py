@@ -18,9 +18,9 @@ from typing import Any
 from nightbench.cli import registering
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.kept_process import KeptProcess
+from nightbench.cli.passwords import Password
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
-    Password,
     PrefectAccess,
     auth_string,
     password_file,
@@ -47,7 +47,7 @@ from nightbench.cli.up_settings import (
     server_settings,
     worker_settings,
 )
-from nightbench.cli.ways_in import open_to, ways_in
+from nightbench.cli.ways_in import LASTS, address, open_to, password_lines
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home import Home
 from nightbench.offering import suite_names, unreadable_suites
@@ -195,9 +195,17 @@ def _already_up(
 
 
 def _say_ways_in(home: Home, access: PrefectAccess, password: Password | None) -> None:
-    url, tokens = access.url.removesuffix("/api"), sign_in_folder(home)
-    for line in ways_in(url, password, tokens, is_terminal=sys.stdout.isatty()):
-        print(line)
+    url, is_terminal = access.url.removesuffix("/api"), sys.stdout.isatty()
+    if password is None:
+        print(f"Prefect UI   {url}")
+        return
+    print(f"Prefect UI   {address(url, sign_in_folder(home), is_terminal=is_terminal)}")
+    if is_terminal:
+        print(f"             {LASTS}")
+    first, *others = password_lines(password, is_terminal=is_terminal)
+    print(f"Password     {first}")
+    for line in others:
+        print(f"             {line}")
 
 
 def _join(home: Home, url: str, pool: str) -> int:

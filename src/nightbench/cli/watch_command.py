@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.passwords import Password, kept_or_new
+from nightbench.cli.private_files import open_private
+from nightbench.cli.up_settings import allowed_hosts
+from nightbench.cli.ways_in import address, password_lines
+from nightbench.dashboards.swanlab_places import board_settings
 from nightbench.errors import BadInput, DashboardError
 from nightbench.home import Home
 from nightbench.kept_runs import Keep
+from nightbench.web.door import PASSWORD_NAME, Door
 
 _UP_S = 30.0
 
@@ -26,6 +32,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--project", help="which, where there are several")
     parser.add_argument(
         "--port", type=int, default=5092, help="of 127.0.0.1 (5092, else a free one)"
+    )
+    parser.add_argument(
+        "--allowed-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name of this server, of a proxy (NIGHTBENCH_ALLOWED_HOSTS)",
     )
     parser.add_argument(
         "--resync", action="store_true", help="make the dashboard again from the history first"
@@ -42,7 +55,6 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from nightbench.dashboards import swanlab_mirror
-    from nightbench.dashboards.swanlab_places import serve_argv
 
     home = home_to_write()
     if args.resync:
@@ -53,21 +65,36 @@ def run(args: argparse.Namespace) -> int:
         print(f"made again from the history: {shown} runs")
     store = choose_store(home, args.project)
     swanlab_mirror.settle(home, store.name)
-    port = free_port(args.port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the server would outlive us
-    server = subprocess.Popen(
-        serve_argv(store, port),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")},
+    kept = home.dashboards / "watch"
+    password = kept_or_new(kept / "password")
+    door = Door(
+        port=free_port(args.port),
+        allowed=allowed_hosts(args.allowed_host, os.environ),
+        sign_in=kept / "sign-in",
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the server would outlive us
+    with open_private(kept / "server.log", os.O_TRUNC) as log:
+        server = subprocess.Popen(
+            door.argv("nightbench.dashboards.swanlab_board:create"),
+            stdout=log,
+            stderr=log,
+            env=os.environ | board_settings(home, store) | {PASSWORD_NAME: password.auth},
+        )
     try:
-        _wait_until_up(server, port)
-        print(f"SwanLab dashboard: http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+        _wait_until_up(server, door.port, kept / "server.log")
+        _say_where(door.port, password, kept / "sign-in")
         return server.wait()
     finally:
         server.terminate()
         server.wait()
+
+
+def _say_where(port: int, password: Password, tokens: Path) -> None:
+    is_terminal = sys.stdout.isatty()
+    where = address(f"http://127.0.0.1:{port}", tokens, is_terminal=is_terminal)
+    print(f"SwanLab dashboard: {where}   (Ctrl-C ends it)")
+    said = " ".join(password_lines(password, is_terminal=is_terminal))
+    print(f"Another browser asks for user and password: {said}", flush=True)
 
 
 def choose_store(home: Home, project: str | None) -> Path:
@@ -104,7 +131,7 @@ def free_port(wanted: int) -> int:
     raise DashboardError("no port of 127.0.0.1 is free")
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     give_up = time.monotonic() + _UP_S
     while server.poll() is None and time.monotonic() < give_up:
         with socket.socket() as probe:
@@ -112,7 +139,4 @@ def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise DashboardError(
-        "SwanLab's dashboard did not start",
-        hint=f"See why: {sys.executable} -m swanlab watch --help",
-    )
+    raise DashboardError("SwanLab's dashboard did not start", hint=f"Its log is {log}.")

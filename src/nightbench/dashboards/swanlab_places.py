@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -48,16 +47,9 @@ def log_path(home: Home) -> Path:
     return home.dashboards / "swanlab.log"
 
 
-def serve_argv(store: Path, port: int) -> list[str]:
-    """The command that serves a local store on the loopback interface."""
-    return [
-        sys.executable,
-        "-m",
-        "swanlab",
-        "watch",
-        str(store),
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
+def board_settings(home: Home, store: Path) -> dict[str, str]:
+    """The environment in which a local store is served."""
+    return {
+        "SWANLAB_LOG_DIR": str(store),
+        "SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home"),
+    }

@@ -18,7 +18,7 @@ class Door:
     names: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     any_address: bool = False
-    sign_in: Path | None = None  # the folder of tokens for Prefect's UI
+    sign_in: Path | None = None  # the folder of tokens
 
     def argv(self, factory: str) -> tuple[str, ...]:
         """The command that serves what `module:factory` makes."""

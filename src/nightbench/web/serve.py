@@ -17,7 +17,7 @@ from uvicorn.importer import import_from_string
 from nightbench.web.door import PASSWORD_NAME
 from nightbench.web.guard import App, own_origin_only, with_password
 from nightbench.web.own_origin import OwnNames
-from nightbench.web.sign_in import Tokens, with_sign_in
+from nightbench.web.sign_in import FOR_BASIC, FOR_PREFECT, Tokens, with_sign_in
 
 PREFECT_PASSWORD_NAME = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - Prefect's app asks for it
 
@@ -25,11 +25,12 @@ PREFECT_PASSWORD_NAME = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - Prefect
 def guarded(app: App, args: argparse.Namespace, environ: Mapping[str, str]) -> App:
     """The app behind what the arguments and the environment ask for."""
     own = OwnNames.of(args.name, args.allowed_host, any_address=args.any_address)
-    if password := environ.get(PASSWORD_NAME):
-        app = with_password(app, password)
-    prefects = environ.get(PREFECT_PASSWORD_NAME)
-    if args.sign_in is not None and prefects:
-        app = with_sign_in(app, Tokens(args.sign_in), prefects)
+    auth, keep = environ.get(PREFECT_PASSWORD_NAME), FOR_PREFECT
+    if PASSWORD_NAME in environ:
+        auth, keep = environ[PASSWORD_NAME], FOR_BASIC
+        app = with_password(app, auth)
+    if args.sign_in is not None and auth:
+        app = with_sign_in(app, Tokens(args.sign_in), auth, keep)
     return own_origin_only(app, own)
 
 
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", action="append", default=[], help="a name of this machine")
     add("--allowed-host", action="append", default=[], help="a name that a person allows")
     add("--any-address", action="store_true", help="any IP address is a name of it, too")
-    add("--sign-in", type=Path, metavar="DIR", help="the folder of tokens for Prefect's UI")
+    add("--sign-in", type=Path, metavar="DIR", help="the folder of tokens that sign in")
     return parser
 
 

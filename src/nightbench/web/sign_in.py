@@ -1,9 +1,10 @@
-"""Addresses that sign a browser in to Prefect's UI, once.
+"""Addresses that sign a browser in, once.
 
-The UI keeps the password in the browser's own storage and asks for it where there is none. An
-address of ours puts it there instead: it carries a token that is worth the password once and for a
-day, in its fragment, which no browser sends, logs or passes on. Whoever may write into the folder
-of tokens may make one: it lies beside the password.
+A browser asks for a password and keeps it: Prefect's UI in its storage, what stands behind HTTP's
+own authentication among the credentials of its origin. An address of ours gives it to the browser
+instead: it carries a token that is worth the password once and for a day, in its fragment, which no
+browser sends, logs or passes on. (What opens it may show it in a command line; it never shows the
+password.) Whoever may write into the folder of tokens may make one: it lies beside the password.
 """
 
 from __future__ import annotations
@@ -24,17 +25,25 @@ PATH = "/sign-in"
 LASTS_S = 24 * 3600.0
 _MOST_BYTES = 256
 
-# `prefect-password` is where both of Prefect's UIs look. The token leaves the address, and with it
-# the browser's history, before anything else happens.
-_PAGE = f"""<!doctype html>
+# The token leaves the address, and with it the browser's history, before anything else happens.
+_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>nightbench</title></head><body><script>
-const token = location.hash.slice(1);
-history.replaceState(null, "", "{PATH}");
-fetch("{PATH}", {{method: "POST", body: token}})
+const token = location.hash.slice(1), enter = () => location.replace("/");
+history.replaceState(null, "", "%(path)s");
+fetch("%(path)s", {method: "POST", body: token})
   .then(answer => answer.ok ? answer.text() : "")
-  .then(word => {{ if (word) localStorage.setItem("prefect-password", word); }})
-  .finally(() => location.replace("/"));
-</script><noscript>This page needs JavaScript, and so does Prefect's.</noscript></body></html>
+  .then(word => { if (word) { %(keep)s } else enter(); })
+  .catch(enter);
+</script><noscript>This page needs JavaScript, and so do those behind it.</noscript></body></html>
+"""
+# Where both of Prefect's UIs look.
+FOR_PREFECT = 'localStorage.setItem("prefect-password", word); enter();'
+# A browser asks with these where it is asked for some, and then keeps them for this origin.
+FOR_BASIC = """
+  const [user, ...password] = atob(word).split(":"), asked = new XMLHttpRequest();
+  asked.open("GET", "/", true, user, password.join(":"));
+  asked.onloadend = enter;
+  asked.send();
 """
 
 
@@ -73,21 +82,22 @@ class Tokens:
         return self._folder / hashlib.sha256(token.encode()).hexdigest()
 
 
-def with_sign_in(app: App, tokens: Tokens, auth: str) -> App:
-    """The app, and a page that exchanges a token for `user:password`."""
+def with_sign_in(app: App, tokens: Tokens, auth: str, keep: str) -> App:
+    """The app, and a page that exchanges a token for `user:password`. `keep` is the script by which
+    the browser keeps it."""
 
     async def signing_in(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
             return await app(scope, receive, send)
-        answer = await _answer(Request(scope, receive), tokens, auth)
+        answer = await _answer(Request(scope, receive), tokens, auth, keep)
         return await answer(scope, receive, send)
 
     return signing_in
 
 
-async def _answer(request: Request, tokens: Tokens, auth: str) -> Response:
+async def _answer(request: Request, tokens: Tokens, auth: str, keep: str) -> Response:
     if request.method in ("GET", "HEAD"):
-        return HTMLResponse(_PAGE)
+        return HTMLResponse(_PAGE % {"path": PATH, "keep": keep})
     try:
         token = await _body(request) if request.method == "POST" else ""
     except ClientDisconnect:

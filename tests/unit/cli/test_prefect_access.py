@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nightbench.cli.passwords import Password
 from nightbench.cli.prefect_access import (
-    Password,
     PrefectAccess,
     known_auth,
     password_file,

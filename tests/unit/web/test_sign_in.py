@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from nightbench.web.guard import App, Receive, Scope, Send
-from nightbench.web.sign_in import LASTS_S, PATH, Tokens, with_sign_in
+from nightbench.web.sign_in import FOR_PREFECT, LASTS_S, PATH, Tokens, with_sign_in
 
 AUTH = "night:owl"
 
@@ -45,7 +45,7 @@ def ask(app: App, method: str, path: str, body: bytes = b"") -> httpx.Response:
 
 
 def test_a_token_is_worth_the_password_once(folder: Path) -> None:
-    app = with_sign_in(prefects, Tokens(folder), AUTH)
+    app = with_sign_in(prefects, Tokens(folder), AUTH, FOR_PREFECT)
     token = Tokens(folder).make()  # by another process
     taken = ask(app, "POST", PATH, token.encode())
     assert base64.b64decode(taken.text).decode() == AUTH
@@ -58,7 +58,7 @@ def test_a_token_is_worth_the_password_once(folder: Path) -> None:
 @pytest.mark.parametrize("body", [b"", b"x", b"../password", b"/etc/passwd", b"\xff", b"x" * 10**6])
 def test_what_was_not_given_out_is_worth_nothing(folder: Path, body: bytes) -> None:
     Tokens(folder).make()
-    app = with_sign_in(prefects, Tokens(folder), AUTH)
+    app = with_sign_in(prefects, Tokens(folder), AUTH, FOR_PREFECT)
     answer = ask(app, "POST", PATH, body)
     assert answer.status_code == 403
     assert AUTH not in answer.text
@@ -93,7 +93,7 @@ def test_a_token_is_not_written_down_and_nobody_else_may_look(folder: Path) -> N
 
 
 def test_a_page_takes_the_token_out_of_the_address_and_the_rest_is_prefects(folder: Path) -> None:
-    app = with_sign_in(prefects, Tokens(folder), AUTH)
+    app = with_sign_in(prefects, Tokens(folder), AUTH, FOR_PREFECT)
     page = ask(app, "GET", PATH).text
     assert page.index("history.replaceState") < page.index("fetch(")
     assert "prefect-password" in page
