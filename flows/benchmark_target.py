@@ -20,6 +20,7 @@ from tasks.measuring import (
 )
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
+from tasks.redacting import kept_secret
 from tasks.serving import served
 
 
@@ -55,6 +56,7 @@ def benchmark_target(
     chosen = night.targets[0]
     alone = not run_id
     with (
+        kept_secret(night.suite),
         landed_afterwards(alone),
         kept_run_if(alone, night) as run,
         commands_around_if(alone, night, run),

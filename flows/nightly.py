@@ -16,6 +16,7 @@ from tasks.handing import handed_out
 from tasks.keeping import kept_run, land_spool
 from tasks.naming import by_suite
 from tasks.publishing import mirror_to_swanlab, publish_results
+from tasks.redacting import kept_secret
 
 
 @flow(
@@ -40,6 +41,7 @@ def nightly(
     night = begin_night(suite, targets or None, resume=resume or None)
     try:
         with (
+            kept_secret(night.suite),
             kept_run(night) as run,
             commands_around(night, run),
             handed_out(night) as elsewhere,

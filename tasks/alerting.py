@@ -13,11 +13,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from prefect import Flow, get_client, runtime, task
+from prefect import Flow, get_client, runtime
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import get_run_logger
 from prefect.logging.loggers import flow_run_logger
@@ -31,6 +30,7 @@ from nightbench.history.run_results import RunResults
 from nightbench.night import Night
 from tasks.concluding import TargetsFailed
 from tasks.naming import suite_of
+from tasks.redacting import step
 
 BLOCKS = "nightbench-alert"
 # "schedule": only nights that began by themselves; anything else: every run of `nightly`.
@@ -39,7 +39,7 @@ WHEN = "NIGHTBENCH_ALERT_ON"
 Send = Callable[[Message], None]
 
 
-@task(name="morning message", task_run_name="morning message", cache_policy=NO_CACHE)
+@step(name="morning message", task_run_name="morning message")
 def send_morning_message(
     night: Night, results: RunResults, *, regressed: Sequence[str] = ()
 ) -> None:

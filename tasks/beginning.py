@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from prefect import get_client, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_client, runtime
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
@@ -19,11 +18,12 @@ from nightbench.scheduling import known_timezone, machine_timezone
 from nightbench.suite_file import find_suite, read_suite
 from tasks.housing import home_to_write
 from tasks.naming import tag_run
+from tasks.redacting import step
 
 NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
 
 
-@task(name="begin", task_run_name="begin", cache_policy=NO_CACHE)
+@step(name="begin", task_run_name="begin")
 def begin_night(
     suite: str,
     targets: Sequence[str] | None,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from nightbench import night as nights
@@ -19,6 +17,7 @@ from nightbench.load.workloads import Prompts
 from nightbench.night import Night
 from nightbench.suite import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
+from tasks.redacting import step
 
 Load = tuple[LoadSpec, Sequence[Level], Prompts]
 
@@ -33,7 +32,7 @@ def level_stage(spec: LoadSpec, level: Level) -> Stage:
     return Stage(f"load {level.workload} {level.label}", spec.priority)
 
 
-@task(name="plan the time", task_run_name="{target.name}: plan the time", cache_policy=NO_CACHE)
+@step(name="plan the time", task_run_name="{target.name}: plan the time")
 def plan_time(
     night: Night, target: Target, loads: Iterable[Load], keeper: TargetKeeper
 ) -> StagePlan:

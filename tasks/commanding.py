@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from nightbench.child_env import FOR_COMMANDS, environment_for
 from nightbench.night import Night
 from nightbench.night_commands import NightCommandFailed, NightContext, run_command
-from nightbench.serving.redaction import inherited_env
 from nightbench.suite import NightCommand
 from tasks.keeping import RunKeeper
+from tasks.redacting import step
 
 # Prefect gives a cancelled run 30 s, most of which teardown and sealing may need.
 WAIT_IF_CANCELLED_S = 5.0
@@ -45,16 +44,16 @@ def commands_around(night: Night, run: RunKeeper) -> Iterator[None]:
     _after(night, run, "failed" if run.failed else "completed")
 
 
-@task(name="before the night", task_run_name="before: {command.argv[0]}", cache_policy=NO_CACHE)
+@step(name="before the night", task_run_name="before: {command.argv[0]}")
 def run_before(command: NightCommand, context: NightContext) -> None:
     """One command of `before`. Raises NightCommandFailed."""
-    run_command(command, context, inherited_env(os.environ))
+    run_command(command, context, _environment(command))
 
 
-@task(name="after the night", task_run_name="after: {command.argv[0]}", cache_policy=NO_CACHE)
+@step(name="after the night", task_run_name="after: {command.argv[0]}")
 def run_after(command: NightCommand, context: NightContext) -> None:
     """One command of `after`. Raises NightCommandFailed."""
-    run_command(command, context, inherited_env(os.environ))
+    run_command(command, context, _environment(command))
 
 
 def _after(night: Night, run: RunKeeper, status: str, wait_s: float | None = None) -> None:
@@ -65,10 +64,15 @@ def _after(night: Night, run: RunKeeper, status: str, wait_s: float | None = Non
             if wait_s is None:
                 run_after(command, context)
             else:  # a cancelled run starts no more tasks
-                run_command(command, context, inherited_env(os.environ), wait_s=wait_s)
+                run_command(command, context, _environment(command), wait_s=wait_s)
         except NightCommandFailed as error:
             get_run_logger().error("after the night: %s", error)
             run.remark(f"after the night: {error}")
+
+
+def _environment(command: NightCommand) -> dict[str, str]:
+    """What a command gets of ours: what it needs to find its cluster, and what its suite names."""
+    return environment_for((*FOR_COMMANDS, *command.pass_env), os.environ)
 
 
 def _context(night: Night, status: str | None = None) -> NightContext:

@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_client, runtime
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import State, WorkPoolStatus
@@ -23,6 +22,7 @@ from nightbench.placing import Pool, place
 from nightbench.serving.machine import this_machine
 from nightbench.suite import Target
 from nightbench.suite_file import suites_by_name
+from tasks.redacting import step
 
 TARGET_FLOW = "benchmark-target"
 QUEUE = "night"
@@ -83,7 +83,7 @@ def handed_out(night: Night) -> Iterator[HandedOut]:
         raise
 
 
-@task(name="hand out", task_run_name="hand out", cache_policy=NO_CACHE)
+@step(name="hand out", task_run_name="hand out")
 def hand_out(night: Night) -> HandedOut:
     """Start a flow run for every target that another node is to measure."""
     name = night.suite_file.path.stem

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
@@ -23,6 +22,7 @@ from nightbench.home import Home
 from nightbench.night import Night
 from nightbench.serving.server import Server
 from nightbench.suite import Target
+from tasks.redacting import known, step
 from tasks.reporting import Reporter
 
 SKIPPED = "Skipped"  # the name of the state of a flow run that the night had no time for
@@ -59,6 +59,7 @@ class TargetKeeper:
     def serving(self, server: Server) -> None:
         """A server is up: note what the measurements are made on."""
         self._server = server
+        self._spool.keep_out(*server.endpoint.redact.secrets)
         self._spool.set_hardware_class(server.hardware_class)
         for fact in server.provenance():
             self._spool.append(fact)
@@ -98,7 +99,8 @@ def kept_target(night: Night, target: Target) -> Iterator[TargetKeeper]:
     """A spool folder for one target, sealed however the context is left."""
     home = Home.from_env()
     identity = SpoolIdentity(run_id=night.run_id, target=target.name, night=night.date)
-    keeper = TargetKeeper(night, target, Spool.open(home.spool, identity), home)
+    spool = Spool.open(home.spool, identity, redact=known())
+    keeper = TargetKeeper(night, target, spool, home)
     try:
         yield keeper
     except TimeIsOver as error:  # neither failed nor measured: the night goes on to its end
@@ -162,7 +164,7 @@ def kept_run_if(alone: bool, night: Night) -> AbstractContextManager[object]:
 def kept_run(night: Night) -> Iterator[RunKeeper]:
     """The row of the run itself: there from the start, complete when the context is left."""
     identity = SpoolIdentity(run_id=night.run_id, target=RUN_FOLDER, night=night.date)
-    keeper = RunKeeper(night, Spool.open(Home.from_env().spool, identity))
+    keeper = RunKeeper(night, Spool.open(Home.from_env().spool, identity, redact=known()))
     try:
         yield keeper
     except Exception as error:
@@ -177,7 +179,7 @@ def kept_run(night: Night) -> Iterator[RunKeeper]:
         keeper.close("completed")
 
 
-@task(name="land", task_run_name="land", cache_policy=NO_CACHE)
+@step(name="land", task_run_name="land")
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
     report = landing.land(Home.from_env(), on_progress=Reporter())
@@ -212,7 +214,7 @@ def landed_afterwards(alone: bool) -> Iterator[None]:
     land_spool()
 
 
-@task(name="recover spool", task_run_name="recover spool", cache_policy=NO_CACHE)
+@step(name="recover spool", task_run_name="recover spool")
 def recover_spool() -> list[Path]:
     """Seal what dead runs left open, so that it can land."""
     folders = recover(Home.from_env().spool)

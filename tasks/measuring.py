@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from nightbench import resuming
 from nightbench.accuracy import benchmarks, questions
 from nightbench.accuracy.evaluate import evaluate
@@ -22,13 +19,13 @@ from nightbench.records import AccuracySample, blamed
 from nightbench.serving.server import Server
 from nightbench.suite import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
+from tasks.redacting import step
 from tasks.reporting import log, reported
 
 
-@task(
+@step(
     name="accuracy",
     task_run_name="{keeper.target.name}: accuracy {spec.benchmark}",
-    cache_policy=NO_CACHE,
 )
 def measure_accuracy(
     spec: AccuracySpec,
@@ -65,13 +62,13 @@ def measure_accuracy(
     server.check()
 
 
-@task(name="read questions", task_run_name="questions of {spec.benchmark}", cache_policy=NO_CACHE)
+@step(name="read questions", task_run_name="questions of {spec.benchmark}")
 def read_questions(spec: AccuracySpec, base_dir: Path) -> None:
     """See that a benchmark's records are here, or fetch them, before any hardware is held."""
     questions.prepare(benchmarks.find(spec.benchmark), spec, base_dir)
 
 
-@task(name="answered before", task_run_name="answered before", cache_policy=NO_CACHE)
+@step(name="answered before", task_run_name="answered before")
 def answered_before(night: Night, target: Target, server: Server) -> list[AccuracySample]:
     """What the run that this one resumes has answered, by this target on hardware like this."""
     return resuming.answers(
@@ -79,17 +76,16 @@ def answered_before(night: Night, target: Target, server: Server) -> list[Accura
     )
 
 
-@task(name="read prompts", task_run_name="prompts of {spec.name}", cache_policy=NO_CACHE)
+@step(name="read prompts", task_run_name="prompts of {spec.name}")
 def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[LoadSpec, tuple[Level, ...], Prompts]:
     """A load with its levels and prompts for all of them, none used twice."""
     levels = plan_levels(spec)
     return spec, levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
 
 
-@task(
+@step(
     name="load level",
     task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
-    cache_policy=NO_CACHE,
 )
 def measure_load(
     level: Level,

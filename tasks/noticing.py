@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from prefect import get_client, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -31,6 +30,7 @@ from nightbench.night import utc_now
 from nightbench.private_files import make_private
 from nightbench.scheduling import LOOK_BACK, Schedule, look, read_watched, write_watched
 from tasks.alerting import send
+from tasks.redacting import step
 
 NIGHTLY = "nightly"
 # The automation of prefect-server.yaml is quicker; this is for where it has been switched off, and
@@ -38,7 +38,7 @@ NIGHTLY = "nightly"
 SILENCE = timedelta(minutes=10)
 
 
-@task(name="notice a missed night", task_run_name="notice a missed night", cache_policy=NO_CACHE)
+@step(name="notice a missed night", task_run_name="notice a missed night")
 def notice_missed_nights() -> list[datetime]:
     """The nights that were due and did not begin; told once, in the log and as an alert."""
     home, now = Home.from_env(), utc_now()
@@ -83,7 +83,7 @@ def _begun_of_prefect(client: SyncPrefectClient) -> list[datetime]:
     return [run.start_time.astimezone(UTC) for run in runs if run.start_time is not None]
 
 
-@task(name="mark dead runs", task_run_name="mark dead runs", cache_policy=NO_CACHE)
+@step(name="mark dead runs", task_run_name="mark dead runs")
 def mark_dead_runs() -> list[UUID]:
     """Mark flow runs as crashed that have been silent: one that seems to run keeps its place in a
     queue, and the next night waits behind it."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from nightbench.budget import NightClock, TimeIsOver
 from nightbench.home import Home
 from nightbench.serving.machine import this_machine
 from nightbench.serving.server import prepare
 from nightbench.suite import Target
+from tasks.redacting import step
 from tasks.reporting import reported
 
 
@@ -25,10 +23,9 @@ def prepare_engine_and_model(target: Target, base_dir: Path, clock: NightClock) 
         raise TimeIsOver("the night's time was over before engine and model were there") from error
 
 
-@task(
+@step(
     name="prepare engine and model",
     task_run_name="{target.name}: engine and model",
-    cache_policy=NO_CACHE,
 )
 def _prepare(target: Target, base_dir: Path) -> None:
     """Build or reuse the engine's environment, fetch or convert the model. Slow only once."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from nightbench.dashboards.level_chart import data_url, level_chart
@@ -21,16 +19,18 @@ from nightbench.home import Home
 from nightbench.kept_runs import Keep
 from nightbench.night import Night
 from nightbench.suite import Target
+from tasks.redacting import known, step
 from tasks.reporting import artifact_key
 
 
-@task(name="publish results", task_run_name="publish results", cache_policy=NO_CACHE)
+@step(name="publish results", task_run_name="publish results")
 def publish_results(night: Night) -> RunResults:
     """Read the run back from the history and put its page and its curves into the Prefect UI."""
     with open_history(Home.from_env()) as history:
         results = read_run(history, night.run_id)
+    page = run_page(results, pointers(night.run_id, night.suite.swanlab, os.environ))
     create_markdown_artifact(
-        run_page(results, pointers(night.run_id, night.suite.swanlab, os.environ)),
+        known()(page),
         key="results",
         description=f"{escaped(night.run_id)}: accuracy, every load level, their curves",
     )
@@ -46,14 +46,16 @@ def publish_results(night: Night) -> RunResults:
 
 def attach_log(target: Target, error: ServerError) -> None:
     """Put the last lines of a server that failed on the run's page."""
+    redact = known()
+    message, log_tail = redact(error.message), redact(error.log_tail)
     create_markdown_artifact(
-        failure_page(target.name, error.message, error.log_tail, error.hint),
+        failure_page(target.name, message, log_tail, redact(error.hint)),
         key=artifact_key("server-log", target.name),
-        description=escaped(error.message, max_chars=300),
+        description=escaped(message, max_chars=300),
     )
 
 
-@task(name="mirror to SwanLab", task_run_name="mirror to SwanLab", cache_policy=NO_CACHE)
+@step(name="mirror to SwanLab", task_run_name="mirror to SwanLab")
 def mirror_to_swanlab(night: Night) -> None:
     """Feed the dashboards. Their trouble is a warning: it never fails a run."""
     try:
@@ -62,7 +64,7 @@ def mirror_to_swanlab(night: Night) -> None:
         get_run_logger().warning("SwanLab was not fed: %s", error)
 
 
-@task(name="mirror what is pending", task_run_name="mirror what is pending", cache_policy=NO_CACHE)
+@step(name="mirror what is pending", task_run_name="mirror what is pending")
 def mirror_what_is_pending() -> int:
     """Feed SwanLab the runs that an outage or a killed mirror left out."""
     try:

@@ -19,6 +19,7 @@ from prefect.logging.handlers import APILogWorker
 from nightbench.dashboards.markdown import escaped
 from nightbench.progress import OnProgress, Progress, ignore
 from tasks.live_progress import LiveProgress, Shown, artifact_writer
+from tasks.redacting import known
 
 _terminal: ContextVar[OnProgress] = ContextVar("terminal", default=ignore)
 
@@ -79,6 +80,10 @@ class Reporter:
         self._shown: dict[str, Shown] = {}
 
     def __call__(self, progress: Progress) -> None:
+        redact = known()
+        progress = replace(
+            progress, subject=redact(progress.subject), detail=redact(progress.detail)
+        )
         self._show(progress)
         line = log_line(progress)
         if line and line != self._logged:

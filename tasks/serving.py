@@ -9,8 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import runtime
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
@@ -24,6 +23,7 @@ from nightbench.serving.server import Server, serve
 from nightbench.suite import Target
 from tasks.keeping import TargetKeeper
 from tasks.publishing import attach_log
+from tasks.redacting import step
 from tasks.reporting import log, reported
 
 
@@ -49,10 +49,9 @@ def is_worth_another_boot(_: Any, run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), BootFailed | BootTimeout)
 
 
-@task(
+@step(
     name="boot server",
     task_run_name="{target.name}: boot",
-    cache_policy=NO_CACHE,
     retries=1,
     retry_condition_fn=is_worth_another_boot,
 )
@@ -88,14 +87,14 @@ def boot_server(
     return server
 
 
-@task(name="stop server", task_run_name="{keeper.target.name}: stop", cache_policy=NO_CACHE)
+@step(name="stop server", task_run_name="{keeper.target.name}: stop")
 def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
     """Tear the server down and prove it; the proof is kept with its last readings."""
     keeper.take_telemetry(server)
     stack.__exit__(*sys.exc_info())  # the server's row says what ended it
 
 
-@task(name="reap leftovers", task_run_name="reap leftovers", cache_policy=NO_CACHE)
+@step(name="reap leftovers", task_run_name="reap leftovers")
 def reap_leftovers() -> int:
     """End what dead runs of this user left behind, as far as it is proven."""
     try:

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from nightbench import hub_files
 from nightbench.errors import DataError
+from nightbench.redaction import Redactor
+from nightbench.terminal_text import safe_line
 
 Record = Mapping[str, Any]
 HubName = Literal["hf", "modelscope"]
@@ -125,7 +127,8 @@ def read_hub(
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - hubs raise dozens of kinds, all mean the same here
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        said = Redactor.from_env()(str(error) or type(error).__name__)
+        reason = safe_line(said.splitlines()[0], max_chars=200)
         raise DataError(f"{repository} could not be read from {hub}: {reason}", hint=hint) from None
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nightbench.redaction import Redactor, secrets_of_headers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An OpenAI-compatible API and the model to ask for there.
 
     `base_url` ends in /v1 (no slash after it). `api_key` never shows in repr, logs or rows.
+    Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
+    and what else whoever made the endpoint knows (the environment's secrets).
     """
 
     base_url: str
     model: str
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    redact: Redactor = field(default=Redactor(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = secrets_of_headers(self.headers) | {self.api_key}
+        object.__setattr__(self, "redact", self.redact.knowing(*own))
 
     @property
     def root_url(self) -> str:
@@ -24,5 +33,6 @@ class Endpoint:
 
     def request_headers(self) -> dict[str, str]:
         """Authorization and the suite's own headers, ready to send."""
-        authorization = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        return authorization | dict(self.headers)
+        own = any(name.lower() == "authorization" for name, _ in self.headers)
+        key = {} if own or not self.api_key else {"Authorization": f"Bearer {self.api_key}"}
+        return key | dict(self.headers)

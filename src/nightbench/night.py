@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightbench import __version__
+from nightbench.engines import dispatch
 from nightbench.records import ProvenanceRow, RunRow, TargetRow
 from nightbench.serving.provenance import git_commit
 from nightbench.suite import Slo, Suite, Target
@@ -73,7 +75,10 @@ def choose_targets(suite_file: SuiteFile, names: Sequence[str] | None) -> tuple[
 
 def config_digest(target: Target) -> str:
     """Names a target's engine configuration: it changes when the suite's text for it does."""
-    text = target.model_dump_json(exclude={"accuracy", "load", "priority"})
+    # What is left out where nobody set it is younger than digests without it.
+    unset = set() if dispatch.pass_env(target) else {"pass_env"}
+    beside: dict[str, Any] = {"accuracy": True, "load": True, "priority": True, "engine": unset}
+    text = target.model_dump_json(exclude=beside)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench import hub_files
 from nightbench.accuracy import benchmarks
+from nightbench.child_env import left_out
 from nightbench.engines import dispatch, ollama, remote, renames
 from nightbench.errors import BadInput, DataError
 from nightbench.serving import recipes
@@ -43,17 +45,22 @@ class PlannedTarget:
     loads: tuple[PlannedLoad, ...]
     estimate_s: float
     wrong: tuple[str, ...] = ()  # what no machine could run
+    warnings: tuple[str, ...] = ()
+    env_left_out: tuple[str, ...] = ()  # names of variables that its engine does not get
 
 
-def plan_suite(suite: Suite) -> list[PlannedTarget]:
+def plan_suite(suite: Suite, *, environ: Mapping[str, str] = os.environ) -> list[PlannedTarget]:
     """What each target of the suite would do."""
-    return [plan_target(suite, target) for target in suite.targets]
+    return [plan_target(suite, target, environ=environ) for target in suite.targets]
 
 
-def plan_target(suite: Suite, target: Target) -> PlannedTarget:
+def plan_target(
+    suite: Suite, target: Target, *, environ: Mapping[str, str] = os.environ
+) -> PlannedTarget:
     """What one target would do."""
     loads = tuple(plan_load(spec) for spec in suite.load_of(target))
     accuracy = suite.accuracy_of(target)
+    passed = dispatch.pass_env(target)
     boot_s = 0.0 if target.is_attached else ASSUMED_BOOT_S
     return PlannedTarget(
         name=target.name,
@@ -63,6 +70,10 @@ def plan_target(suite: Suite, target: Target) -> PlannedTarget:
         loads=loads,
         estimate_s=boot_s + sum(load.estimate_s for load in loads),
         wrong=wrong_anywhere(suite, target),
+        warnings=tuple(
+            f"engine.pass_env: {name} is not set" for name in passed if name not in environ
+        ),
+        env_left_out=() if target.is_attached else tuple(left_out(environ, passed)),
     )
 
 

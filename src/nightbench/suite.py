@@ -279,12 +279,14 @@ class NightCommand(Strict):
     """A command of the night itself, outside every target: drain the node, tell the cluster.
 
     It runs in the suite's folder, is ended after `timeout`, and is told NIGHTBENCH_RUN_ID,
-    NIGHTBENCH_NIGHT, NIGHTBENCH_SUITE and, in `after`, NIGHTBENCH_STATUS.
+    NIGHTBENCH_NIGHT, NIGHTBENCH_SUITE and, in `after`, NIGHTBENCH_STATUS. Of nightbench's own
+    environment it gets the system's part, and what `pass_env` names.
     """
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
     timeout: DurationS = 300
     env: dict[str, Scalar] = {}
+    pass_env: tuple[str, ...] = ()
 
 
 class Suite(Strict):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from nightbench.redaction import has_userinfo
 from nightbench.suite_types import PositiveFloat, PositiveInt, Scalar, Strict
 
 ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]
@@ -21,8 +23,32 @@ def _without_slash(value: object) -> object:
     return value.rstrip("/") if isinstance(value, str) else value
 
 
+def _without_password(url: str) -> str:
+    if has_userinfo(url):
+        raise ValueError(
+            "expected an address without user and password, which would be stored with results: "
+            "name a variable in api_key_env, or give headers such as "
+            "{Authorization: 'Basic ${LOGIN}'}; for pip, set PIP_EXTRA_INDEX_URL"
+        )
+    return url
+
+
+def _variable_name(name: str) -> str:
+    if not VARIABLE.fullmatch(name):
+        raise ValueError("expected the name of an environment variable (not what it holds)")
+    return name
+
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Variables = Annotated[dict[str, str], BeforeValidator(_as_text)]
-Url = Annotated[str, BeforeValidator(_without_slash), Field(pattern=r"^https?://")]
+VariableName = Annotated[str, AfterValidator(_variable_name)]
+VariableNames = tuple[VariableName, ...]
+Url = Annotated[
+    str,
+    BeforeValidator(_without_slash),
+    Field(pattern=r"^https?://"),
+    AfterValidator(_without_password),
+]
 
 
 class Environment(Strict):
@@ -34,7 +60,7 @@ class Environment(Strict):
     requirement: str | None = None
     executable: str | None = None
     image: str | None = None
-    extra_index_url: str | None = None
+    extra_index_url: Annotated[str, AfterValidator(_without_password)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Environment:
@@ -56,7 +82,11 @@ class RayCluster(Strict):
 
 
 class VllmEngine(Strict):
-    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`."""
+    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`.
+
+    `env` sets variables for the engine, `pass_env` names those of ours that it gets beside the ones
+    that every engine does (nightbench.child_env).
+    """
 
     kind: Literal["vllm"]
     environment: Environment | Literal["auto"] = "auto"
@@ -66,6 +96,7 @@ class VllmEngine(Strict):
     ray: RayCluster | None = None
     args: Args = {}
     env: Variables = {}
+    pass_env: VariableNames = ()
 
     @property
     def num_gpus(self) -> int:
@@ -75,7 +106,7 @@ class VllmEngine(Strict):
 
 
 class LmdeployEngine(Strict):
-    """LMDeploy's `serve api_server`, started by nightbench. `args` as vLLM's."""
+    """LMDeploy's `serve api_server`, started by nightbench. `args`, `env`, `pass_env` as vLLM's."""
 
     kind: Literal["lmdeploy"]
     environment: Environment | Literal["auto"] = "auto"
@@ -84,6 +115,7 @@ class LmdeployEngine(Strict):
     data_parallel_size: PositiveInt = 1
     args: Args = {}
     env: Variables = {}
+    pass_env: VariableNames = ()
 
     @property
     def num_gpus(self) -> int:
@@ -92,7 +124,7 @@ class LmdeployEngine(Strict):
 
 
 class SglangEngine(Strict):
-    """SGLang, started by nightbench. `args` as vLLM's."""
+    """SGLang, started by nightbench. `args`, `env`, `pass_env` as vLLM's."""
 
     kind: Literal["sglang"]
     environment: Environment | Literal["auto"] = "auto"
@@ -101,6 +133,7 @@ class SglangEngine(Strict):
     data_parallel_size: PositiveInt = 1
     args: Args = {}
     env: Variables = {}
+    pass_env: VariableNames = ()
 
     @property
     def num_gpus(self) -> int:
@@ -123,6 +156,7 @@ class OllamaEngine(Strict):
     num_gpus: Annotated[int, Field(ge=0)] = 0
     parameters: dict[str, Scalar] = {}  # PARAMETER lines of a model created from a GGUF
     env: Variables = {}
+    pass_env: VariableNames = ()
 
     @model_validator(mode="after")
     def _attached_or_started(self) -> OllamaEngine:
@@ -146,6 +180,7 @@ class CommandEngine(Strict):
     ready_path: str = "/health"
     num_gpus: Annotated[int, Field(ge=0)] = 0
     env: Variables = {}
+    pass_env: VariableNames = ()
 
     @field_validator("argv")
     @classmethod
@@ -166,13 +201,13 @@ class RemoteEngine(Strict):
     """An API that somebody else runs: nothing is started or stopped.
 
     A `provider` is where a known service is and which variable holds its key; what is given beside
-    it wins.
+    it wins. `${NAME}` in a header stands for what that variable holds.
     """
 
     kind: Literal["remote"]
     provider: ProviderName | None = None
     base_url: Url | None = None
-    api_key_env: str | None = None
+    api_key_env: VariableName | None = None
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
     first_answer_timeout_s: PositiveFloat = 120

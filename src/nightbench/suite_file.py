@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from nightbench import suite as models
 from nightbench.errors import BadInput, SuiteError
+from nightbench.redaction import is_secret, without_userinfo
 from nightbench.resources import suite_folders
 from nightbench.suite import Suite, Target
 from nightbench.suite_engines import ENGINE_KINDS
@@ -237,7 +238,9 @@ def _expectation(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = detail["input"]
-    shown = "" if isinstance(given, dict | list) else f" (it is {given!r})"
+    private = any(is_secret(str(part)) or part == "pass_env" for part in detail["loc"])
+    shown = f" (it is {without_userinfo(repr(given))})"
+    shown = "" if private or isinstance(given, dict | list) else shown
     return f"{message.replace('input should be', 'expected')}{shown}"
 
 

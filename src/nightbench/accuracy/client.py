@@ -8,14 +8,16 @@ and validating what is thrown away costs a third of the client's time.
 from __future__ import annotations
 
 import asyncio
+import os
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_reply
 from nightbench.endpoint import Endpoint
+from nightbench.redaction import Redactor
 from nightbench.suite import Api, Generation
 from nightbench.terminal_text import safe_line
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import openai
 
 CONNECT_TIMEOUT_S = 10.0
+MOST_WORDS_CHARS = 16 * ERROR_CHARS  # of an error: what is cut off before secrets are looked for
 _PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -73,12 +76,12 @@ async def opened_client(
                         ask.path, cast_to=httpx2.Response, body=ask.body(endpoint.model)
                     )
             except openai.APIStatusError as error:
-                raise _status_failure(error) from None
+                raise _status_failure(error, endpoint.redact) from None
             except TimeoutError:
                 raise AskFailed("timeout", f"no reply within {timeout_s:g} s") from None
             except (openai.APIConnectionError, aiohttp.ClientError) as error:
-                raise _connection_failure(error) from None
-            return parse_reply(response.content)
+                raise _connection_failure(error, endpoint.redact) from None
+            return parse_reply(response.content, endpoint.redact)
 
         yield send
 
@@ -91,37 +94,57 @@ def _client(endpoint: Endpoint, connections: int, timeout_s: float) -> openai.As
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key or "none",
-        default_headers=dict(endpoint.headers),
+        default_headers=_headers(endpoint, os.environ),
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAioHttpClient(
             timeout=timeout,
             limits=httpx2.Limits(max_connections=connections),
+            # Not followed: httpx takes only Authorization off a request to another host.
+            follow_redirects=False,
             # A proxy in the environment is for the world, not for a server on this machine.
             trust_env=urllib.parse.urlsplit(endpoint.base_url).hostname not in _THIS_MACHINE,
         ),
     )
 
 
-def _status_failure(error: openai.APIStatusError) -> AskFailed:
+def _headers(endpoint: Endpoint, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The endpoint's own, and none of those that the library takes from the environment for any
+    endpoint (OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS)."""
+    import openai
+
+    lines = environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    ambient = {line.partition(":")[0].strip() for line in lines if ":" in line}
+    ambient |= {"OpenAI-Organization", "OpenAI-Project"}
+    own = endpoint.request_headers()
+    names = {name.lower() for name in own}
+    if "authorization" not in names:
+        own["Authorization"] = "Bearer none"  # the library wants one
+    return {name: openai.Omit() for name in ambient if name.lower() not in names} | own
+
+
+def _status_failure(error: openai.APIStatusError, redact: Redactor) -> AskFailed:
     status = error.status_code
+    words = redact(_server_words(error)[:MOST_WORDS_CHARS])
     kinds = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 429: "rate_limited"}
     kind = kinds.get(status, "server_error" if status >= 500 else "bad_request")
     return AskFailed(
         kind,
-        safe_line(f"HTTP {status}: {_server_words(error)}", max_chars=ERROR_CHARS),
+        safe_line(f"HTTP {status}: {words}", max_chars=ERROR_CHARS),
         status=status,
         retry_after_s=_retry_after_s(error.response.headers.get("retry-after")),
     )
 
 
 def _server_words(error: openai.APIStatusError) -> str:
+    if error.response.is_redirect:
+        return f"it redirects to {error.response.headers.get('location')}, and is not followed"
     body = error.body
     if isinstance(body, dict):
         message = body.get("message") or body.get("detail") or body.get("error")
         if isinstance(message, str):
             return message
-    return str(error.response.text[:ERROR_CHARS] or error.response.reason_phrase)
+    return str(error.response.text or error.response.reason_phrase)
 
 
 def _retry_after_s(value: str | None) -> float | None:
@@ -131,7 +154,7 @@ def _retry_after_s(value: str | None) -> float | None:
         return None  # a date: rare, and the usual backoff does
 
 
-def _connection_failure(error: BaseException) -> AskFailed:
+def _connection_failure(error: BaseException, redact: Redactor) -> AskFailed:
     """By what aiohttp said: on the way up, a refused connection has become a timeout."""
     import aiohttp
 
@@ -143,4 +166,5 @@ def _connection_failure(error: BaseException) -> AskFailed:
         kind = "connect"
     elif isinstance(error, TimeoutError):
         kind = "timeout"
-    return AskFailed(kind, safe_line(str(error) or type(error).__name__, max_chars=ERROR_CHARS))
+    said = redact(str(error)[:MOST_WORDS_CHARS]) or type(error).__name__
+    return AskFailed(kind, safe_line(said, max_chars=ERROR_CHARS))

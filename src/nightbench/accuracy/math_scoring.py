@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from nightbench.accuracy.benchmark import Question, Score, ScoreReply
 from nightbench.accuracy.math_answers import read_answer
+from nightbench.child_env import FOR_PYTHON, environment_for
 from nightbench.data import Record
 from nightbench.errors import BadInput
 
@@ -139,6 +140,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=environment_for(FOR_PYTHON),
         )
         return self._process
 

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from nightbench.redaction import Redactor
 from nightbench.terminal_text import safe_line
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 ERROR_CHARS = 300
+_NOTHING_SECRET = Redactor()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,11 @@ class AskFailed(Exception):
         self.retry_after_s = retry_after_s
 
 
-def parse_reply(content: bytes) -> Reply:
-    """Read a completion's JSON, of a chat or of a text. Raises AskFailed of kind bad_reply."""
+def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
+    """Read a completion's JSON, of a chat or of a text; a model may repeat a key in either.
+
+    Raises AskFailed of kind bad_reply.
+    """
     if len(content) > MAX_REPLY_BYTES:
         raise AskFailed("bad_reply", f"the reply is {len(content)} bytes long")
     try:
@@ -56,16 +61,16 @@ def parse_reply(content: bytes) -> Reply:
         text = _text(message.get("content")) or ""
         reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        start = content[:80].decode("utf-8", "replace")
+        start = redact(content[:ERROR_CHARS].decode("utf-8", "replace"))[:80]
         reason = f"not a completion ({type(error).__name__}): {start}"
         raise AskFailed("bad_reply", safe_line(reason, max_chars=ERROR_CHARS)) from None
-    answer, thought = split_thinking(text)
+    answer, thought = split_thinking(redact(text))
     usage = _members(payload.get("usage"))
     details = _members(usage.get("completion_tokens_details"))
     return Reply(
         text=answer,
-        reasoning=reasoning or thought,
-        finish_reason=_text(choice.get("finish_reason")),
+        reasoning=redact.optional(reasoning) or thought,
+        finish_reason=redact.optional(_text(choice.get("finish_reason"))),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         reasoning_tokens=_count(details.get("reasoning_tokens")),

@@ -15,10 +15,11 @@ import httpx
 
 from nightbench.alerts.message import Message
 from nightbench.errors import AlertError
-from nightbench.serving.redaction import redact, secrets_of
+from nightbench.redaction import ALERT_ADDRESSES, REDACTED, Redactor, secrets_of_address
+from nightbench.terminal_text import safe_line
 
-ADDRESSES = "NIGHTBENCH_ALERT_URL"
 TIMEOUT_S = 15.0
+LEAST_OF_AN_ADDRESS = 6  # characters: what may be a key in one that failed
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
@@ -28,6 +29,10 @@ class Channel:
 
     name: str
     address: str = field(repr=False)
+
+    def secrets(self) -> set[str]:
+        """What must not be told of its address."""
+        return secrets_of_address(self.address)
 
     def send(self, message: Message) -> None:
         """Deliver it. Raises AlertError, without the address."""
@@ -44,21 +49,22 @@ def channels(text: str, source: str) -> list[Channel]:
 
 def channels_of(environ: Mapping[str, str]) -> list[Channel]:
     """The addresses that NIGHTBENCH_ALERT_URL names."""
-    return channels(environ.get(ADDRESSES, ""), ADDRESSES)
+    return channels(environ.get(ALERT_ADDRESSES, ""), ALERT_ADDRESSES)
 
 
 def without_secrets(message: Message, environ: Mapping[str, str]) -> Message:
     """The message, with what the environment keeps secret taken out of it."""
-    secrets = [*secrets_of(environ), *environ.get(ADDRESSES, "").split()]
-    return Message(redact(message.subject, secrets), redact(message.body, secrets))
+    redact = Redactor.from_env(environ)
+    return Message(redact(message.subject), redact(message.body))
 
 
-def reason(error: BaseException) -> str:
-    """What went wrong, in a line that has no address in it."""
+def reason(error: BaseException, *secrets: str) -> str:
+    """What went wrong, in a line that has no address and none of these secrets in it."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answered {error.response.status_code}"
-    said = " ".join(_ADDRESS.sub("(its address)", str(error)).split())
-    return f"{type(error).__name__}: {said[:200]}".rstrip(": ")
+    redact = Redactor.from_env().knowing(*secrets)
+    said = safe_line(_ADDRESS.sub("(its address)", redact(str(error))), max_chars=200)
+    return f"{type(error).__name__}: {said}".rstrip(": ")
 
 
 def slack_text(message: Message) -> str:
@@ -77,7 +83,7 @@ def _post(channel: Channel, message: Message) -> None:
         answer = httpx.post(channel.address, json={"text": slack_text(message)}, timeout=TIMEOUT_S)
         answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise AlertError(f"{channel.name}: {reason(error)}") from None
+        raise AlertError(f"{channel.name}: {reason(error, *channel.secrets())}") from None
 
 
 def _by_apprise(channel: Channel, message: Message) -> None:
@@ -95,14 +101,13 @@ def _by_apprise(channel: Channel, message: Message) -> None:
         )
         said = captured.getvalue()
     if not sent:
-        raise AlertError(f"{channel.name}: {reason(RuntimeError(_without(said, channel)))}")
+        raise AlertError(
+            f"{channel.name}: {reason(RuntimeError(_without(said, channel)), *channel.secrets())}"
+        )
 
 
 def _without(said: str, channel: Channel) -> str:
     """What apprise said, without any part of the address that might be a key."""
-    parts = re.split(r"[/:@?&=]+", channel.address)
-    return redact(said, [channel.address, *sorted(filter(_may_be_key, parts), key=len)[::-1]])
-
-
-def _may_be_key(part: str) -> bool:
-    return len(part) >= 6
+    for part in sorted(re.split(r"[/:@?&=]+", channel.address), key=len)[::-1]:
+        said = said.replace(part, REDACTED) if len(part) >= LEAST_OF_AN_ADDRESS else said
+    return said

@@ -135,6 +135,12 @@ def served_name(target: Target) -> str:
     return target.served_model_name or ""
 
 
+def pass_env(target: Target) -> tuple[str, ...]:
+    """The variables of our environment that the suite hands on to the engine."""
+    engine = target.engine
+    return () if engine.kind == "remote" else engine.pass_env
+
+
 def num_gpus(target: Target) -> int:
     """GPUs the target asks for on a node that has some."""
     engine, environment = target.engine, environment_of(target)

@@ -28,6 +28,7 @@ from nightbench.history.manifest import SpoolIdentity
 from nightbench.history.tables import RUN_FOLDER, Row
 from nightbench.owned_files import NotARegularFile, open_lock
 from nightbench.private_files import PRIVATE_DIR, PRIVATE_FILE, make_private
+from nightbench.redaction import Redactor
 
 __all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "broken_folders", "recover", "sealed_folders"]
 
@@ -44,21 +45,36 @@ def _utc_now() -> datetime:
 
 
 class Spool:
-    """One open spool folder. Appending is safe from several threads of one process."""
+    """One open spool folder. Appending is safe from several threads of one process.
 
-    def __init__(self, folder: Path, identity: SpoolIdentity, lock_fd: int, now: Now) -> None:
+    The last line of defence: no text of a row reaches the disk with a secret in it.
+    """
+
+    def __init__(
+        self, folder: Path, identity: SpoolIdentity, lock_fd: int, now: Now, redact: Redactor
+    ) -> None:
         self._folder = folder
         self._identity = identity
         self._lock_fd = lock_fd
         self._now = now
+        self._redact = redact
         self._files: dict[str, int] = {}
         self._parts = 0
         self._guard = threading.Lock()
         self._sealed: Path | None = None
 
     @classmethod
-    def open(cls, spool: Path, identity: SpoolIdentity, *, now: Now = _utc_now) -> Spool:
+    def open(
+        cls,
+        spool: Path,
+        identity: SpoolIdentity,
+        *,
+        now: Now = _utc_now,
+        redact: Redactor | None = None,
+    ) -> Spool:
         """Begin the folder of one target of one run (or of the run itself: target `_run`).
+
+        `redact` knows the secrets of the environment unless said.
 
         Raises:
             HistoryError: this run has spooled this target before, or the names are no file names.
@@ -77,7 +93,7 @@ class Spool:
             lock_fd = _begin(folder, identity)
         except OSError as error:
             raise HistoryError(f"{folder} cannot be written: {error}", hint="Make room.") from error
-        return cls(folder, identity, lock_fd, now)
+        return cls(folder, identity, lock_fd, now, redact or Redactor.from_env())
 
     @property
     def folder(self) -> Path:
@@ -89,6 +105,10 @@ class Spool:
         """What the rows are about."""
         return self._identity
 
+    def keep_out(self, *secrets: str) -> None:
+        """Hide these too, from now on."""
+        self._redact = self._redact.knowing(*secrets)
+
     def append(self, row: Row) -> None:
         """Write one row; it is with the operating system when this returns.
 
@@ -96,7 +116,8 @@ class Spool:
             HistoryError: the disk did not take it (nothing of the row remains).
         """
         table = tables.table_of(row)
-        line = json.dumps(tables.encode(row), ensure_ascii=False, separators=(",", ":")) + "\n"
+        members = tables.encode(row, self._redact)
+        line = json.dumps(members, ensure_ascii=False, separators=(",", ":")) + "\n"
         with self._guard:
             self._must_be_open()
             _append_whole(self._file(table.name), line.encode(errors="replace"), self._folder)

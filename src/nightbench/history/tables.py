@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -138,12 +139,19 @@ def _read_kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
     return kinds
 
 
-def encode(row: Row) -> dict[str, object]:
-    """A row as JSON members; times and dates as ISO 8601."""
-    return {field.name: _plain(getattr(row, field.name)) for field in dataclasses.fields(type(row))}
+def encode(row: Row, redact: Callable[[str], str] = str) -> dict[str, object]:
+    """A row as JSON members; times and dates as ISO 8601, texts without secrets."""
+    return {
+        field.name: _plain(getattr(row, field.name), redact)
+        for field in dataclasses.fields(type(row))
+    }
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, redact: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_plain(one, redact) for one in value]
     return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
 
 

@@ -23,6 +23,9 @@ _ALIKE = re.compile(
 )
 
 
+# Of what a server said, as an error: secrets are taken out before it is cut to what is kept.
+QUOTED = 8000
+
 Translate = Callable[[Any], Any]  # an event of another shape to one of OpenAI's
 
 
@@ -114,12 +117,12 @@ class _EventReader:
         try:
             event = json.loads(data)
         except (ValueError, RecursionError) as error:
-            self._problem("malformed", f"{error}: {data[:200]!r}")
+            self._problem("malformed", f"{error}: {data[:QUOTED]!r}")
             return
         if self._translate is not None:
             event = self._translated(event)
         if not isinstance(event, dict):
-            self._problem("malformed", f"not an object: {data[:200]!r}")
+            self._problem("malformed", f"not an object: {data[:QUOTED]!r}")
             return
         if event.get("error"):
             self._problem("stream_error", _error_text(event["error"]))
@@ -128,7 +131,7 @@ class _EventReader:
         choices = event.get("choices")
         if not isinstance(choices, list):
             if counted is None:
-                self._problem("malformed", f"neither choices nor usage: {data[:200]!r}")
+                self._problem("malformed", f"neither choices nor usage: {data[:QUOTED]!r}")
             return
         text, output, answers = self._choices(choices)
         if not output:
@@ -218,6 +221,6 @@ def _delta(choice: object) -> tuple[str, bool, bool]:
 def _error_text(error: object) -> str:
     said = error.get("message") or error if isinstance(error, dict) else error
     try:
-        return str(said)[:500]
+        return str(said)[:QUOTED]
     except RecursionError:
         return "an error that is nested too deeply to be told"

@@ -108,6 +108,7 @@ def measure_level(
         limits=limits,
         cache=driven.cache,
         host=driven.host,
+        redact=endpoint.redact,
     )
     requests_path = work_dir / f"{level.label}.parquet"
     kept = requests_path if options.keep_requests else None

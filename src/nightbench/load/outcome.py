@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from nightbench.load.events import StreamContent, Translate, as_count, read_answer, read_stream
+from nightbench.load.events import (
+    QUOTED,
+    StreamContent,
+    Translate,
+    as_count,
+    read_answer,
+    read_stream,
+)
 from nightbench.load.raw_requests import RawRequest
 from nightbench.load.rawlog import Cause
 from nightbench.load.response import Response, response_of
+from nightbench.redaction import Redactor
 
 _KIND_OF_CAUSE = {
     Cause.RESET: "reset",
@@ -24,6 +32,7 @@ _KIND_OF_CAUSE = {
     Cause.STOPPED: "stopped",
 }
 _LONG_ERROR = 500
+NOTHING_SECRET = Redactor()
 
 
 @dataclass(slots=True)
@@ -46,10 +55,13 @@ class Outcome:
     finish_reason: str | None = None
 
 
-def outcome_of(raw: RawRequest, translate: Translate | None = None) -> Outcome:
+def outcome_of(
+    raw: RawRequest, translate: Translate | None = None, redact: Redactor = NOTHING_SECRET
+) -> Outcome:
     """Classify one request and find its output chunks. Never raises for what a server sent.
 
-    `translate` makes an event of OpenAI's shape of one that has another.
+    `translate` makes an event of OpenAI's shape of one that has another; `redact` takes out what a
+    server repeats of our keys.
     """
     outcome = Outcome()
     response = response_of(raw)
@@ -70,7 +82,9 @@ def outcome_of(raw: RawRequest, translate: Translate | None = None) -> Outcome:
     elif kind is None:
         kind, error = "incomplete", "an empty body"
     outcome.error_kind = kind
-    outcome.error = _writable(error[:_LONG_ERROR]) if kind and error else None
+    if kind and error:
+        outcome.error = _writable(redact(error[:QUOTED])[:_LONG_ERROR])
+    outcome.finish_reason = redact.optional(outcome.finish_reason)
     return outcome
 
 
@@ -110,7 +124,7 @@ def _read_json(
 ) -> tuple[str | None, str]:
     content = read_answer(response.body, translate)
     if content.problem is None and not content.ends and content.finish_reason is None:
-        return "malformed", f"no choices: {response.body[:200]!r}"
+        return "malformed", f"no choices: {response.body[:QUOTED]!r}"
     _fill(outcome, content, response)
     return content.problem or (None, "")
 

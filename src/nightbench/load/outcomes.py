@@ -10,7 +10,8 @@ import numpy as np
 
 from nightbench.load.compiled_answers import UNUSUAL, AnswerReader
 from nightbench.load.events import Translate
-from nightbench.load.outcome import Outcome, outcome_of
+from nightbench.load.outcome import NOTHING_SECRET, Outcome, outcome_of
+from nightbench.redaction import Redactor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,20 +52,25 @@ class Outcomes:
 
 
 def outcomes_of(
-    raws: RawRequests, reader: AnswerReader | None, translate: Translate | None = None
+    raws: RawRequests,
+    reader: AnswerReader | None,
+    translate: Translate | None = None,
+    redact: Redactor = NOTHING_SECRET,
 ) -> Outcomes:
     """Classify requests and find their output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; only Python knows it.
+    `redact` takes out what a server repeats of our keys.
     """
     if reader is None or translate is not None:
-        return by_column([outcome_of(raws.request(i), translate) for i in range(len(raws))])
+        return by_column([outcome_of(raws.request(i), translate, redact) for i in range(len(raws))])
     answers, chunk_reads = reader.read(raws)
-    usual = _usual(answers, chunk_reads.astype(np.int64))
+    usual = _usual(answers, chunk_reads.astype(np.int64), redact)
     unusual = np.flatnonzero(answers["chunks"] == UNUSUAL)
     if not len(unusual):
         return usual
-    return _merged(usual, unusual, [outcome_of(raws.request(i)) for i in unusual.tolist()])
+    found = [outcome_of(raws.request(i), redact=redact) for i in unusual.tolist()]
+    return _merged(usual, unusual, found)
 
 
 def by_column(outcomes: list[Outcome]) -> Outcomes:
@@ -104,7 +110,7 @@ def _floats(outcomes: list[Outcome], name: str) -> Floats:
     return np.array([getattr(found, name) for found in outcomes], dtype=np.float64)
 
 
-def _usual(answers: NDArray[np.void], chunk_reads: Integers) -> Outcomes:
+def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -> Outcomes:
     """The outcomes of usual answers: status 200, streamed, no error. Of others it has no chunks."""
     counts = np.maximum(answers["chunks"], 0)
     numbers = {name: _counted(answers[name]) for name in NUMBERS if name != "http_status"}
@@ -112,7 +118,8 @@ def _usual(answers: NDArray[np.void], chunk_reads: Integers) -> Outcomes:
     by_chunks = np.where(counts > 0, counts, np.nan)
     numbers["completion_tokens"] = np.where(said, numbers["completion_tokens"], by_chunks)
     nothing: list[str | None] = [None] * len(answers)
-    names = {name: name.decode() or None for name in set(answers["finish_reason"].tolist())}
+    reasons = set(answers["finish_reason"].tolist())
+    names = {reason: redact(reason.decode()) or None for reason in reasons}
     return Outcomes(
         numbers=numbers | {"http_status": np.full(len(answers), 200.0)},
         texts={

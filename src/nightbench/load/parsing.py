@@ -20,10 +20,12 @@ from nightbench.load.host import HostUse
 from nightbench.load.job import ShardReport
 from nightbench.load.levels import Level
 from nightbench.load.limits import GoodputLimits
+from nightbench.load.outcome import NOTHING_SECRET
 from nightbench.load.outcomes import outcomes_of
 from nightbench.load.prefix_cache import CacheUse
 from nightbench.load.raw_requests import read_log
 from nightbench.load.rows import ReadTally, rows_of
+from nightbench.redaction import Redactor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +46,7 @@ class Finished:
     limits: GoodputLimits | None
     cache: CacheUse | None = None
     host: HostUse | None = None
+    redact: Redactor = NOTHING_SECRET
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def _rows(
             ended_us.frombytes(((raws["ended_ns"] - start_ns) / 1000).tobytes())
             yield rows_of(
                 raws,
-                outcomes_of(raws, reader, translate),
+                outcomes_of(raws, reader, translate, finished.redact),
                 workload=level.workload,
                 level=level.label,
                 prompt_hashes=finished.prompt_hashes,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any
 
+from nightbench.child_env import FOR_PYTHON, environment_for
 from nightbench.errors import NightbenchError
 from nightbench.load.clock import now_ns
 from nightbench.load.job import Job, ShardReport
@@ -146,6 +147,8 @@ def _start() -> _Shard:
         [sys.executable, "-m", "nightbench.load.generator"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # Its endpoint's key comes by the pipe.
+        env=environment_for(FOR_PYTHON),
         start_new_session=True,
     )
     if process.stdin is None or process.stdout is None:

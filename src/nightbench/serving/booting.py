@@ -80,7 +80,8 @@ def _with_model(client: httpx.Client, boot: Boot, watcher: _BootWatcher) -> Endp
     try:
         listed = probing.list_models(client, boot.endpoint)
     except (httpx.HTTPError, ValueError) as error:
-        raise watcher.failed(f"does not list its models: {error}") from error
+        said = boot.endpoint.redact(str(error))
+        raise watcher.failed(f"does not list its models: {said}") from None
     wanted = boot.endpoint.model
     if wanted and wanted not in listed:
         raise watcher.failed(f"serves {', '.join(listed) or 'nothing'}, and not {wanted}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def contained(
     port: int,
     launch_id: str,
     run_dir: Path,
-    variables: Mapping[str, str],
+    variables: Iterable[str],
 ) -> Launch:
     """The launch by `docker run`; one whose environment is no image, as it is.
 

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from nightbench.child_env import FOR_PIP, environment_for
 from nightbench.engines.vllm import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.private_files import make_private
 from nightbench.progress import OnProgress, Progress
+from nightbench.redaction import Redactor
 from nightbench.serving import images, recipes
 from nightbench.serving.file_locks import locked
 from nightbench.serving.recipes import Recipe
@@ -235,14 +237,15 @@ class _Runner:
         self._write_log = write_log
 
     def __call__(self, argv: list[str], watch: PipProgress | None = None) -> str:
-        environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-        environ |= self._recipe.build_env
+        environ = environment_for(FOR_PIP) | self._recipe.build_env
+        redact = Redactor.from_env()
         tail: deque[str] = deque(maxlen=200)
         with subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ
         ) as process:
             try:
-                for line in _lines(process.stdout):
+                for said in _lines(process.stdout):
+                    line = redact.optional(said)
                     if line is not None:
                         self._write_log(line + "\n")
                         tail.append(line)

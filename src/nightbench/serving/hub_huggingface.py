@@ -27,8 +27,8 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
         )
     except errors.DryRunError as error:
         return _from_cache(model, error.__cause__ or error)
-    except Exception as error:  # told apart below, a dozen kinds
-        raise _problem(model, error) from error
+    except Exception as error:  # noqa: BLE001 - told apart below, a dozen kinds
+        raise _problem(model, error) from None
     left = hubs.formats_to_leave(file.filename for file in files)
     missing = [
         file for file in files if file.will_download and not hubs.is_left(file.filename, left)
@@ -44,8 +44,8 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
             ignore_patterns=left,
             tqdm_class=_bars(say, total),
         )
-    except Exception as error:
-        raise _problem(model, error) from error
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _problem(model, error) from None
     return Path(path)
 
 
@@ -71,7 +71,7 @@ def _from_cache(model: HubModel, cause: BaseException) -> Path:
             hint="Run again where there is a network: the download goes on from where it was.",
         ) from error
     except (errors.LocalEntryNotFoundError, OSError):
-        raise _problem(model, cause) from cause
+        raise _problem(model, cause) from None
     return path
 
 
@@ -89,6 +89,7 @@ def _cached(model: HubModel, left: tuple[str, ...]) -> Path:
 
 
 def _problem(model: HubModel, error: BaseException) -> DataError:
+    import huggingface_hub
     from huggingface_hub import errors
 
     found = next((e for e in hubs.causes(error) if isinstance(e, errors.HfHubHTTPError)), error)
@@ -101,7 +102,7 @@ def _problem(model: HubModel, error: BaseException) -> DataError:
     if isinstance(found, errors.RepositoryNotFoundError):
         return hubs.not_there(model, KEY)
     status = getattr(getattr(found, "response", None), "status_code", None)
-    return hubs.problem(model, error, status, KEY)
+    return hubs.problem(model, error, status, KEY, huggingface_hub.get_token())
 
 
 def _bars(say: Say, total: int) -> type[Any]:

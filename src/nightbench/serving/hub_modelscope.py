@@ -37,11 +37,11 @@ def fetch(model: HubModel, *, say: Say, free: FreeBytes = hubs.free_bytes) -> Pa
         )
     except DataError:
         raise
-    except Exception as error:  # told apart below
+    except Exception as error:  # noqa: BLE001 - told apart below
         cached = _cached(model) if _status(error) is None else None
         if cached is not None:
             return cached
-        raise _problem(model, error) from error
+        raise _problem(model, error) from None
 
 
 def cached(model: HubModel) -> Path | None:

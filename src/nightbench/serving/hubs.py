@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.errors import DataError
+from nightbench.redaction import Redactor
+from nightbench.terminal_text import safe_line
 
 # The same weights in other formats, where a repository has them as safetensors too.
 OTHER_FORMATS = (
@@ -108,8 +111,10 @@ def no_revision(model: HubModel) -> DataError:
     )
 
 
-def problem(model: HubModel, error: BaseException, status: int | None, key: str) -> DataError:
-    """What else a hub, a network or a disk can do."""
+def problem(
+    model: HubModel, error: BaseException, status: int | None, key: str, token: str | None = None
+) -> DataError:
+    """What else a hub, a network or a disk can do. `token`: what the hub was asked with."""
     if any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in causes(error)):
         return DataError(
             f"model: the disk is full while {model} is fetched",
@@ -127,12 +132,15 @@ def problem(model: HubModel, error: BaseException, status: int | None, key: str)
         )
     if status is not None:
         return DataError(f"model: the hub answers HTTP {status} for {model}", hint="Try later.")
+    # The library may have read the token from its own file.
+    redact = Redactor.from_env(os.environ, token or "")
     return DataError(
-        f"model: {model} is not here, and the hub is not reached: {_first_line(error)}",
+        f"model: {model} is not here, and the hub is not reached: {_last_cause(error, redact)}",
         hint="Check the network and proxies (HF_ENDPOINT, HTTPS_PROXY), or name a folder.",
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _last_cause(error: BaseException, redact: Redactor) -> str:
     root = list(causes(error))[-1]
-    return (str(root) or type(root).__name__).splitlines()[0][:200]
+    said = (str(root) or type(root).__name__).splitlines()[0]
+    return safe_line(redact(said), max_chars=200)

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from nightbench.child_env import FOR_DOCKER, environment_for
 from nightbench.engines import container
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.progress import OnProgress, Progress
+from nightbench.redaction import Redactor
 
 LAST_LINES = 5
 REMOVAL_S = 30.0
@@ -38,7 +40,8 @@ def ensure(docker: Path, image: str, on_progress: OnProgress) -> str:
     done = _run(docker, "pull", "--quiet", image)
     digest = _inspect(docker, image) if done.returncode == 0 else None
     if digest is None:
-        last = "\n".join(f"  | {line}" for line in done.stderr.splitlines()[-LAST_LINES:])
+        said = Redactor.from_env()(done.stderr)
+        last = "\n".join(f"  | {line}" for line in said.splitlines()[-LAST_LINES:])
         raise EngineEnvironmentError(
             f"the image {image} is not here and could not be pulled:\n{last}",
             hint="Check its name, the registry's login (docker login), and that docker runs.",
@@ -73,7 +76,14 @@ def labels(launch_id: str) -> dict[str, str]:
 
 def _within(seconds: float, *argv: str) -> subprocess.CompletedProcess[str] | None:
     try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            argv,
+            env=environment_for(FOR_DOCKER),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
 
@@ -84,4 +94,10 @@ def _inspect(docker: Path, image: str) -> str | None:
 
 
 def _run(docker: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(docker), *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [str(docker), *arguments],
+        env=environment_for(FOR_DOCKER),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

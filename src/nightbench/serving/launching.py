@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nightbench.child_env import engine_environment, public_env
 from nightbench.endpoint import Endpoint
 from nightbench.engines import container, dispatch
 from nightbench.engines.dispatch import Launch
 from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
-from nightbench.serving import gpus, leases, probing, redaction, scratch
+from nightbench.redaction import Redactor, secrets_of
+from nightbench.serving import gpus, leases, probing, scratch
 from nightbench.serving.contained import contained
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.gpus import Inventory
@@ -74,6 +76,7 @@ class Started:
 
 def start(job: Job, on_progress: OnProgress) -> Started:
     """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
+    inherited = engine_environment(os.environ, dispatch.pass_env(job.target))
     request = leases.Request(
         subject=job.target.name,
         num_gpus=0 if _runs_on_cores(job) else dispatch.num_gpus(job.target),
@@ -89,7 +92,7 @@ def start(job: Job, on_progress: OnProgress) -> Started:
         on_progress=on_progress,
     )
     try:
-        return _start(job, lease)
+        return _start(job, lease, inherited)
     finally:
         lease.hand_over()
 
@@ -99,12 +102,13 @@ def _runs_on_cores(job: Job) -> bool:
     return job.environment is not None and job.environment.flavour == "cpu"
 
 
-def _start(job: Job, lease: Lease) -> Started:
+def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     port = choose_port(job.options.port)
     endpoint = Endpoint(
         base_url=f"http://{probing.HOST}:{port}/v1",
         model=dispatch.served_name(job.target),
         api_key=secrets.token_urlsafe(24),
+        redact=Redactor.from_env(os.environ),
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
@@ -118,21 +122,25 @@ def _start(job: Job, lease: Lease) -> Started:
             port=port,
             launch_id=launch_id,
             run_dir=_run_dir(job),
-            variables=chosen,
+            variables=(*chosen, *dispatch.pass_env(job.target)),
         )
-    env = redaction.inherited_env(os.environ) | chosen
+    env = inherited | chosen
+    # What the log must not hold: what the engine has, and what we know and it may have found.
+    hidden = endpoint.redact.knowing(*secrets_of(env))
     memory_before, started_at = gpu_memory(job.machine, lease), datetime.now(UTC)
     return Started(
         job=job,
         lease=lease,
         port=port,
-        endpoint=endpoint,
+        endpoint=replace(endpoint, redact=hidden),
         launch=launch,
-        public_env=redaction.public_env(env, chosen),
+        public_env=public_env(env, chosen, private=dispatch.pass_env(job.target)),
         memory_before=memory_before,
         started_at=started_at,
         launch_id=launch_id,
-        supervised=_supervise(job, lease, launch, env, launch_id=launch_id, port=port),
+        supervised=_supervise(
+            job, lease, launch, env, hidden=hidden, launch_id=launch_id, port=port
+        ),
     )
 
 
@@ -158,7 +166,14 @@ def _run_dir(job: Job) -> Path:
 
 
 def _supervise(
-    job: Job, lease: Lease, launch: Launch, env: dict[str, str], *, launch_id: str, port: int
+    job: Job,
+    lease: Lease,
+    launch: Launch,
+    env: dict[str, str],
+    *,
+    hidden: Redactor,
+    launch_id: str,
+    port: int,
 ) -> Supervised:
     """Hand the lease over, and a temporary folder that goes with the server."""
     private = _private_folder(job)
@@ -169,7 +184,7 @@ def _supervise(
             Order(
                 argv=launch.argv,
                 env=env,
-                secrets=tuple(redaction.secrets_of(env)),
+                secrets=tuple(sorted(hidden.secrets)),
                 run_dir=_run_dir(job),
                 claims=lease.claims,
                 scratch=private,

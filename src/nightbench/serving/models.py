@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightbench.child_env import FOR_PIP, environment_for
 from nightbench.errors import DataError, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress
+from nightbench.redaction import Redactor
 from nightbench.serving import hub_huggingface, hub_modelscope, hubs
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.file_locks import locked
@@ -156,8 +157,10 @@ def _make(
 
 
 def _run(argv: list[str], what_failed: str) -> None:
-    environ = dict(os.environ) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    own = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environ = environment_for(FOR_PIP) | own
     done = subprocess.run(argv, capture_output=True, text=True, env=environ, check=False)
     if done.returncode:
-        last = "\n".join(f"  | {line}" for line in (done.stdout + done.stderr).splitlines()[-15:])
+        said = Redactor.from_env()(done.stdout + done.stderr)
+        last = "\n".join(f"  | {line}" for line in said.splitlines()[-15:])
         raise EngineEnvironmentError(f"{what_failed}:\n{last}", hint="The next run starts over.")

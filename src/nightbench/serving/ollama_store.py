@@ -18,11 +18,13 @@ from pathlib import Path
 
 import httpx
 
+from nightbench.child_env import engine_environment
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama
 from nightbench.errors import BadInput, DataError, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress
+from nightbench.redaction import Redactor
 from nightbench.serving import probing
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.file_locks import locked
@@ -85,7 +87,7 @@ def ensure_model(
             if not is_there:
                 _pull(client, endpoint, name, say)
             return
-        recipe = _Recipe(name, gguf, engine.parameters, store)
+        recipe = _Recipe(name, gguf, engine.parameters, store, engine.pass_env)
         if not (is_there and recipe.is_as_made()):
             say(f"creating from {gguf.name}")
             recipe.make(environment.executable, endpoint)
@@ -99,6 +101,7 @@ class _Recipe:
     gguf: Path
     parameters: Mapping[str, Scalar]
     store: Path
+    pass_env: tuple[str, ...]
 
     @property
     def path(self) -> Path:
@@ -117,14 +120,15 @@ class _Recipe:
         self.path.write_text(self.text())
         done = subprocess.run(
             [str(executable), "create", self.name, "-f", str(self.path)],
-            env=dict(os.environ) | {"OLLAMA_HOST": endpoint.root_url},
+            env=engine_environment(os.environ, self.pass_env) | {"OLLAMA_HOST": endpoint.root_url},
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
             self.path.unlink(missing_ok=True)
-            last = "\n".join(f"  | {line}" for line in done.stderr.splitlines()[-5:])
+            said = endpoint.redact(done.stderr)
+            last = "\n".join(f"  | {line}" for line in said.splitlines()[-5:])
             raise DataError(f"model: {self.name} could not be made from {self.gguf}:\n{last}")
 
 
@@ -132,13 +136,16 @@ class _Recipe:
 def _server(engine: OllamaEngine, executable: Path, store: Path) -> Iterator[Endpoint]:
     """An Ollama that only looks after its store; gone however the block is left."""
     port = probing.free_port()
-    endpoint = Endpoint(base_url=f"http://{probing.HOST}:{port}/v1", model="")
+    endpoint = Endpoint(
+        base_url=f"http://{probing.HOST}:{port}/v1", model="", redact=Redactor.from_env(os.environ)
+    )
     with tempfile.TemporaryDirectory(prefix="nightbench-ollama-") as folder:
         supervised = Supervised(
             Order(
                 argv=(str(executable), "serve"),
-                env=dict(os.environ) | ollama.env(engine, probing.HOST, port, str(store)),
-                secrets=(),
+                env=engine_environment(os.environ, engine.pass_env)
+                | ollama.env(engine, probing.HOST, port, str(store)),
+                secrets=tuple(sorted(endpoint.redact.secrets)),
                 run_dir=Path(folder),
                 grace_s=GRACE_S,
             )
@@ -173,10 +180,11 @@ def _pull(client: httpx.Client, endpoint: Endpoint, name: str, say: Callable[...
             for line in reply.iter_lines():
                 event = json.loads(line) if line.strip() else {}
                 if event.get("error"):
-                    raise _pull_problem(name, str(event["error"]))
-                say(str(event.get("status", "")), event.get("completed"), event.get("total"))
+                    raise _pull_problem(name, endpoint.redact(str(event["error"])))
+                status = endpoint.redact(str(event.get("status", "")))
+                say(status, event.get("completed"), event.get("total"))
     except (httpx.HTTPError, ValueError) as error:
-        raise _pull_problem(name, str(error)) from error
+        raise _pull_problem(name, endpoint.redact(str(error))) from None
 
 
 def _pull_problem(name: str, said: str) -> DataError:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nightbench.child_env import engine_environment
 from nightbench.engines import dispatch, renames
 from nightbench.errors import ArgumentsRefused
 from nightbench.progress import OnProgress, Progress
-from nightbench.serving import redaction
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.suite import Target
 
@@ -134,7 +134,8 @@ def _command(
         flavour=environment.flavour,
         cores=tuple(range(max(1, dispatch.num_ranks(target)))),
     )
-    env = redaction.inherited_env(os.environ) | launch.env
+    passed = [name for name in dispatch.pass_env(target) if name in os.environ]
+    env = engine_environment(os.environ, passed) | launch.env
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return list(launch.argv[_BEFORE[target.engine.kind] :]), env
 

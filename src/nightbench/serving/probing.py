@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import httpx
 
 from nightbench.endpoint import Endpoint
+from nightbench.redaction import Redactor
 from nightbench.serving import processes
+from nightbench.terminal_text import safe_text
 
 HOST = "127.0.0.1"
+WORDS_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def list_models(client: httpx.Client, endpoint: Endpoint) -> list[str]:
     reply = client.get(f"{endpoint.base_url}/models", headers=endpoint.request_headers())
     reply.raise_for_status()
     try:
-        return [str(model["id"]) for model in reply.json()["data"]]
+        return [endpoint.redact(str(model["id"])) for model in reply.json()["data"]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{endpoint.base_url}/models is not a list of models") from error
 
@@ -82,7 +85,8 @@ def read_version(client: httpx.Client, endpoint: Endpoint, path: str) -> str | N
     """The engine's version as the server itself says it (vLLM does), None where it does not."""
     try:
         reply = client.get(f"{endpoint.root_url}{path}", headers=endpoint.request_headers())
-        return str(reply.json()["version"]) if reply.status_code == 200 else None
+        version = str(reply.json()["version"]) if reply.status_code == 200 else None
+        return endpoint.redact.optional(version)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
 
@@ -111,18 +115,27 @@ def _post(
     except httpx.TimeoutException:
         return Answer(False, None, f"no answer within {timeout_s:.0f} s")
     except httpx.HTTPError as error:
-        return Answer(False, None, f"{type(error).__name__}: {error}")
+        return Answer(False, None, endpoint.redact(f"{type(error).__name__}: {error}"))
     if reply.status_code != 200:
         return Answer(
             False,
             reply.status_code,
-            f"HTTP {reply.status_code}: {reply.text[:300]}",
+            f"HTTP {reply.status_code}: {_words(reply, endpoint.redact)}",
             _seconds(reply.headers.get("retry-after")),
         )
     try:
         return Answer(bool(reply.json()["choices"]), 200)
     except (ValueError, KeyError, TypeError):
-        return Answer(False, 200, f"not a completion: {reply.text[:300]}")
+        return Answer(False, 200, f"not a completion: {_words(reply, endpoint.redact)}")
+
+
+def _words(reply: httpx.Response, redact: Redactor) -> str:
+    """What a server said, or where it points to: a redirect is not followed."""
+    if reply.is_redirect:
+        said = f"it redirects to {reply.headers.get('location')}, and is not followed"
+    else:
+        said = reply.text or reply.reason_phrase
+    return safe_text(redact(said[: 16 * WORDS_CHARS]), max_chars=WORDS_CHARS)
 
 
 def _seconds(retry_after: str | None) -> float | None:

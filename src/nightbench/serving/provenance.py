@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nightbench import __version__
+from nightbench.child_env import FOR_GIT, environment_for
 from nightbench.records import ProvenanceRow
 from nightbench.serving.environments import EngineEnvironment
 from nightbench.serving.gpus import Gpu, Inventory
@@ -140,6 +141,7 @@ def git_commit(folder: Path = Path(__file__).parent) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            env=environment_for(FOR_GIT),
             capture_output=True,
             text=True,
             timeout=5,

@@ -11,6 +11,7 @@ import httpx
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama, remote
 from nightbench.errors import BadInput, EndpointError
+from nightbench.redaction import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.probing import Answer
@@ -104,11 +105,12 @@ def _list(client: httpx.Client, endpoint: Endpoint) -> list[str]:
         status = error.response.status_code
         raise EndpointError(
             f"{endpoint.base_url}/models answers HTTP {status}", hint=_hint(status, endpoint, None)
-        ) from error
+        ) from None
     except (httpx.HTTPError, ValueError) as error:
         raise EndpointError(
-            f"{endpoint.base_url}/models: {error}", hint=_hint(None, endpoint, None)
-        ) from error
+            endpoint.redact(f"{endpoint.base_url}/models: {error}"),
+            hint=_hint(None, endpoint, None),
+        ) from None
 
 
 def _refusal(
@@ -143,7 +145,11 @@ def _names(listed: list[str]) -> str:
 
 def _hint(status: int | None, endpoint: Endpoint, key_env: str | None) -> str:
     if status in (401, 403):
-        where = f"the variable {key_env}" if key_env else "api_key_env names the variable that"
+        where = (
+            f"the variable {shown_name(key_env)}"
+            if key_env
+            else "api_key_env names the variable that"
+        )
         return f"Check the key: {where} holds it."
     if status == 404:
         return f"Check base_url and served_model_name ({endpoint.model or 'not set'})."

@@ -61,7 +61,7 @@ class Daemon:
     def _start(self, folder: Path) -> None:
         order = json.loads((folder / "order").read_text())
         self.started.append(order)
-        own = {"PATH": os.environ["PATH"], "STAND_IN_CALLS": os.environ["STAND_IN_CALLS"]}
+        own = {"PATH": os.environ["PATH"]}
         entrypoint, *arguments = order["argv"]
         self.running[folder.name] = subprocess.Popen(
             [str(self.bin / entrypoint), *arguments], env=own | order["env"]

@@ -2,7 +2,8 @@
 """Engines that are not installed here, behaving as their documentation says.
 
 Linked under the name of what it stands in for: `ollama`, `lmdeploy`, `python3` (for SGLang), `vllm`
-or `docker`. The words of each call go to the file STAND_IN_CALLS.
+or `docker`. It lies in the folder `bin` of its bench, and gets nothing by its environment that an
+engine does not get: the words of each call go to the bench's file `calls`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from urllib.request import Request, urlopen
 
 LIBRARY = ("gemma3:4b",)  # what Ollama's library has
 POLL_S = 0.02
+BENCH = Path(__file__).absolute().parents[1]
 
 
 def main() -> None:
     """Be what the name says."""
     name, words = Path(sys.argv[0]).name, sys.argv[1:]
-    with Path(os.environ["STAND_IN_CALLS"]).open("a") as calls:
+    with (BENCH / "calls").open("a") as calls:
         calls.write(json.dumps([name, *words]) + "\n")
     if name == "docker":
         sys.exit(docker(words))
@@ -138,8 +140,8 @@ def pull(store: Path, name: str) -> list[dict[str, object]]:
 
 
 def docker(words: list[str]) -> int:
-    """A client of the daemon in `docker_daemon.py`, by files under STAND_IN_DOCKER."""
-    root = Path(os.environ["STAND_IN_DOCKER"])
+    """A client of the daemon in `docker_daemon.py`, by files in the bench's folder `docker`."""
+    root = BENCH / "docker"
     image = root / "images" / words[-1].replace("/", "_")
     if words[:2] == ["image", "inspect"]:
         if not image.exists():

@@ -79,8 +79,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     (tmp_path / "leases").mkdir()
     (tmp_path / "calls").touch()
     monkeypatch.setenv("PATH", f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("STAND_IN_CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("STAND_IN_DOCKER", str(tmp_path / "docker"))
     return Bench(tmp_path)
 
 
@@ -276,7 +274,7 @@ def abandoned(bench: Bench, daemon: Daemon, name: str, **labels: str) -> None:
     client = subprocess.Popen(
         [
             *(str(bench.folder / "bin" / "docker"), "run", "--rm", "--name", name),
-            *("--cidfile", str(bench.folder / "cid"), *words, "--env", "STAND_IN_DOCKER"),
+            *("--cidfile", str(bench.folder / "cid"), *words, "--env", "PATH"),
             *("--entrypoint", "vllm", "i"),
             *("serve", "m", "--host", "127.0.0.1", "--port", str(probing.free_port())),
         ]

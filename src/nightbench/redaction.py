@@ -1,0 +1,306 @@
+"""What is a secret, and how it is kept out of every text that is shown or stored.
+
+A `Redactor` is made of values (the environment's secrets, an endpoint's key) and handed to whatever
+takes in text from outside: servers echo keys, whole, in part and in other spellings. Standard
+library only, and quick: the supervisor of an engine imports it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+
+REDACTED = "***"
+SHORTEST_SECRET = 8  # a shorter one would hide ordinary text
+SHORTEST_PART = 12
+ALERT_ADDRESSES = "NIGHTBENCH_ALERT_URL"
+
+_SECRET_NAME = re.compile(
+    r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|WEBHOOK"
+    r"|(?:^|_)(?:PASS|PW|PAT)(?:_|$)|_(?:PWD|DSN)$",
+    re.IGNORECASE,
+)
+# Names the pattern catches that hold no secret.
+_HARMLESS = re.compile(
+    r"TOKENIZER|(?:MAX|NUM)(?:_\w+)?_TOKENS|XAUTHORITY|AUTHOR(?!I)|KEYRING|KEYBOARD|KEYMAP"
+    r"|_(?:FILE|PATH|DIR|SOCK)$",
+    re.IGNORECASE,
+)
+_USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")
+_IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
+_IN_A_HEADER = re.compile(r"[=;,\s]+")
+_SCHEMES = ("bearer ", "basic ")
+_ESCAPED_ASCII = re.compile(r"\\u00(2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da])", re.IGNORECASE)
+
+# A run of 12 characters holds, wherever it begins, a whole one of the 6 that begin at a multiple
+# of 7: so every seventh place of a text is looked at, however many secrets there are.
+_GRAM, _STRIDE = 6, SHORTEST_PART - 6 + 1
+_LEAST_OF_WORDS = 16
+_LONG_NAME = 24
+
+Place = tuple["_Form", int]
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable (or a header) of that name holds something to be hidden."""
+    plain = name.replace("-", "_")
+    return bool(_SECRET_NAME.search(plain)) and not _HARMLESS.search(plain)
+
+
+def secrets_of(environ: Mapping[str, str]) -> set[str]:
+    """What of an environment is to be hidden: the values of variables with a secret's name, the
+    passwords in addresses, and all that could be a key in the addresses of alerts."""
+    found: set[str] = set()
+    for name, value in environ.items():
+        found |= set(_passwords(value))
+        if is_secret(name):
+            found |= _parts(value)
+    for address in environ.get(ALERT_ADDRESSES, "").split():
+        found |= secrets_of_address(address)
+    return {value for value in found if value}
+
+
+def secrets_of_address(address: str) -> set[str]:
+    """An address that is itself a secret (a webhook's), and what in it may be a key."""
+    parts = _IN_AN_ADDRESS.split(address)
+    return {address, *_passwords(address), *(part for part in parts if _looks_random(part))}
+
+
+def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
+    """What of request headers is to be hidden: authorization, keys, cookies."""
+    found: set[str] = set()
+    for name, value in headers:
+        if is_secret(name) or value.lower().startswith(_SCHEMES):
+            found |= {value, *_IN_A_HEADER.split(value)} | _parts(value)
+    return {value for value in found if value}
+
+
+def without_userinfo(text: str) -> str:
+    """The text, its addresses without user and password."""
+    return _USER_AND_PASSWORD.sub(REDACTED, text)
+
+
+def has_userinfo(url: str) -> bool:
+    """Whether an address has a user or a password before its host."""
+    return "@" in urllib.parse.urlsplit(url).netloc
+
+
+def shown_name(variable: str) -> str:
+    """A variable's name for a message, unless it may be the key itself, put in its name's place."""
+    return "a variable" if _looks_random(variable) and len(variable) > _LONG_NAME else variable
+
+
+class Redactor:
+    """Takes the secrets it knows out of texts. A value: `knowing` makes another.
+
+    Hidden are secrets of at least 8 characters, as they are and as JSON, an address, HTML, base64
+    or hex spell them; and parts of them: at least 12 characters in which letters and digits mix,
+    or at least 16 that are three quarters of the secret (words alone are ordinary text). Of a
+    shorter one only `Bearer SECRET` is hidden. Secrets that are paths or addresses count whole.
+    """
+
+    __slots__ = ("_forms", "_grams", "_known", "secrets")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.secrets = frozenset(filter(None, secrets))
+        forms = {form.text: form for secret in self.secrets for form in _forms_of(secret)}
+        self._forms = sorted(
+            (text for text in forms if len(text) < SHORTEST_PART), key=len, reverse=True
+        )
+        self._grams: dict[str, list[Place]] = {}
+        for form in forms.values():
+            if len(form.text) >= SHORTEST_PART:
+                for at in range(len(form.text) - _GRAM + 1):
+                    self._grams.setdefault(form.text[at : at + _GRAM], []).append((form, at))
+        self._known = frozenset(self._grams)
+
+    @staticmethod
+    def from_env(environ: Mapping[str, str] = os.environ, *more: str) -> Redactor:
+        """One that knows an environment's secrets, and `more`."""
+        return _made(frozenset(secrets_of(environ) | set(more)))
+
+    def knowing(self, *secrets: str) -> Redactor:
+        """One that knows these too."""
+        new = set(filter(None, secrets)) - self.secrets
+        return Redactor(self.secrets | new) if new else self
+
+    def __call__(self, text: str) -> str:
+        """The text without the secrets."""
+        if len(text) < SHORTEST_SECRET:
+            return text
+        if "\\u00" in text:
+            text = self._unescaped(text)
+        return self._without(text)
+
+    def optional(self, text: str | None) -> str | None:
+        """The same of a text that may be missing."""
+        return None if text is None else self(text)
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self.secrets)} secrets)"
+
+    def _unescaped(self, text: str) -> str:
+        """With letters and digits that JSON has as `\\u0041`, where those hid a secret."""
+        plain = _ESCAPED_ASCII.sub(lambda found: chr(int(found[1], 16)), text)
+        return text if self._without(plain) == plain else plain
+
+    def _without(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        places = range(0, len(text) - _GRAM + 1, _STRIDE)
+        if self._known.isdisjoint(text[at : at + _GRAM] for at in places):
+            return text
+        return self._without_runs(text, places)
+
+    def _without_runs(self, text: str, places: range) -> str:
+        kept, end = [], 0
+        for begin, stop in _merged(self._runs(text, places)):
+            kept += [text[end:begin], REDACTED]
+            end = stop
+        return "".join((*kept, text[end:]))
+
+    def _runs(self, text: str, places: range) -> Iterator[tuple[int, int]]:
+        """Where the text has enough in common with a form to be hidden."""
+        hidden_to = 0
+        for at in places:
+            if at + _GRAM <= hidden_to:
+                continue
+            for form, offset in self._grams.get(text[at : at + _GRAM], ()):
+                begin, end = _common_run(text, at, form.text, offset)
+                if form.tells(text[begin:end]):
+                    hidden_to = max(hidden_to, end)
+                    yield begin, end
+
+
+@functools.lru_cache(maxsize=4)
+def _made(secrets: frozenset[str]) -> Redactor:
+    """The same for the same secrets: making one takes milliseconds."""
+    return Redactor(secrets)
+
+
+class _Form:
+    """One spelling of a secret, and which parts of it give it away."""
+
+    __slots__ = ("shortest", "text")
+
+    def __init__(self, text: str, shortest: int) -> None:
+        self.text, self.shortest = text, shortest
+
+    def tells(self, run: str) -> bool:
+        """Whether a part of it that stands in a text is to be hidden."""
+        if len(run) == len(self.text):
+            return True
+        if len(run) < self.shortest:
+            return False
+        most = len(run) >= _LEAST_OF_WORDS and 4 * len(run) >= 3 * len(self.text)
+        return most or _mixes(run)
+
+
+def _forms_of(secret: str) -> Iterator[_Form]:
+    if len(secret) < SHORTEST_SECRET:
+        yield _Form(f"Bearer {secret}", len(secret) + len("Bearer "))
+        return
+    whole = "://" in secret or secret.startswith(("/", "~/", "./"))
+    for spelled in _spellings(secret):
+        yield _Form(spelled, len(spelled) if whole else SHORTEST_PART)
+    for encoded, shortest in _encodings(secret):
+        yield _Form(encoded, shortest)
+
+
+def _spellings(secret: str) -> set[str]:
+    """As JSON (in ASCII or not, once and twice), addresses, HTML and Python write it."""
+    quote, bad = urllib.parse.quote, "surrogateescape"  # the environment may hold any bytes
+    quoted = {quote(secret, errors=bad), quote(secret, safe="", errors=bad)}
+    quoted |= {one.replace("%20", "+") for one in quoted}
+    lower = {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in quoted}
+    in_json = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    in_json |= {one.replace("/", "\\/") for one in in_json}
+    twice = {json.dumps(one)[1:-1] for one in in_json}
+    marked_up = {html.escape(secret), html.escape(secret, quote=False)}
+    python = {repr(secret)[1:-1], ascii(secret)[1:-1]}
+    return {secret} | quoted | lower | in_json | twice | marked_up | python
+
+
+def _encodings(secret: str) -> Iterator[tuple[str, int]]:
+    """As base64 and hex hold it, wherever it stands in what was encoded (`user:SECRET`, say);
+    each with the length from which a part of it tells 12 bytes of the secret."""
+    raw = secret.encode(errors="surrogateescape")
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + raw).decode()
+        size = before + len(raw)
+        # What also depends on the neighbours' bits is left out.
+        text = text[(0, 2, 3)[before] : size // 3 * 4 + size % 3]
+        for spelled in {text, text.translate(str.maketrans("+/", "-_"))}:
+            if len(spelled) >= SHORTEST_SECRET:
+                yield spelled, SHORTEST_PART * 4 // 3
+    yield raw.hex(), 2 * SHORTEST_PART
+    yield raw.hex().upper(), 2 * SHORTEST_PART
+
+
+def _common_run(text: str, at: int, form: str, offset: int) -> tuple[int, int]:
+    """How far, around places where they agree, a text and a form agree: from where to where."""
+    begin, end = at, at + _GRAM
+    left = offset
+    while begin and left and text[begin - 1] == form[left - 1]:
+        begin, left = begin - 1, left - 1
+    right = offset + _GRAM
+    while end < len(text) and right < len(form) and text[end] == form[right]:
+        end, right = end + 1, right + 1
+    return begin, end
+
+
+def _merged(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    begin = end = -1
+    for start, stop in sorted(runs):
+        if start > end:
+            if end > 0:
+                yield begin, end
+            begin, end = start, stop
+        else:
+            end = max(end, stop)
+    if end > 0:
+        yield begin, end
+
+
+def _parts(value: str) -> set[str]:
+    """A secret value and what in it is secret by itself: a password after its user, a key after
+    its scheme, the keys in an address."""
+    if "://" in value:
+        return {part for address in value.split() for part in secrets_of_address(address)}
+    scheme, _, key = value.strip().partition(" ")
+    key = key.strip() if f"{scheme.lower()} " in _SCHEMES else ""
+    login = _decoded(key) if scheme.lower() == "basic" else value
+    user, _, password = login.partition(":")
+    return {value, key, password if user else ""}
+
+
+def _decoded(login: str) -> str:
+    """`user:password` of a header of basic authentication, "" of another."""
+    try:
+        return base64.b64decode(login, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _passwords(text: str) -> Iterator[str]:
+    """The passwords of the addresses in a text, also as they are before quoting."""
+    for found in _USER_AND_PASSWORD.finditer(text):
+        # A token is often the user, without a password.
+        password = found["password"] or (found["user"] if _looks_random(found["user"]) else "")
+        yield from {password, urllib.parse.unquote(password)} - {""}
+
+
+def _looks_random(part: str) -> bool:
+    return len(part) >= SHORTEST_SECRET and _mixes(part)
+
+
+def _mixes(text: str) -> bool:
+    """Whether letters and digits mix in it: names and prose rarely do for long."""
+    return any(map(str.isdigit, text)) and any(map(str.isalpha, text))
