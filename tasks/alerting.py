@@ -21,13 +21,17 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import get_run_logger
 from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.urls import url_for
+from pydantic import SecretStr
 
+from nightbench.alerts import sending
 from nightbench.alerts.message import Message, morning_message, trouble_message
-from nightbench.alerts.sending import channels, channels_of, reason, without_secrets
+from nightbench.alerts.sending import channels, channels_of, reason, without_marks
 from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer
 from nightbench.history.run_results import RunResults
 from nightbench.night import Night
+from nightbench.redacted_errors import without_secrets
+from nightbench.redaction import Redactor, secrets_of_address
 from tasks.concluding import TargetsFailed
 from tasks.naming import suite_of
 from tasks.redacting import step
@@ -69,7 +73,7 @@ def say_that_it_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
 
 def send(message: Message, logger: Any) -> None:
     """To everyone who is to be told; what cannot be told is said in the log."""
-    message = without_secrets(message, os.environ)
+    message = sending.without_secrets(message, os.environ)
     sent = 0
     for name, tell in _everyone(logger):
         try:
@@ -124,12 +128,23 @@ def _of_block(reference: str, logger: Any) -> Iterator[tuple[str, Send]]:
 
 def _notifier(block: NotificationBlock) -> Send:
     def notify(message: Message) -> None:
-        with block.raise_on_failure():
+        message = without_marks(message)
+        with (
+            without_secrets(Redactor.from_env().knowing(*_secrets_of(block))),
+            block.raise_on_failure(),
+        ):
             told: object = block.notify(body=message.body, subject=message.subject)
             if inspect.iscoroutine(told):  # Prefect's own are synchronous here; others are not
                 asyncio.run(told)
 
     return notify
+
+
+def _secrets_of(block: Block) -> set[str]:
+    """Where it sends to, and as whom: what its fields hide."""
+    fields = [getattr(block, name) for name in type(block).model_fields]
+    hidden = [one.get_secret_value() for one in fields if isinstance(one, SecretStr)]
+    return {part for value in hidden for part in secrets_of_address(value)}
 
 
 def _run_pointers(flow_run_id: str | None) -> tuple[Pointer, ...]:

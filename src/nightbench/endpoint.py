@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightbench.errors import BadInput
 from nightbench.redaction import Redactor, secrets_of_headers
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def filled(text: str, environ: Mapping[str, str]) -> str:
+    """A header's value with `${NAME}` replaced by what the variable holds. Raises BadInput."""
+
+    def value_of(found: re.Match[str]) -> str:
+        try:
+            return environ[found[1]]
+        except KeyError:
+            raise BadInput(
+                f"a header names {found[1]}, which is not set", hint="Export it first."
+            ) from None
+
+    return _VARIABLE.sub(value_of, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

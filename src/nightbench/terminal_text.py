@@ -25,6 +25,13 @@ def safe_line(text: str, *, max_chars: int | None = None) -> str:
     return safe_text(" ".join(head.split()), max_chars=max_chars)
 
 
+def escaped_controls(text: str) -> str:
+    """JSON with the control characters that its strings may hold as they are (C1, those that
+    reorder text) escaped: it says the same, and drives no terminal."""
+    # Between its strings JSON has no control characters but line ends, which are not among them.
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def storable_text(text: str) -> str:
     """`text` as UTF-8 can hold it: half a surrogate pair (valid in JSON) becomes the mark."""
     return _SURROGATES.sub("\ufffd", text)

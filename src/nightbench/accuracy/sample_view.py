@@ -40,7 +40,8 @@ def sample_text(sample: AccuracySample) -> Text:
     text.append(f"  {_reading(sample)}\n", style="dim")
     text.append(safe_text(sample.question, max_chars=REPLY_CHARS) + "\n")
     if sample.reply is None:
-        text.append(f"{sample.error_kind}: {safe_line(sample.error or '')}\n", style="red")
+        kind = safe_line(sample.error_kind or "")
+        text.append(f"{kind}: {safe_line(sample.error or '')}\n", style="red")
     else:
         text.append(_indented(safe_text(sample.reply, max_chars=REPLY_CHARS)), style="yellow")
     return text

@@ -67,7 +67,7 @@ def _repeats(row: AccuracyResult) -> str:
 
 def _remark(row: AccuracyResult) -> str:
     failed = [f"{row.num_failed} failed"] if row.num_failed else []
-    spoilt = [*failed, *(f"invalid: {reason}" for reason in row.invalid_reasons)]
+    spoilt = [*failed, *(f"invalid: {safe_line(reason)}" for reason in row.invalid_reasons)]
     return f"{safe_line(row.benchmark)}: {', '.join(spoilt)}" if spoilt else ""
 
 

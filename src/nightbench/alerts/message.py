@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +14,7 @@ from nightbench.terminal_text import safe_line
 
 MAX_LINE_CHARS = 300
 MAX_BODY_CHARS = 8000
+_LINK = re.compile(r"\]\(")  # of markdown, which some channels render
 _GOOD, _BAD, _DOUBTFUL = "✅", "❌", "⚠️"
 
 
@@ -68,7 +70,7 @@ def morning_message(
 
 def trouble_message(suite: str, error: str, pointers: Sequence[Pointer] = ()) -> Message:
     """A night that ended before it had results."""
-    lines = [safe_line(line, max_chars=MAX_LINE_CHARS) for line in error.splitlines()[:12]]
+    lines = [_said(line) for line in error.splitlines()[:12]]
     return Message(
         subject=safe_line(f"{_BAD} {suite}: the night did not get through", max_chars=200),
         body=_cut("\n".join([*lines, "", *map(_pointer, pointers)]).strip()),
@@ -166,7 +168,12 @@ def _block(title: str, lines: Sequence[str]) -> str:
     """A titled list, empty where there is nothing to list."""
     if not lines:
         return ""
-    return "\n".join([title, *(f"• {safe_line(line, max_chars=MAX_LINE_CHARS)}" for line in lines)])
+    return "\n".join([title, *(f"• {_said(line)}" for line in lines)])
+
+
+def _said(line: str) -> str:
+    """A line that may hold a server's words: no link in it is behind another text."""
+    return _LINK.sub("] (", safe_line(line, max_chars=MAX_LINE_CHARS))
 
 
 def _cut(body: str) -> str:

@@ -67,6 +67,12 @@ def reason(error: BaseException, *secrets: str) -> str:
     return f"{type(error).__name__}: {said}".rstrip(": ")
 
 
+def without_marks(message: Message) -> Message:
+    """The message for a channel that may take angle brackets for tags or mentions."""
+    marks = str.maketrans("<>", "‹›")
+    return Message(message.subject.translate(marks), message.body.translate(marks))
+
+
 def slack_text(message: Message) -> str:
     """As Slack and what is compatible with it want text: three characters are theirs."""
     text = f"{message.subject}\n\n{message.body}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.home import Home
+from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
     from nightbench.serving.machine import Machine
@@ -38,7 +39,7 @@ def run(_args: argparse.Namespace) -> int:
     ]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
-        print(f"{name:<{width}}  {text}")
+        print(f"{safe_text(name):<{width}}  {safe_text(text)}")
     return 0 if is_well else 1
 
 

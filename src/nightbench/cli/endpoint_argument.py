@@ -29,7 +29,12 @@ def add_endpoint_arguments(group: Any) -> None:
     )
     group.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key")
     group.add_argument(
-        "--header", action="append", default=[], metavar="K=V", help="one more header; repeatable"
+        "--header",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="one more header; repeatable. ${NAME} in it stands for an environment variable: "
+        "what is typed here, every user of this machine can read",
     )
 
 
@@ -39,6 +44,7 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
     Raises BadInput, and EndpointError where the model cannot be found out.
     """
     from nightbench.endpoint import Endpoint
+    from nightbench.redaction import Redactor, shown_name
 
     base_url, key_env = _place(args)
     key = ""
@@ -46,14 +52,16 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
         key = os.environ.get(key_env, "")
         if not key:
             raise BadInput(
-                f"the environment variable {key_env} is not set",
-                hint=f"export {key_env}=… first; keys are not taken from the command line",
+                f"the environment variable {shown_name(key_env)} is not set",
+                hint=f"export {shown_name(key_env)}=… first; keys are not taken from the command "
+                "line",
             )
     endpoint = Endpoint(
         base_url=base_url,
         model=args.model or "",
         api_key=key,
         headers=tuple(_header(text) for text in args.header),
+        redact=Redactor.from_env(os.environ),
     )
     return endpoint if endpoint.model else _with_its_model(endpoint)
 
@@ -71,6 +79,12 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
         return provider.base_url, args.api_key_env or provider.api_key_env
     base_url = args.base_url.rstrip("/")
     parts = urlsplit(base_url)
+    if "@" in parts.netloc:
+        raise BadInput(
+            "--base-url has a user or a password in it, which every user of this machine can read",
+            hint="Put them into a variable: --header 'Authorization=Basic ${LOGIN}' (in base64), "
+            "or --api-key-env NAME.",
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
             f"--base-url {args.base_url} is not a URL",
@@ -89,7 +103,9 @@ def _with_its_model(endpoint: Endpoint) -> Endpoint:
 
 
 def _header(text: str) -> tuple[str, str]:
+    from nightbench.endpoint import filled
+
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
-        raise BadInput(f"--header {text!r}: expected NAME=VALUE")
-    return name.strip(), value
+        raise BadInput("--header: expected NAME=VALUE")
+    return name.strip(), filled(value, os.environ)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
 from nightbench.home import Home
+from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
     from nightbench.serving.environments import EngineEnvironment
@@ -46,7 +47,7 @@ def _list(home: Home) -> int:
         ready = environments.read_ready(path)
         state = _described(ready) if ready else "not whole"
         use = "" if path.name in current else "  (no recipe makes this one any more)"
-        print(f"{path.name}  {state}{use}")
+        print(safe_text(f"{path.name}  {state}{use}"))
     built = {path.name for path in folders}
     for key, name in sorted(current.items()):
         if key not in built:

@@ -47,7 +47,7 @@ def runs_table(result: Result) -> Table:
     table.add_column("accuracy", overflow="fold")
     for row in result.rows:
         of = dict(zip(result.columns, row, strict=True))
-        status = str(of["status"])
+        status = cell(of["status"])
         table.add_row(
             Text(cell(of["run_id"], 80), style="cyan"),
             Text(status, style=STATUS_STYLES.get(status, "yellow")),

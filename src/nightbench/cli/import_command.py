@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
 from nightbench.home import Home
+from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
     from nightbench.history.imported import Imported
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         taken += spool(home, args.tool, imported, args.target)
     report = land(home)
     for damaged in report.damaged:
-        print(damaged.reason)
+        print(safe_text(damaged.reason))
     print(
         f"imported {taken} results, marked as imported: they have series of their own, and are not "
         "in latest, leaderboard or capacity"

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
+from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from nightbench.history.landing import LandingReport
@@ -45,16 +46,16 @@ def run(args: argparse.Namespace) -> int:
 
     home = home_to_write()
     for folder in recover(home.spool):
-        print(f"recovered {folder.parent.name}/{folder.stem}, whose run had died")
+        print(safe_line(f"recovered {folder.parent.name}/{folder.stem}, whose run had died"))
     retention = Retention()
     if args.keep_chunk_nights is not None:
         retention = Retention({"load_chunks": args.keep_chunk_nights})
     report = land(home, deadline_s=args.wait, retention=retention)
     print(summary(report))
     for damaged in report.damaged:
-        print(f"not taken: {damaged.reason}", file=sys.stderr)
+        print(safe_text(f"not taken: {damaged.reason}"), file=sys.stderr)
     for finding in report.findings:
-        print(f"looks wrong ({finding.check}): {finding.detail}", file=sys.stderr)
+        print(safe_text(f"looks wrong ({finding.check}): {finding.detail}"), file=sys.stderr)
     return 1 if report.damaged else 0
 
 
@@ -64,7 +65,7 @@ def _rebuild(args: argparse.Namespace) -> int:
     report = rebuild(home_to_write(), without_damaged=args.without_damaged, deadline_s=args.wait)
     print(f"rebuilt from {report.folders} folders, {report.row_count} rows")
     for damaged in report.damaged:
-        print(f"left out: {damaged}", file=sys.stderr)
+        print(safe_text(f"left out: {damaged}"), file=sys.stderr)
     return 1 if report.damaged else 0
 
 

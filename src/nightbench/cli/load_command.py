@@ -136,7 +136,7 @@ def _progress_line() -> OnProgress:
     def show(progress: Progress) -> None:
         end = "\n" if progress.done == progress.total else ""
         counts = f"{progress.done}/{progress.total}"
-        line = f"\r\x1b[K{progress.subject}  {counts}  {progress.detail}{end}"
-        print(line, end="", file=sys.stderr, flush=True)
+        line = f"\r\x1b[K{safe_line(progress.subject)}  {counts}  {safe_line(progress.detail)}"
+        print(line, end=end, file=sys.stderr, flush=True)
 
     return show

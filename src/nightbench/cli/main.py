@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import threading
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import NoReturn
 
 from nightbench import __version__
@@ -45,10 +45,19 @@ COMMANDS = {
 
 def entry() -> NoReturn:
     """The `nightbench` command as installed: `main`, and then to leave, whoever is away."""
+    sys.excepthook = _print_traceback
     code = main()
     if "prefect" in sys.modules:
         _leave_within(LEAVE_WITHIN_S, code)
     sys.exit(code)
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    from nightbench.cli.telling import print_traceback
+
+    print_traceback(kind, error, trace)
 
 
 def _leave_within(seconds: float, code: int) -> None:
@@ -67,7 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(command.run(args))
     except NightbenchError as error:
-        print(f"nightbench: {error}", file=sys.stderr)
+        from nightbench.cli.telling import told
+
+        print(f"nightbench: {told(str(error), arguments)}", file=sys.stderr)
         return error.exit_code
     except PermissionError as error:
         what = f"you may not read or write {error.filename}" if error.filename else error

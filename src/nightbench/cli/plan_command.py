@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.planning import PlannedTarget, plan_suite, refuse_what_is_wrong
 from nightbench.suite import Suite
+from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,11 +34,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan of every target."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
     suite_file = suite_from(args.suite)
     suite = suite_file.suite
-    console.print(f"[bold]{suite.name}[/bold]  {suite.description}", markup=True)
+    console.print(Text.assemble((suite.name, "bold"), f"  {safe_line(suite.description)}"))
     planned = plan_suite(suite)
     for target in planned:
         _print_target(console, target)
@@ -95,11 +97,14 @@ def _check(console: Console, suite_file: SuiteFile) -> None:
 
 
 def _print_target(console: Console, target: PlannedTarget) -> None:
-    console.print(f"\n[bold cyan]{target.name}[/bold cyan]  needs {target.hardware}")
+    from rich.text import Text
+
+    needs = f"  needs {safe_line(target.hardware)}"
+    console.print(Text.assemble("\n", (target.name, "bold cyan"), needs))
     if target.command:
-        console.print(f"  {target.command}", markup=False)
+        console.print(f"  {safe_text(target.command)}", markup=False)
     for benchmark in target.benchmarks:
-        console.print(f"  accuracy  {benchmark}", markup=False)
+        console.print(f"  accuracy  {safe_line(benchmark)}", markup=False)
     for load in target.loads:
         steps = ", ".join(load.levels)
         console.print(
@@ -108,7 +113,12 @@ def _print_target(console: Console, target: PlannedTarget) -> None:
             markup=False,
         )
     for line in target.wrong:
-        console.print(f"  [red]wrong[/red]     {line}")
+        console.print(Text.assemble("  ", ("wrong", "red"), f"     {safe_line(line)}"))
+    if target.env_left_out:
+        names = ", ".join(map(safe_line, target.env_left_out))
+        console.print(Text(f"  not in its environment: {names}", style="dim"))
+    for warning in target.warnings:
+        console.print(Text.assemble("  ", ("warning", "yellow"), f"   {safe_line(warning)}"))
 
 
 def _minutes(seconds: float) -> str:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from nightbench.child_env import FOR_PREFECT, environment_for
 from nightbench.cli.passwords import new_auth
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
@@ -33,6 +34,7 @@ from nightbench.cli.prefect_rest import WANTED
 from nightbench.cli.private_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
+from nightbench.redaction import secrets_of
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervision import Order, Supervised, tail_of
 from nightbench.web.door import Door
@@ -139,12 +141,12 @@ class OwnServer:
             argv=server_argv(Door(port=port)),
             env={
                 **SERVER_DEFAULTS,
-                **environ,
+                **environment_for(FOR_PREFECT, environ),
                 **prefect_settings(home),
                 **dict.fromkeys(AUTH_NAMES, auth),
                 "PREFECT_UI_ENABLED": "0",
             },
-            secrets=(auth,),
+            secrets=tuple(sorted({auth, *secrets_of(environ)})),
             run_dir=home.prefect / "run-server",
             grace_s=STOP_S,
         )

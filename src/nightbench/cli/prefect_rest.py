@@ -11,6 +11,7 @@ import httpx
 
 from nightbench.cli.prefect_access import AUTH_NAMES, auth_string
 from nightbench.errors import NightbenchError
+from nightbench.redaction import Redactor
 
 TIMEOUT_S = 30.0
 BUSY_ATTEMPTS = 10
@@ -79,7 +80,8 @@ def _content(answer: httpx.Response) -> Any:
         return answer.json() if answer.content else None
     asked = f"{answer.request.method} {answer.request.url.path}"
     hint = WANTED if answer.status_code == httpx.codes.UNAUTHORIZED else ""
+    said = Redactor.from_env()(answer.text[:8000])[:500]
     raise NightbenchError(
-        f"the Prefect server answered {answer.status_code} to {asked}: {answer.text[:500]}",
+        f"the Prefect server answered {answer.status_code} to {asked}: {said}",
         hint=hint,
     )

@@ -33,18 +33,20 @@ def print_results(results: RunResults, console: Console) -> None:
 def _headline(target: TargetResults) -> Text:
     done = target.row.status == "completed"
     text = Text("✓ " if done else "✗ ", style="bold green" if done else "bold red")
-    text.append(target.target, style="bold")
+    text.append(safe_line(target.target), style="bold")
     text.append(f"  {safe_line(target.row.served_model_name)}", style="dim")
     for server in target.servers:
-        text.append(f"\n  {server.engine_kind} {server.engine_version or ''}", style="dim")
+        engine = safe_line(f"{server.engine_kind} {server.engine_version or ''}")
+        text.append(f"\n  {engine}", style="dim")
         if server.boot_s is not None:
             text.append(f", booted in {server.boot_s:.0f} s", style="dim")
         if server.teardown_clean:
             text.append(f", gone in {server.teardown_s or 0:.1f} s", style="dim")
         if server.teardown_clean is False:
-            text.append(f"  teardown not proven: {server.teardown_detail or ''}", style="red")
+            detail = safe_line(server.teardown_detail or "")
+            text.append(f"  teardown not proven: {detail}", style="red")
     if target.hardware_class:
-        text.append(f"\n  on {target.hardware_class}", style="dim")
+        text.append(f"\n  on {safe_line(target.hardware_class)}", style="dim")
     if not done:
         text.append(f"\n  {target.row.status}: {safe_text(target.row.error or '')}", style="red")
     return text

@@ -19,6 +19,7 @@ from nightbench.home import Home
 from nightbench.planning import refuse_what_cannot_run
 from nightbench.private_files import PRIVATE_UMASK, write_as_asked
 from nightbench.suite_file import SuiteFile
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run, show, and judge by the suite's gates where asked."""
     from rich.console import Console
+    from rich.markup import escape
 
     umask = os.umask(PRIVATE_UMASK)  # --json is the person's, as theirs would have it
     home = home_to_write()
@@ -57,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.update(prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)})
     console = Console()
-    console.print(f"[bold]nightbench[/bold]  {suite_file.suite.description}")
+    description = safe_line(suite_file.suite.description)
+    console.print(f"[bold]nightbench[/bold]  {escape(description)}")
     with prefect_api(home) as access:
         os.environ.update(access.environment())
         results, failure = _run_flow(suite_file, names, args.resume, console)

@@ -113,9 +113,8 @@ def _summary(compared: Comparison) -> Text:
 
 
 def _title(target: str, benchmark: str, told: str) -> Text:
-    return Text.assemble(
-        "\n", (safe_line(target), "bold"), f"  {safe_line(benchmark)}  ", (told + "\n", "dim")
-    )
+    remark = (f"{safe_line(told)}\n", "dim")
+    return Text.assemble("\n", (safe_line(target), "bold"), f"  {safe_line(benchmark)}  ", remark)
 
 
 def _say_what_is_left(console: Console, found: int, limit: int) -> None:

@@ -14,6 +14,7 @@ from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import BadInput
 from nightbench.suite import Suite, Target
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from nightbench.serving.server import Server
@@ -80,9 +81,10 @@ def the_target(suite: Suite, name: str | None) -> Target:
 def _how_to_use(server: Server) -> str:
     """How to reach it. The key is for the person who typed the command, on their own terminal."""
     endpoint = server.endpoint
-    key = f"export OPENAI_API_KEY={endpoint.api_key}\n" if endpoint.api_key else ""
+    is_ours = server.row() is not None  # the key of somebody else's server is known where it is set
+    key = f"export OPENAI_API_KEY={endpoint.api_key}\n" if is_ours and endpoint.api_key else ""
     return (
-        f"{endpoint.model} answers at {endpoint.base_url}\n\n"
+        f"{safe_line(endpoint.model)} answers at {endpoint.base_url}\n\n"
         f"{key}export OPENAI_BASE_URL={endpoint.base_url}\n\nCtrl-C stops it."
     )
 

@@ -74,14 +74,14 @@ def _print_head(console: Console, results: RunResults) -> None:
 
     row = results.row
     if row is None:
-        console.print(Text(f"run {results.run_id} (its own row has not landed)"))
+        console.print(Text(f"run {cell(results.run_id, 80)} (its own row has not landed)"))
         return
     lasted = None if row.ended_at is None else (row.ended_at - row.started_at).total_seconds()
     console.print(
         Text.assemble(
-            ("run ", ""), (results.run_id, "bold cyan"),
+            ("run ", ""), (cell(results.run_id, 80), "bold cyan"),
             f"  {cell(row.suite)}, {row.started_at:%Y-%m-%d %H:%M} UTC  ",
-            (row.status, STATUS_STYLES.get(row.status, "yellow")), f"  {took(lasted)}",
+            (cell(row.status), STATUS_STYLES.get(row.status, "yellow")), f"  {took(lasted)}",
         )
     )  # fmt: skip
     if row.error:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.errors import BadInput
 from nightbench.home import Home
-from nightbench.terminal_text import safe_line
+from nightbench.terminal_text import escaped_controls, safe_line, safe_text
 
 if TYPE_CHECKING:
     from nightbench.history.database import Result
 
 _WIDEST = 60
+# As spreadsheets read them; the wide ones are what an East Asian keyboard writes.
+_BEGIN_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,6 +36,11 @@ def add_parser(subparsers: Any) -> None:
         "--param", action="append", default=[], metavar="NAME=VALUE", help="of a named query"
     )
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument(
+        "--safe",
+        action="store_true",
+        help="in CSV: put ' before a text that a spreadsheet would take for a formula",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         _print_list()
         return 0
     params = _params(args.param)
+    if args.safe and args.format != "csv":
+        raise BadInput("--safe is for CSV", hint="Add --format csv.")
     if args.statement is not None and params:
         raise BadInput("--param goes with --query", hint="Put the value into the statement.")
     with open_history(Home.from_env()) as history:
@@ -52,28 +61,32 @@ def run(args: argparse.Namespace) -> int:
             if args.query is None
             else history.rows(args.query, **params)
         )
-    write_result(result, args.format, sys.stdout)
+    write_result(result, args.format, sys.stdout, safe=args.safe)
     return 0
 
 
-def write_result(result: Result, form: str, out: TextIO) -> None:
-    """Rows as a table for people, or as CSV or JSON for programs (numbers in full)."""
+def write_result(result: Result, form: str, out: TextIO, *, safe: bool = False) -> None:
+    """Rows as a table for people, or as CSV or JSON for programs (numbers in full).
+
+    Control characters drive no terminal: JSON has them escaped, CSV a mark in their place. `safe`
+    keeps spreadsheets from taking a text of a CSV for a formula.
+    """
     if form == "json":
         rows = [
             dict(zip(result.columns, map(_json_value, row), strict=True)) for row in result.rows
         ]
-        json.dump(rows, out, indent=1, ensure_ascii=False)
-        out.write("\n")
+        out.write(escaped_controls(json.dumps(rows, indent=1, ensure_ascii=False)) + "\n")
     elif form == "csv":
         writer = csv.writer(out)
-        writer.writerow(result.columns)
-        writer.writerows([_csv_value(value) for value in row] for row in result.rows)
+        for row in (result.columns, *result.rows):
+            writer.writerow([_csv_value(value, safe=safe) for value in row])
     else:
         _write_table(result, out)
 
 
 def _write_table(result: Result, out: TextIO) -> None:
     """Plain columns: any width, quick to print, safe to pipe."""
+    names = [cell(name) for name in result.columns]
     shown = [[cell(value) for value in row] for row in result.rows]
     numeric = [
         all(value is None or isinstance(value, int | float) for value in column)
@@ -81,9 +94,9 @@ def _write_table(result: Result, out: TextIO) -> None:
     ] or [False] * len(result.columns)
     widths = [
         max(display_width(text) for text in (name, *column))
-        for name, *column in zip(result.columns, *shown, strict=True)
+        for name, *column in zip(names, *shown, strict=True)
     ]
-    lines = [result.columns, ["─" * width for width in widths], *shown]
+    lines = [names, ["─" * width for width in widths], *shown]
     for line in lines:
         padded = [_pad(t, w, right=r) for t, w, r in zip(line, widths, numeric, strict=True)]
         out.write("  ".join(padded).rstrip() + "\n")
@@ -131,10 +144,14 @@ def _json_value(value: object) -> object:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _csv_value(value: object) -> object:
+def _csv_value(value: object, *, safe: bool) -> object:
     if isinstance(value, list | tuple | dict):
-        return json.dumps(_json_value(value), ensure_ascii=False)
-    return value.isoformat() if isinstance(value, date) else value
+        return escaped_controls(json.dumps(_json_value(value), ensure_ascii=False))
+    if not isinstance(value, str):
+        return value.isoformat() if isinstance(value, date) else value
+    # Before control characters become marks: a tab or a return begins a formula, too.
+    formula = safe and value.startswith(_BEGIN_A_FORMULA)
+    return f"'{safe_text(value)}" if formula else safe_text(value)
 
 
 def _params(given: Sequence[str]) -> dict[str, object]:

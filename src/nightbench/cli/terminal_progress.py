@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from nightbench.progress import Progress
+from nightbench.terminal_text import safe_line
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -59,7 +61,8 @@ class TerminalProgress:
             self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show one step."""
+        """Show one step; what it says may be a server's words."""
+        progress = replace(progress, subject=safe_line(progress.subject))
         if self._console.is_terminal:
             self._draw(progress)
         else:
@@ -115,4 +118,4 @@ class TerminalProgress:
 
 
 def _short(detail: str) -> str:
-    return detail if len(detail) <= 60 else f"{detail[:59]}…"
+    return safe_line(detail, max_chars=60)

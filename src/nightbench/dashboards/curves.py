@@ -15,6 +15,7 @@ from datetime import date, datetime
 from nightbench.history.database import Result
 from nightbench.history.reading import History
 from nightbench.history.sql_files import statement
+from nightbench.terminal_text import safe_line
 
 RecordValue = object
 Record = Mapping[str, RecordValue]
@@ -106,7 +107,7 @@ def accuracy_points(results: Iterable[Record]) -> list[Point]:
     for result in results:
         name, subset = str(result["benchmark"]), str(result["subset"])
         whole = subset == "all"
-        label = name if whole else f"{name}/{subset}"
+        label = safe_line(name if whole else f"{name}/{subset}")
         points += _point(f"accuracy/{label}", 0, result["accuracy"])
         if whole:
             points += _point(f"accuracy_ci_low/{label}", 0, result["ci_low"])
@@ -123,10 +124,11 @@ def level_points(level: Record) -> list[Point]:
         prefix, step = f"load_by_rate_x{_RATE_SCALE}", round(rate * _RATE_SCALE)
     else:
         prefix, step = "load", int(str(concurrency))
+    workload = safe_line(str(level["workload"]))
     return [
         point
         for metric in LEVEL_METRICS
-        for point in _point(f"{prefix}/{level['workload']}/{metric}", step, level[metric])
+        for point in _point(f"{prefix}/{workload}/{metric}", step, level[metric])
     ]
 
 
@@ -152,7 +154,7 @@ def _of_target(run_id: str, target: Record, points: tuple[Point, ...]) -> Experi
     name = str(target["target"])
     return Experiment(
         key=_key(run_id, name),
-        name=f"{name} {target['night']} {_clock(target['started_at'])}".strip(),
+        name=safe_line(f"{name} {target['night']} {_clock(target['started_at'])}"),
         description=f"run {run_id}, {target['status']}; nightbench show {run_id}",
         config=(*_config(target), ("run_id", run_id), ("show", f"nightbench show {run_id}")),
         points=points,
@@ -172,8 +174,10 @@ def _of_level(run_id: str, target: Record, level: Record, template: str) -> Expe
     shown = {key: level[key] for key in ("workload", "level", "num_prompts", "valid")}
     return Experiment(
         key=_key(run_id, str(target["target"]), str(level["workload"]), str(level["level"])),
-        name=name,
-        description=f"run {run_id}, {target['target']}, {level['workload']} {level['level']}",
+        name=safe_line(name),
+        description=safe_line(
+            f"run {run_id}, {target['target']}, {level['workload']} {level['level']}"
+        ),
         config=(*_config(target), ("run_id", run_id), *_config(shown)),
         points=tuple(level_points(level)),
         group=str(target["target"]),
@@ -222,7 +226,7 @@ def _config(record: Record) -> tuple[tuple[str, str | int | float | None], ...]:
 
 
 def _config_value(value: object) -> str | int | float | None:
-    return value if isinstance(value, str | int | float | None) else str(value)
+    return value if isinstance(value, int | float | None) else safe_line(str(value))
 
 
 def _key(*parts: str) -> str:

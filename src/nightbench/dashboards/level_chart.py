@@ -87,7 +87,7 @@ def _panel(
         x = left + _x(place, len(labels))
         parts.append(
             f'<text x="{x}" y="{_TOP + _PANEL_H + 16}" text-anchor="middle">'
-            f"{html.escape(label)}</text>"
+            f"{html.escape(safe_line(label, max_chars=20))}</text>"
         )
     for number, (_, levels) in enumerate(series):
         points = [

@@ -53,7 +53,7 @@ def _summary(results: RunResults) -> str:
         row = results.row
         took = "" if row.ended_at is None else f" in {duration(row.ended_at - row.started_at)}"
         lines.append(
-            f"Suite **{escaped(row.suite)}**: {row.status}{took} on {escaped(row.host)}, "
+            f"Suite **{escaped(row.suite)}**: {escaped(row.status)}{took} on {escaped(row.host)}, "
             f"begun {row.started_at:%Y-%m-%d %H:%M} UTC"
         )
         if row.error:

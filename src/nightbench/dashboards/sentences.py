@@ -39,7 +39,7 @@ def boot_sentence(row: ServerRow | None, hardware_class: str | None) -> str:
         return "the server of somebody else answers"
     took = "" if row.boot_s is None else f" after {row.boot_s:.0f} s"
     return (
-        f"{row.engine_kind} {row.engine_version or ''}".rstrip()
+        safe_line(f"{row.engine_kind} {row.engine_version or ''}")
         + f" answers{took} on {hardware_class or 'this machine'}"
         + (f"; its log is {row.log_path}" if row.log_path else "")
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from nightbench.child_env import FOR_SWANLAB, environment_for
 from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
 from nightbench.home import Home
 from nightbench.private_files import PRIVATE_UMASK, make_private
+from nightbench.redaction import Redactor
 
 _GRACE_S = 5.0
 _TAIL_BYTES, _LOG_BYTES = 8192, 10_000_000
@@ -32,16 +35,15 @@ def run_child(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> 
 
 def _run(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
     make_private(home.dashboards)
-    environ = os.environ | {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
+    own = {"SWANLAB_SAVE_DIR": str(home.dashboards / "swanlab-home")}
     path = log_path(home)
-    full = path.exists() and path.stat().st_size > _LOG_BYTES
-    with path.open("wb" if full else "ab") as log:
+    with tempfile.TemporaryFile() as said:  # without a name: it may hold what the log must not
         child = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=environ,
+            stdout=said,
+            stderr=said,
+            env=environment_for(FOR_SWANLAB) | own,
             cwd=home.dashboards,
             start_new_session=True,
             umask=PRIVATE_UMASK,
@@ -54,8 +56,17 @@ def _run(home: Home, argv: Sequence[str], order: str, timeout_s: float) -> None:
             ) from None
         finally:
             _end(child)
+            said.seek(0)
+            _append(path, said.read(_LOG_BYTES))
     if child.returncode != 0:
         raise DashboardError(f"SwanLab failed: {_last_line(path)}", hint=_hint(home))
+
+
+def _append(path: Path, said: bytes) -> None:
+    """Into the log, without the key that SwanLab's cloud may have repeated."""
+    full = path.exists() and path.stat().st_size > _LOG_BYTES
+    with path.open("w" if full else "a", encoding="utf-8") as log:
+        log.write(Redactor.from_env()(said.decode(errors="replace")))
 
 
 def _hint(home: Home) -> str:

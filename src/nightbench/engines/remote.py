@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Mapping
 
-from nightbench.endpoint import Endpoint
+from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
 from nightbench.redaction import Redactor, secrets_of_headers, shown_name
 from nightbench.suite_engines import RemoteEngine
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def endpoint(engine: RemoteEngine, model: str, environ: Mapping[str, str]) -> Endpoint:
@@ -33,23 +31,10 @@ def endpoint(engine: RemoteEngine, model: str, environ: Mapping[str, str]) -> En
     )
 
 
-def filled(text: str, environ: Mapping[str, str]) -> str:
-    """A header's value with `${NAME}` replaced by what the variable holds. Raises BadInput."""
-
-    def value_of(found: re.Match[str]) -> str:
-        if found[1] not in environ:
-            raise BadInput(f"headers: the variable {found[1]} is not set", hint="Set it first.")
-        return environ[found[1]]
-
-    return _VARIABLE.sub(value_of, text)
-
-
 def secrets_of_engine(engine: RemoteEngine, environ: Mapping[str, str]) -> set[str]:
     """What is secret because this API is asked with it, whatever its variables are called."""
-    headers = [
-        (name, _VARIABLE.sub(lambda found: environ.get(found[1], ""), text))
-        for name, text in engine.headers.items()
-    ]
+    known = defaultdict(str, environ)
+    headers = [(name, filled(text, known)) for name, text in engine.headers.items()]
     return {environ.get(key_env_of(engine) or "", "")} | secrets_of_headers(headers)
 
 

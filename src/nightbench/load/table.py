@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nightbench.records import LoadLevel
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _COLUMNS = (
     "level",
@@ -28,6 +30,7 @@ def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
     """One line per level: means and p95 in ms. A level that is not valid says why."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.padding = (0, 1, 0, 0)
@@ -35,7 +38,8 @@ def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
         text = column in ("level", "valid")
         table.add_column(column, justify="left" if text else "right", no_wrap=column != "valid")
     for level in levels:
-        table.add_row(*_cells(level), _marked(level), style=None if level.valid else "dim")
+        cells = map(Text, _cells(level))
+        table.add_row(*cells, _marked(level), style=None if level.valid else "dim")
     return table
 
 
@@ -51,7 +55,7 @@ def levels_text(levels: Iterable[LoadLevel], title: str, *, colours: bool) -> st
     codes = ["1", *("32" if row.valid else "31" for row in rows)]
     if colours:
         ends = [f"\x1b[{code}m{end}\x1b[0m" for code, end in zip(codes, ends, strict=True)]
-    return "\n".join([title, *map("  ".join, zip(lines, ends, strict=True))])
+    return "\n".join([safe_line(title), *map("  ".join, zip(lines, ends, strict=True))])
 
 
 def verdict_of(level: LoadLevel) -> str:
@@ -61,7 +65,7 @@ def verdict_of(level: LoadLevel) -> str:
 
 def _cells(level: LoadLevel) -> tuple[str, ...]:
     return (
-        level.level,
+        safe_line(level.level),
         f"{level.completed}" if not level.failed else f"{level.completed}/{level.num_prompts}",
         _ms(level.mean_ttft_ms),
         _ms(level.p95_ttft_ms),
@@ -73,8 +77,12 @@ def _cells(level: LoadLevel) -> tuple[str, ...]:
     )
 
 
-def _marked(level: LoadLevel) -> str:
-    return "[green]yes[/green]" if level.valid else f"[red]{', '.join(level.invalid_reasons)}[/red]"
+def _marked(level: LoadLevel) -> Text:
+    from rich.text import Text
+
+    if level.valid:
+        return Text("yes", style="green")
+    return Text(safe_line(", ".join(level.invalid_reasons)), style="red")
 
 
 def _ms(value: float | None) -> str:

@@ -1,0 +1,36 @@
+"""What a command says on a terminal of what others wrote: without secrets, and only as text."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+
+from nightbench.redaction import Redactor, secrets_of_headers, without_userinfo
+from nightbench.terminal_text import safe_text
+
+
+def told(text: str, words: Iterable[str], environ: Mapping[str, str] = os.environ) -> str:
+    """A text as it may be printed. `words` are the command line's: what it names is secret too."""
+    redact = Redactor.from_env(environ, *_secrets_of_words(words, environ))
+    return safe_text(without_userinfo(redact(text)))
+
+
+def print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """For `sys.excepthook`: the traceback of a fault of ours, as it may be shown and reported."""
+    said = "".join(traceback.format_exception(kind, error, trace))
+    print(told(said, sys.argv), end="", file=sys.stderr)
+
+
+def _secrets_of_words(words: Iterable[str], environ: Mapping[str, str]) -> set[str]:
+    """The value of a variable that is named (`--api-key-env NAME`), and that of a header."""
+    secrets: set[str] = set()
+    for word in words:
+        name, _, value = word.partition("=")
+        secrets |= {environ.get(word, ""), environ.get(value, "")}
+        secrets |= secrets_of_headers([(name, value)])
+    return secrets
