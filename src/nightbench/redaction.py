@@ -42,6 +42,7 @@ _ESCAPED_ASCII = re.compile(r"\\u00(2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\d
 # of 7: so every seventh place of a text is looked at, however many secrets there are.
 _GRAM, _STRIDE = 6, SHORTEST_PART - 6 + 1
 _LEAST_OF_WORDS = 16
+_CAPITAL_WITHIN = re.compile("[a-z][A-Z]")
 _LONG_NAME = 24
 
 Place = tuple["_Form", int]
@@ -100,9 +101,10 @@ class Redactor:
     """Takes the secrets it knows out of texts. A value: `knowing` makes another.
 
     Hidden are secrets of at least 8 characters, as they are and as JSON, an address, HTML, base64
-    or hex spell them; and parts of them: at least 12 characters in which letters and digits mix,
-    or at least 16 that are three quarters of the secret (words alone are ordinary text). Of a
-    shorter one only `Bearer SECRET` is hidden. Secrets that are paths or addresses count whole.
+    or hex spell them; and parts of them: at least 12 characters in which letters mix with digits
+    or capitals, or at least 16 that are three quarters of the secret (words alone are ordinary
+    text). Of a shorter one only `Bearer SECRET` is hidden. Secrets that are paths or addresses
+    count whole.
     """
 
     __slots__ = ("_forms", "_grams", "_known", "secrets")
@@ -302,5 +304,7 @@ def _looks_random(part: str) -> bool:
 
 
 def _mixes(text: str) -> bool:
-    """Whether letters and digits mix in it: names and prose rarely do for long."""
-    return any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    """Whether letters mix with digits in it, or small ones with capitals within a word: names and
+    prose rarely do."""
+    letters = any(map(str.isalpha, text))
+    return letters and (any(map(str.isdigit, text)) or _CAPITAL_WITHIN.search(text) is not None)

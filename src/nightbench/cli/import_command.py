@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
 from nightbench.home import Home
+from nightbench.redaction import Redactor
 from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
     digest = hashlib.sha256(imported.source.read_bytes()).hexdigest()
     moment = imported.measured_at
     run_id = f"{moment:%Y%m%dT%H%M%SZ}-imported-{tool}-{digest[:8]}"
-    name = target or _name(imported.model)
+    name = target or _name(Redactor.from_env()(imported.model))
     night = moment.date()
     kept = HistoryPlaces.of(home).night(night)
     if (home.spool / run_id).exists() or (kept / run_id).exists() or _merged(kept, run_id):

@@ -1,0 +1,402 @@
+"""Canary keys through every command and a whole night with hostile servers: where do they end up?
+
+    python -m tests.security.canaries [--keep]
+
+Every kind of secret that nightbench is given is a canary here; the servers, engines, hubs and
+channels it talks to repeat what they are sent (hostile.py, echoing_engine.py). Afterwards each file
+it wrote, each line it printed, and the command line and environment of each process it started are
+searched for the canaries, in any spelling, for parts of 12 characters. A table says what was found;
+1 where anything was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nightbench.serving.processes import descendants
+from tests.security.hostile import WAYS, Hostile, hostile
+
+NIGHTBENCH = (sys.executable, "-m", "nightbench.cli.main")
+ENGINE = Path(__file__).with_name("echoing_engine.py")
+PART = 12
+GATEWAY_HEADER = "X-Gateway-Token"
+ANSWERS = "in the answer"
+TABLES = ("runs", "targets", "servers", "provenance", "accuracy_samples", "load_requests")
+
+
+def canary(kind: str) -> str:
+    """A key as services make them."""
+    return f"sk-{kind}-{secrets.token_urlsafe(24)}7q"
+
+
+@dataclass
+class Scene:
+    """Where it happens: one folder that holds all that nightbench may write to."""
+
+    root: Path
+    canaries: dict[str, str] = field(default_factory=dict)  # kind → value
+    leaks: list[tuple[str, str, str]] = field(default_factory=list)  # kind, where, how it reads
+    ran: list[tuple[str, int, float]] = field(default_factory=list)  # command, exit code, seconds
+
+    @property
+    def inputs(self) -> Path:
+        """What a person wrote: not searched."""
+        return self.root / "inputs"
+
+    @property
+    def told(self) -> Path:
+        """Where the echoing engine says which key it was given: not searched."""
+        return self.inputs / "told.jsonl"
+
+    def environment(self, webhook: str, cloud: str) -> dict[str, str]:
+        """Every kind of secret, under the names that they really have."""
+        value = self.canaries
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.root / "user"),
+            "TMPDIR": str(self.root / "tmp"),
+            "LANG": "C.UTF-8",
+            "NO_PROXY": "127.0.0.1",
+            "NIGHTBENCH_HOME": str(self.root / "home"),
+            "NIGHTBENCH_LEASES": str(self.root / "leases"),
+            "LLM_LOGIN": value["target"],
+            "OTHER_API_KEY": value["other target"],
+            "GATEWAY_WORD": value["header"],
+            "HF_TOKEN": value["hub"],
+            "SWANLAB_API_KEY": value["dashboard"],
+            "SWANLAB_API_HOST": cloud,
+            "SWANLAB_WEB_HOST": cloud,
+            "NIGHTBENCH_ALERT_URL": f"{webhook}/services/T0/{value['alert']}",
+            "PGPASSWORD": value["database"],
+            "PREFECT_API_AUTH_STRING": f"admin:{value['prefect']}",
+            "PREFECT_SERVER_API_AUTH_STRING": f"admin:{value['prefect']}",
+            "HTTPS_PROXY": f"http://me:{value['proxy']}@127.0.0.1:9",
+            "AWS_SECRET_ACCESS_KEY": value["cloud"],
+            "PASSED_TOKEN": value["passed on"],
+        }
+
+
+KINDS = (
+    *("target", "other target", "header", "hub", "dashboard", "alert", "database", "prefect"),
+    *("proxy", "cloud", "passed on"),
+)
+MADE = "made for an engine"
+# Which processes need which secrets in their environment, by a word of their command line.
+NEEDS = {
+    "prefect.server": {"database", "prefect", "proxy"},
+    "swanlab_mirror": {"dashboard", "proxy"},
+    "echoing_engine": {"passed on", "proxy", MADE},
+    "supervisor.py": {"passed on", "proxy", MADE},  # the engine's parent, once it has become it
+    "unshare": {"passed on", "proxy", MADE, "database", "prefect"},
+    "": {"proxy"},
+}
+
+
+# ---------------------------------------------------------------- what is run
+
+
+def suite_text(scene: Scene, good: Hostile, bad: Hostile) -> str:
+    """A night of two APIs that somebody else runs and two engines of ours."""
+    engine = [sys.executable, str(ENGINE), "{port}", str(scene.told)]
+
+    def of_ours(name: str, *how: str) -> dict[str, object]:
+        argv = [*engine, *how]
+        kind = {"kind": "command", "argv": argv, "pass_env": ["PASSED_TOKEN"]}
+        return {"name": name, "served_model_name": "m", "engine": kind, "boot_timeout_s": 30}
+
+    remote = {"kind": "remote", "max_retries": 0, "first_answer_timeout_s": 10}
+    header = {"headers": {GATEWAY_HEADER: "${GATEWAY_WORD}"}}
+    good_engine = remote | header | {"base_url": f"{good.url}/v1", "api_key_env": "LLM_LOGIN"}
+    bad_engine = remote | {"base_url": f"{bad.url}/v1", "api_key_env": "OTHER_API_KEY"}
+    level = {"max_concurrency": [4], "num_prompts": len(WAYS) + 4, "warmup_prompts": 0}
+    workload = {"kind": "random", "random_input_len": 8}
+    return json.dumps(
+        {
+            "name": "canaries",
+            "targets": [
+                {"name": "repeats", "engine": good_engine},
+                {"name": "refuses", "served_model_name": "m", "engine": bad_engine},
+                of_ours("tells"),
+                of_ours("dies", "dies"),
+            ],
+            "accuracy": [{"benchmark": "starter", "timeout_s": 20}],
+            "load": [{"name": "some", "workload": workload, **level}],
+        }
+    )
+
+
+def asking(scene: Scene, server: Hostile, *words: str) -> tuple[str, ...]:
+    """The words by which `eval` and `load` ask a hostile server."""
+    header = f"{GATEWAY_HEADER}=${{GATEWAY_WORD}}"
+    where = ("--base-url", f"{server.url}/v1", "--api-key-env", "LLM_LOGIN", "--header", header)
+    return (*words[:1], *where, *words[1:])
+
+
+def short_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
+    """`eval` and `load`, answered and refused."""
+    out, headers = scene.root / "out", (GATEWAY_HEADER.lower(),)
+    servers = [stack.enter_context(hostile(headers, first=ANSWERS)) for _ in range(3)]
+    refusing = stack.enter_context(hostile(headers))
+    judge_redirects(scene, stack, [*servers, refusing])
+    files = ("--samples", str(out / "s.jsonl"), "--json", str(out / "e.json"))
+    evaluation = ("--benchmark", "starter", "--max-retries", "0", "--timeout", "20")
+    yield asking(scene, servers[0], "eval", *evaluation, *files)
+    yield asking(scene, refusing, "eval", "--model", "m", *evaluation, "--limit", "2")
+    count = ("--dataset", "random:4", "--max-concurrency", "4", "--num-prompts", "40")
+    files = ("--requests", str(out / "r.parquet"), "--json", str(out / "l.json"))
+    yield asking(scene, servers[1], "load", *count, *files)
+    yield asking(scene, servers[2], "load", "--no-stream", "--warmup", "0", *count)
+
+
+def judge_redirects(scene: Scene, stack: ExitStack, servers: Iterable[Hostile]) -> None:
+    """When all is over: what came to the other origin is a leak."""
+
+    def judge() -> None:
+        for server in servers:
+            for header in server.carried:
+                scene.leaks.append(("any", "another origin, by a redirect", header))
+
+    stack.callback(judge)
+
+
+def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
+    """Every command, in the order of an evening and the morning after."""
+    headers = (GATEWAY_HEADER.lower(),)
+    good = stack.enter_context(hostile(headers, first=ANSWERS, healthy=True))
+    bad = stack.enter_context(hostile(headers))
+    judge_redirects(scene, stack, [good, bad])
+    suite = scene.inputs / "canaries.json.yaml"
+    suite.write_text(suite_text(scene, good, bad))
+    (scene.inputs / "bench.json").write_text(json.dumps(foreign_result(scene)))
+    replies = scene.inputs / "replies.jsonl"
+    replies.write_text(json.dumps({"reply": "ANSWER: A", "gold": "A"}) + "\n")
+    yield from short_commands(scene, stack)
+    yield ("plan", str(suite))
+    yield ("run", str(suite), "--json", str(scene.root / "out" / "run.json"))
+    yield ("serve", str(suite), "--target", "tells")
+    yield ("serve", str(suite), "--target", "repeats")
+    yield ("serve", str(suite), "--target", "dies")
+    yield ("show", "latest")
+    yield from (("show", "latest", "--samples", which) for which in ("all", "failed"))
+    yield ("import", "--from", "vllm-bench", str(scene.inputs / "bench.json"))
+    yield ("land",)
+    yield ("history",)
+    for form in ("table", "csv", "json"):
+        yield from (("sql", f"SELECT * FROM {table}", "--format", form) for table in TABLES)
+    yield ("score", "--benchmark", "mcq", "--replies", str(replies))
+    yield ("new-suite", str(scene.root / "out" / "new.yaml"), "--yes", "--base-url", good.url)
+    yield ("engines",)
+    yield ("engines", "build", "nothing-of-that-name")
+    yield ("doctor",)
+    yield ("reap",)
+    yield ("land", "--rebuild")
+
+
+def foreign_result(scene: Scene) -> dict[str, object]:
+    """A result of `vllm bench serve` whose model is named after our key for the hub."""
+    folder = Path(__file__).parents[1] / "unit" / "history" / "foreign"
+    result: dict[str, object] = json.loads((folder / "vllm-bench-concurrency.json").read_text())
+    return result | {"model_id": f"org/{scene.canaries['hub']}"}
+
+
+def execute(scene: Scene, words: tuple[str, ...], env: dict[str, str]) -> None:
+    """Run a command; watch its processes while it runs, then search what it printed."""
+    began = time.monotonic()
+    printed = scene.root / "printed" / f"{len(scene.ran):02}-{words[0]}.txt"
+    with printed.open("wb") as file:
+        process = subprocess.Popen(
+            (*NIGHTBENCH, *words),
+            env=env,
+            cwd=scene.root / "out",
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+        with Watch(scene, process.pid):
+            if words[0] == "serve":
+                stop_when_it_serves(process, printed)
+            code = process.wait(timeout=400)
+    scene.ran.append((" ".join(words)[:70], code, time.monotonic() - began))
+
+
+def stop_when_it_serves(process: subprocess.Popen[bytes], printed: Path) -> None:
+    """Ctrl-C, as soon as it says how to use it."""
+    while process.poll() is None:
+        if b"Ctrl-C stops it" in printed.read_bytes():
+            process.send_signal(signal.SIGINT)
+            return
+        time.sleep(0.05)
+
+
+class Watch:
+    """Reads the command lines and environments of all that a process starts, while it lives."""
+
+    def __init__(self, scene: Scene, root: int) -> None:
+        self._scene, self._root = scene, root
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._own = read_proc(root, "cmdline")
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.02):
+            for pid in (self._root, *descendants(self._root)):
+                self._look(pid)
+
+    def _look(self, pid: int) -> None:
+        argv, env = read_proc(pid, "cmdline"), read_proc(pid, "environ")
+        scene, own = self._scene, read_proc(self._root, "cmdline")
+        for kind, value in scene.canaries.items():
+            if parts_in(argv, value):
+                scene.leaks.append((kind, "a command line", argv[:120]))
+        if not argv or argv in (own, self._own):
+            return  # it, or a child of it that has not become another program yet
+        needed = next(NEEDS[word] for word in NEEDS if word in argv)
+        for kind, value in scene.canaries.items():
+            if kind not in needed and parts_in(env, value):
+                scene.leaks.append((kind, "an environment", argv.replace("\0", " ")[:120]))
+
+
+def read_proc(pid: int, what: str) -> str:
+    """A file of /proc as text, "" where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{what}").read_bytes().decode(errors="replace")
+    return ""
+
+
+# ---------------------------------------------------------------- where they are looked for
+
+
+def parts_in(text: str, value: str) -> list[str]:
+    """What of a secret is in a text: parts of 12 characters, and encodings of the whole."""
+    found = [value[at : at + PART] for at in range(len(value) - PART + 1)]
+    found += [value.encode().hex(), value.encode().hex().upper()]
+    found += [urllib.parse.quote(value, safe=""), "".join(f"\\u{ord(c):04x}" for c in value)]
+    for lead in range(3):
+        found.append(base64.b64encode(b"x" * lead + value.encode()).decode()[4:40])
+    return [part for part in found if part in text]
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """A file's bytes as text and, of what compresses, its contents."""
+    yield path.read_bytes().decode("latin-1")
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        yield str(pq.read_table(path).to_pylist())
+    elif path.suffix == ".duckdb":
+        yield from _duckdb_rows(path)
+    elif path.suffix == ".db":
+        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as database:
+            yield "\n".join(database.iterdump())
+
+
+def _duckdb_rows(path: Path) -> Iterator[str]:
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copy(path, Path(folder) / "copy.duckdb")
+        with closing(duckdb.connect(copy, read_only=True)) as database:
+            for (table,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+                yield str(database.execute(f'SELECT * FROM "{table}"').fetchall())
+
+
+def search(scene: Scene) -> int:
+    """Search every file; returns how many there were. `serve` means to show the key it made."""
+    for line in scene.told.read_text().splitlines() if scene.told.exists() else ():
+        scene.canaries[f"{MADE} {len(scene.canaries)}"] = json.loads(line)["key"]
+    files = [p for p in scene.root.rglob("*") if p.is_file() and scene.inputs not in p.parents]
+    # A write-ahead log goes when its database is opened: it is read first.
+    for path in sorted(files, key=lambda path: not path.name.endswith(("-wal", "-shm"))):
+        texts = list(texts_of(path))
+        for kind, value in scene.canaries.items():
+            meant = kind.startswith(MADE) and path.name.endswith("-serve.txt")
+            found = [] if meant else [part for text in texts for part in parts_in(text, value)]
+            if found:
+                scene.leaks.append((kind, str(path.relative_to(scene.root)), found[0]))
+    return len(files)
+
+
+def told_names(scene: Scene) -> set[str]:
+    """The variables that engines were given."""
+    lines = scene.told.read_text().splitlines() if scene.told.exists() else []
+    return {name for line in lines for name in json.loads(line)["names"]}
+
+
+# ---------------------------------------------------------------- all of it
+
+
+def prepare(root: Path) -> Scene:
+    """A scene with a canary of every kind."""
+    scene = Scene(root, {kind: canary(kind.replace(" ", "")) for kind in KINDS})
+    for name in ("user", "tmp", "out", "inputs", "printed", "leases"):
+        (root / name).mkdir()
+    return scene
+
+
+def play(scene: Scene, commands: Callable[[Scene, ExitStack], Iterator[tuple[str, ...]]]) -> int:
+    """Run the commands against hostile servers, then search; returns how many files were read."""
+    with ExitStack() as stack:
+        webhook, cloud = (stack.enter_context(hostile()) for _ in range(2))
+        env = scene.environment(webhook.url, cloud.url)
+        for words in commands(scene, stack):
+            execute(scene, words, env)
+    return search(scene)
+
+
+def report(scene: Scene, files: int) -> str:
+    """What was run, and of each kind what was found where."""
+    lines = [f"{seconds:6.1f} s  {code:>3}  {words}" for words, code, seconds in scene.ran]
+    lines += ["", f"{'kind of key':<28}found"]
+    for kind in scene.canaries:
+        found = {(where, part) for one, where, part in scene.leaks if one in (kind, "any")}
+        lines.append(f"{kind:<28}{len(found) or 'nowhere'}")
+        lines += [f"    {where}: {part!r}" for where, part in sorted(found)]
+    lines += ["", f"{len(scene.ran)} commands, {len(WAYS)} ways to repeat a key, {files} files"]
+    lines += [f"engines got: {', '.join(sorted(told_names(scene)))}"]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """All commands and a night; the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--keep", action="store_true", help="leave the folder, to look into it")
+    args = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="nightbench-canaries-"))
+    try:
+        scene = prepare(root)
+        print(report(scene, play(scene, all_commands)))
+        return 1 if scene.leaks else 0
+    finally:
+        if args.keep:
+            print(f"everything is in {root}")
+        else:
+            shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
