@@ -78,7 +78,10 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
     found: set[str] = set()
     for name, value in headers:
         if is_secret(name) or value.lower().startswith(_SCHEMES):
-            found |= {value, *_IN_A_HEADER.split(value)} | _parts(value)
+            words = {
+                word for word in _IN_A_HEADER.split(value) if f"{word.lower()} " not in _SCHEMES
+            }
+            found |= words | _parts(value)
     return {value for value in found if value}
 
 
@@ -277,10 +280,11 @@ def _parts(value: str) -> set[str]:
     if "://" in value:
         return {part for address in value.split() for part in secrets_of_address(address)}
     scheme, _, key = value.strip().partition(" ")
-    key = key.strip() if f"{scheme.lower()} " in _SCHEMES else ""
-    login = _decoded(key) if scheme.lower() == "basic" else value
+    if f"{scheme.lower()} " in _SCHEMES:
+        value = key.strip()
+    login = _decoded(value) if scheme.lower() == "basic" else value
     user, _, password = login.partition(":")
-    return {value, key, password if user else ""}
+    return {value, password if user else ""}
 
 
 def _decoded(login: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput, SuiteError
+from nightbench.night import config_digest
 from nightbench.resources import suites_dir
 from nightbench.suite_file import find_suite, read_suite
 
@@ -129,3 +130,36 @@ def test_a_suite_that_ships_is_found_by_its_name_and_others_are_listed() -> None
     assert find_suite("starter") == suites_dir() / "starter.yaml"
     with pytest.raises(BadInput, match=r"glm-4\.5-air, .*starter"):
         find_suite("startre")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        '{kind: remote, base_url: "https://me:canary-pass@h/v1"}',
+        '{kind: remote, base_url: "https://canarytoken@h/v1"}',
+        '{kind: ollama, base_url: "http://me:canary-pass@h"}',
+        '{kind: vllm, environment: {requirement: "vllm==1", '
+        'extra_index_url: "https://me:canary-pass@h/simple"}}',
+        "{kind: remote, base_url: 'http://h/v1', api_key_env: sk-canary-1234}",
+        "{kind: command, argv: ['{port}'], pass_env: ['A=canary-pass']}",
+        "{kind: remote, base_url: 'http://h/v1', headers: {Authorization: [canary-pass]}}",
+    ],
+)
+def test_a_secret_in_a_suite_is_refused_and_not_repeated(tmp_path: Path, engine: str) -> None:
+    found = problems(tmp_path, f"name: x\ntargets: [{{name: a, engine: {engine}}}]\n")
+    assert "canary" not in found
+    assert "targets[0].engine" in found
+
+
+def test_a_digest_of_a_configuration_is_what_it_was_before_variables_were_handed_on(
+    tmp_path: Path,
+) -> None:
+    def digest(fields: str) -> str:
+        file = tmp_path / "suite.yaml"
+        file.write_text(f"name: x\ntargets: [{{name: a, model: /m, engine: {{{fields}}}}}]\n")
+        return config_digest(read_suite(file).suite.targets[0])
+
+    plain = digest("kind: vllm")
+    assert plain == "375922d6826c3a60"
+    assert digest("kind: vllm, pass_env: []") == plain
+    assert digest("kind: vllm, pass_env: [A]") != plain

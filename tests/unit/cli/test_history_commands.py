@@ -12,7 +12,8 @@ import pytest
 from nightbench.accuracy.sample_view import WHICH
 from nightbench.cli.main import main
 from nightbench.cli.show_command import SAMPLES
-from nightbench.cli.sql_command import cell, display_width
+from nightbench.cli.sql_command import cell, display_width, write_result
+from nightbench.history.database import Result
 from nightbench.history.landing import land
 from nightbench.home import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
@@ -233,3 +234,44 @@ def test_watch_without_a_dashboard_says_how_to_get_one(
     monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
     assert main(["watch"]) == 2
     assert "--resync" in capsys.readouterr().err
+
+
+HOSTILE = "=cmd|'/c calc'!A1"
+
+
+def shown(result: Result, form: str, *, safe: bool = False) -> str:
+    out = io.StringIO()
+    write_result(result, form, out, safe=safe)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_result_drives_no_terminal_names_of_columns_too(form: str) -> None:
+    said = shown(Result(("a\x1b[2J",), (("b\x1b]0;t\x07\x9b31m\u202e",), (["c\x9b", "d"],))), form)
+    assert not set(said) & set("\x1b\x07\x9b\u202e")
+
+
+def test_json_says_the_same_as_before_its_control_characters_were_escaped() -> None:
+    text = "b\x1b\x9b31m\u202e 三"
+    assert json.loads(shown(Result(("a",), ((text,),)), "json")) == [{"a": text}]
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "＝"])
+def test_csv_that_is_to_be_safe_holds_no_formula(begins: str) -> None:
+    result = Result((f"{begins}name",), ((f"{begins}1+1",), (-1.5,), ("plain",)))
+    names, *rows = csv.reader(io.StringIO(shown(result, "csv", safe=True)))
+    assert [names[0][0], rows[0][0][0]] == ["'", "'"]
+    assert rows[1:] == [["-1.5"], ["plain"]], "numbers are no formulas"
+
+
+def test_csv_is_as_it_is_unless_it_is_to_be_safe() -> None:
+    result = Result(("a",), ((HOSTILE,),))
+    assert list(csv.reader(io.StringIO(shown(result, "csv"))))[1] == [HOSTILE]
+
+
+@pytest.mark.usefixtures("at_home")
+def test_safe_is_for_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    statement = f"SELECT '{HOSTILE.replace(chr(39), chr(39) * 2)}' AS a"
+    assert main(["sql", statement, "--format", "csv", "--safe"]) == 0
+    assert f"'{HOSTILE}" in capsys.readouterr().out
+    assert main(["sql", statement, "--safe"]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import swanlab_cloud
 from swanlab_cloud import Cloud
 
 from nightbench.dashboards import swanlab_mirror
+from nightbench.dashboards.swanlab_child import run_child
+from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
 from nightbench.history.landing import land
 from nightbench.history.reading import open_history
@@ -111,3 +114,28 @@ def test_what_an_outage_left_out_is_shown_by_the_next_maintenance(
     drawn = {p for p in cloud.points if p[1] == "load/openqa/output_throughput"}
     assert len(drawn) == levels
     assert swanlab_mirror.mirror_pending(home) == 0
+
+
+def test_the_key_is_in_no_file_that_the_mirror_leaves(
+    home: Home, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swanlab_cloud, "KEY", "swan-Canary9fQ2xZ7mLp4vT8")
+    monkeypatch.setenv("SWANLAB_API_KEY", swanlab_cloud.KEY)
+    swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS)
+    assert "FINISHED" in shown(cloud).values()
+    files = [path for path in home.root.rglob("*") if path.is_file()]
+    assert [path for path in files if b"Canary9fQ2x" in path.read_bytes()] == []
+
+
+def test_what_a_child_prints_is_logged_without_secrets(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWANLAB_API_KEY", "swan-Canary9fQ2xZ7mLp4vT8")
+    monkeypatch.setenv("OTHER_API_KEY", "other-Canary9fQ2xZ7mLp4vT8")
+    script = "import os, sys; sys.exit('said ' + repr(dict(os.environ)))"
+    with pytest.raises(DashboardError, match="said"):
+        run_child(home, [sys.executable, "-c", script], "", 30)
+    log = log_path(home).read_text()
+    assert "'SWANLAB_API_KEY': '***'" in log
+    assert "Canary" not in log
+    assert "OTHER_API_KEY" not in log, "it is not even given to the child"

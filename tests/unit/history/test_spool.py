@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from nightbench.history.landing import land
 from nightbench.history.spool import Spool, SpoolIdentity, recover, sealed_folders
 from nightbench.home import Home
 from nightbench.records import LoadRequest, ProvenanceRow
+from nightbench.redaction import Redactor
 from tests.benchmarks.synthetic_nights import (
     Shape,
     request_row,
@@ -261,3 +263,32 @@ def test_a_row_survives_json(table: str) -> None:
             value = getattr(row, name)
             expected = tables.naive_utc(value) if isinstance(value, datetime) else value
             assert back[name] == expected
+
+
+KEY = "sk-Canary9fQ2xZ7mLp4vT8"
+
+
+def test_no_text_of_a_row_reaches_the_disk_with_a_secret(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path, IDENTITY, redact=Redactor([KEY]))
+    row = target_row(0, "t1", status="failed", ended_at=None)
+    spool.append(replace(row, error=f"no {KEY}", served_model_name=f"m-{KEY}"))
+    spool.append(replace(server_row(0), argv=["serve", f"--key={KEY}"], env=json.dumps({"K": KEY})))
+    spool.append(ProvenanceRow(name="late", value="made-later-4f5g6h"))
+    spool.keep_out("made-later-4f5g6h")
+    spool.append(ProvenanceRow(name="later", value="made-later-4f5g6h"))
+    folder = spool.seal("failed")
+    assert read(folder, "targets")[0]["error"] == "no ***"
+    assert read(folder, "servers")[0]["argv"] == ["serve", "--key=***"]
+    assert {r["name"]: r["value"] for r in read(folder, "provenance")} == {
+        "late": "made-later-4f5g6h",
+        "later": "***",
+    }
+
+
+def test_a_spool_knows_the_secrets_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", KEY)
+    spool = Spool.open(tmp_path, IDENTITY)
+    spool.append(ProvenanceRow(name="x", value=f"a {KEY[:14]}… z"))
+    assert read(spool.seal("completed"), "provenance")[0]["value"] == "a ***… z"

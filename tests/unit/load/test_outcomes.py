@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nightbench.load.compiled_answers import UNUSUAL, AnswerReader, answer_reader
 from nightbench.load.outcomes import NUMBERS, TEXTS, Outcomes, outcomes_of, spread_tokens
 from nightbench.load.rawlog import Cause
+from nightbench.redaction import Redactor
 from tests.unit.load.answers import DONE, END, HEAD, RECORDED, ROLE, SAID, event, framed, usage
 from tests.unit.load.by_column import raws_of
 
@@ -333,3 +334,37 @@ def test_tokens_are_spread_over_chunks() -> None:
     counts, tokens = zip(*spread, strict=True)
     all_of_them = spread_tokens(np.array(counts), np.array(tokens, dtype=np.float64))
     assert all_of_them.tolist() == [n for each in spread.values() for n in each]
+
+
+ECHOED = "sk-Canary9fQ2xZ7mLp4vT8"
+ECHOES = {
+    "a short reason to end, read in C": event({}, ECHOED[:20]),
+    "a long reason to end": event({}, ECHOED),
+    "an event's error": event({}, error={"message": f"no {ECHOED}"}),
+    "no event": b"data: {" + ECHOED.encode() + b"\n\n",
+    "where the error is cut": event({}, error={"message": "x" * 495 + ECHOED}),
+}
+
+
+@pytest.mark.parametrize("reader", [pytest.param(READER, marks=in_c), None], ids=["C", "Python"])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+def test_a_key_that_a_server_repeats_is_in_no_row(
+    echo: bytes, reader: AnswerReader | None, tmp_path: Path
+) -> None:
+    answer = HEAD + framed(ROLE) + framed(SAID[0]) + framed(echo) + framed(DONE) + END
+    found = outcomes_of(raws_of([[answer]], tmp_path / "log"), reader, redact=Redactor([ECHOED]))
+    told = str([found.texts[name] for name in ("finish_reason", "error")])
+    assert "Canary" not in told
+    assert "***" in told or "xxx" in told
+
+
+def test_a_key_in_an_http_error_and_in_its_headers_is_in_no_row(tmp_path: Path) -> None:
+    said = f"slow {ECHOED}".encode()
+    answer = b"HTTP/1.1 429 No\r\nRetry-After: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        ECHOED.encode(),
+        len(said),
+        said,
+    )
+    raws = raws_of([[answer]], tmp_path / "log")
+    [error] = outcomes_of(raws, READER, redact=Redactor([ECHOED])).texts["error"]
+    assert error == "Retry-After: ***; slow ***"
