@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,8 +28,9 @@ from nightbench.serving.booting import Boot, BootPhases, PortTaken
 from nightbench.serving.heartbeat import Patience
 from nightbench.serving.images import remove_container
 from nightbench.serving.launching import Job, Started, gpu_memory, start
-from nightbench.serving.lease_records import Record
+from nightbench.serving.lease_records import MAX_TEXT, Record
 from nightbench.serving.processes import boot_id, end, is_same, stat_of
+from nightbench.serving.supervised_files import MAX_PROCESSES
 from nightbench.serving.supervision import wait_until
 from nightbench.serving.telemetry import ProcessSampler
 from nightbench.serving.watching import Trouble, Watch, Watched, never, read_counters
@@ -238,18 +239,20 @@ class Launched:
         limits = {
             f"gpu-{uuid}": used + MEMORY_SLACK_BYTES for uuid, used in started.memory_before.items()
         }
+        alive = [(pid, at) for pid, at in known.items() if is_same(pid, at)]
         for claim in started.lease.claims:
             record = Record(
                 launch_id=started.launch_id,
                 subject=started.job.target.name,
                 port=started.port,
                 boot_id=boot_id(),
-                processes=tuple((pid, at) for pid, at in known.items() if is_same(pid, at)),
+                processes=tuple(alive[:MAX_PROCESSES]),
                 container=started.launch.container is not None,
-                dirty=detail,
+                dirty=detail[:MAX_TEXT],
                 memory_limit_bytes=limits.get(claim.resource),
             )
-            reaper.mark_dirty(claim.path.parent, claim.resource, record)
+            with suppress(LeaseError):  # the teardown is told to be unclean anyway
+                reaper.mark_dirty(claim.path.parent, claim.resource, record)
 
     def _memory_is_back(self) -> bool:
         before = self.started.memory_before
@@ -264,11 +267,12 @@ class Launched:
         supervisor wrote down (all that is known of it once the guard is dead)."""
         pids = self.started.supervised.tree()
         known = {pid: stat[1] for pid in pids if (stat := stat_of(pid))}
-        for state in reaper.states(self.started.job.machine.leases):
-            record = state.record if state.file.is_mine else None
-            # Somebody else may have leased the hardware of a server that died.
-            if record is not None and record.launch_id == self.started.launch_id:
-                known |= dict(record.processes)
+        with suppress(LeaseError):  # what cannot be read must not keep us from stopping it
+            for state in reaper.states(self.started.job.machine.leases):
+                record = state.record if state.file.is_mine else None
+                # Somebody else may have leased the hardware of a server that died.
+                if record is not None and record.launch_id == self.started.launch_id:
+                    known |= dict(record.processes)
         return known
 
     def is_clean(self) -> bool:

@@ -15,14 +15,12 @@
 * An inherited descriptor keeps the lock: it is gone when the last process that has one is.
 
 What anybody else makes in the folder therefore holds at most what a living process of theirs holds.
-Standard library only: the supervisor writes its record here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import secrets
@@ -33,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from nightbench import owned_files
+from nightbench.serving.supervised_files import header, lease_bytes, remove_lease
 
 MAX_BYTES = 64 << 10
-MAX_PROCESSES = 1500  # of a record, so that it stays below MAX_BYTES
 LINE = "line"
 _NAME = re.compile(r"(line|core-[0-9]{1,5}|gpu-[A-Za-z0-9-]{1,80})\.[0-9a-f]{16}\.lease", re.ASCII)
 _EARLIER = re.compile(r"(core-[0-9]{1,5}|gpu-[A-Za-z0-9-]{1,80})\.lock", re.ASCII)
@@ -54,7 +52,7 @@ class Claim:
     def withdraw(self) -> None:
         """Give it up."""
         with contextlib.suppress(OSError):  # a file that nobody holds is no lease either
-            remove(self.path, self.fd)
+            remove_lease(self.path, self.fd)
         os.close(self.fd)
 
 
@@ -113,7 +111,7 @@ def _create(where: Path, resource: str, record: Mapping[str, Any]) -> tuple[Path
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_unfinished(path), flags, 0o600)
     try:
-        os.pwrite(fd, _encode(path.name, record), 0)
+        os.pwrite(fd, lease_bytes(path.name, record), 0)
     except OSError:
         os.close(fd)
         _unfinished(path).unlink(missing_ok=True)
@@ -128,28 +126,6 @@ def _unfinished(path: Path) -> Path:
 def _give_name(fd: int, path: Path) -> None:
     os.fchmod(fd, 0o644)  # whatever the umask says: everybody looks, its owner writes
     _unfinished(path).rename(path)
-
-
-def write(path: Path, fd: int, record: Mapping[str, Any]) -> None:
-    """Put another record into a lease file that we hold. Raises OSError."""
-    data = _encode(path.name, record)
-    os.pwrite(fd, data, 0)
-    os.ftruncate(fd, len(data))
-
-
-def remove(path: Path, fd: int) -> None:
-    """Remove a lease file that `fd` has open, unless it is removed already. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        if os.path.samestat(os.lstat(path), os.fstat(fd)):
-            path.unlink()
-
-
-def _encode(name: str, record: Mapping[str, Any]) -> bytes:
-    return _header(name) + json.dumps(record).encode()
-
-
-def _header(name: str) -> bytes:
-    return f"nightbench lease {name}\n".encode()
 
 
 # ---------------------------------------------------------------- everybody's
@@ -206,8 +182,8 @@ def _look_at(path: Path, resource: str) -> LeaseFile | Stray:
         found = os.fstat(fd)
         if path.suffix == ".lock":
             return _of_an_earlier_release(path, resource, fd, found.st_uid)
-        header = _header(path.name)
-        if os.pread(fd, len(header), 0) != header:
+        line = header(path.name)
+        if os.pread(fd, len(line), 0) != line:
             return Stray(path, f"a file of {owned_files.owner_name(found.st_uid)} without our mark")
         content = owned_files.read_at_most(fd, MAX_BYTES)
         return LeaseFile(
@@ -215,7 +191,7 @@ def _look_at(path: Path, resource: str) -> LeaseFile | Stray:
             resource=resource,
             owner=found.st_uid,
             held=_is_write_locked(fd),
-            body=content[len(header) :] if content is not None else None,
+            body=content[len(line) :] if content is not None else None,
         )
     finally:
         os.close(fd)

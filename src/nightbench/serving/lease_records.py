@@ -17,7 +17,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nightbench.serving import processes
-from nightbench.serving.lease_files import MAX_PROCESSES, LeaseFile
+from nightbench.serving.lease_files import LeaseFile
+from nightbench.serving.supervised_files import MAX_PROCESSES
 
 # Of another user's record so many processes are looked at.
 _MOST_OF_OTHERS = 200
@@ -27,19 +28,22 @@ _Ticks = Annotated[int, Field(ge=0, lt=1 << 63)]
 _Bytes = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
+MAX_TEXT = 1000
+
+
 class Record(BaseModel):
     """What a supervisor wrote into the lease files it holds. A later release may say more."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     launch_id: Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$")] = ""
-    subject: Annotated[str, Field(max_length=1000)] = "an unknown target"
+    subject: Annotated[str, Field(max_length=MAX_TEXT)] = "an unknown target"
     port: Annotated[int, Field(gt=0, lt=1 << 16)] | None = None
     boot_id: Annotated[str, Field(max_length=100)] = ""
     # pid, start time in clock ticks since boot
     processes: Annotated[tuple[tuple[_Pid, _Ticks], ...], Field(max_length=MAX_PROCESSES)] = ()
     container: bool = False  # the engine runs in one, labelled with the launch
-    dirty: Annotated[str, Field(max_length=1000)] = ""  # what was wrong with its end
+    dirty: Annotated[str, Field(max_length=MAX_TEXT)] = ""  # what was wrong with its end
     memory_limit_bytes: _Bytes | None = None  # a dirty GPU is well again below that
 
 

@@ -6,7 +6,6 @@ does. Whose a process is, the kernel says; that it is of a launch, the mark in i
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Iterable
@@ -62,9 +61,7 @@ def end(pid: int, start: int, owner: int) -> None:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM):
-            raise
+    except OSError:
         fd = -1  # a kernel, or a container's filter, without pidfds
     try:
         if is_same(pid, start) and belongs_to(pid, owner):

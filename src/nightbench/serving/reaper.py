@@ -249,9 +249,14 @@ def forget_mark(mark: LeaseState) -> None:
 
 
 def mark_dirty(where: Path, resource: str, record: Record) -> None:
-    """Write down that this hardware was not given back; nothing where somebody holds it again."""
-    if not any(state.held for state in _found(where, {resource})[0]):
+    """Write down that this hardware was not given back; nothing where somebody holds it again.
+    Raises LeaseError where it cannot be written down."""
+    if any(state.held for state in _found(where, {resource})[0]):
+        return
+    try:
         lease_files.leave(where, resource, record.model_dump(mode="json"))
+    except OSError as error:
+        raise LeaseError(f"{resource} cannot be marked in {where}: {error}") from error
 
 
 def _memory_is_back(state: LeaseState, read_use: ReadUse) -> bool:

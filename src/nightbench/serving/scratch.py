@@ -1,5 +1,5 @@
 """A temporary folder for one launch, which goes with its server: sockets, caches, whatever an
-engine leaves under TMPDIR. Standard library only: the supervisor removes it.
+engine leaves under TMPDIR. The supervisor removes it.
 
 It is locked (flock) as long as guard or supervisor live. One of ours that nobody has locked is what
 a killed pair left, and is removed by the next launch or reaper. No record names it.
@@ -15,6 +15,8 @@ import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from nightbench.serving.supervised_files import is_at, remove_folder
 
 # Short: the path of a Unix socket has 107 bytes, and Ray takes 68 below its temporary folder.
 _PREFIX = "nightbench."
@@ -55,24 +57,6 @@ def _base() -> Path:
     return named if len(os.fsencode(named)) <= _LONGEST_BASE else Path("/tmp")  # noqa: S108
 
 
-def remove(path: Path, fd: int) -> None:
-    """Empty and remove it. By its descriptor: what lies under its name may be another's by now."""
-    import shutil  # it takes longer than the rest of a supervisor's start
-
-    try:
-        with os.scandir(fd) as entries:
-            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for name, is_folder in found:
-            if is_folder:
-                shutil.rmtree(name, ignore_errors=True, dir_fd=fd)
-            else:
-                os.unlink(name, dir_fd=fd)
-        if _is_at(path, fd):
-            path.rmdir()
-    except OSError:
-        return  # the next sweep's
-
-
 def sweep() -> None:
     """Remove those of this user that nobody keeps."""
     for base in {Path(tempfile.gettempdir()), Path("/tmp")}:  # noqa: S108
@@ -83,7 +67,7 @@ def sweep() -> None:
         for name in names:
             fd = _lock_ours(base / name)
             if fd is not None:
-                remove(base / name, fd)
+                remove_folder(base / name, fd)
                 os.close(fd)
 
 
@@ -97,16 +81,9 @@ def _lock_ours(path: Path) -> int | None:
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and found.st_mode & 0o777 == 0o700:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, fd):
+            if is_at(path, fd):
                 return fd
     except OSError:
         pass
     os.close(fd)
     return None
-
-
-def _is_at(path: Path, fd: int) -> bool:
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(fd))
-    except OSError:
-        return False

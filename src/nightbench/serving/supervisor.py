@@ -37,7 +37,6 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from nightbench.serving import lease_files, scratch
 from nightbench.serving.engine_log import Log
 from nightbench.serving.processes import (
     boot_id,
@@ -46,6 +45,12 @@ from nightbench.serving.processes import (
     parent_of,
     reap_children,
     stat_of,
+)
+from nightbench.serving.supervised_files import (
+    MAX_PROCESSES,
+    remove_folder,
+    remove_lease,
+    write_lease,
 )
 
 PR_SET_PDEATHSIG = 1
@@ -79,10 +84,10 @@ def let_go(spec: dict[str, Any]) -> None:
     """The engine is gone: remove its temporary folder, and give its hardware back."""
     if spec["scratch"]:
         fd, path = spec["scratch"]
-        scratch.remove(Path(path), fd)
+        remove_folder(Path(path), fd)
     for fd, path in spec["leases"]:
         try:
-            lease_files.remove(Path(path), fd)
+            remove_lease(Path(path), fd)
         except OSError as error:  # nobody holds it, once we are gone
             print(f"supervisor: lease: {error}", file=sys.stderr)
 
@@ -211,11 +216,11 @@ class Supervisor:
         record = {
             **self.spec["record"],
             "boot_id": boot_id(),
-            "processes": list(starts.items())[: lease_files.MAX_PROCESSES],
+            "processes": list(starts.items())[:MAX_PROCESSES],
         }
         for fd, path in self.spec["leases"]:
             try:
-                lease_files.write(Path(path), fd, record)
+                write_lease(Path(path), fd, record)
             except OSError as error:  # nor must a record
                 print(f"supervisor: lease record: {error}", file=sys.stderr)
 

@@ -16,9 +16,10 @@ from dead_runs import leave_behind, marked, record, start_of
 from nightbench import owned_files
 from nightbench.errors import LeaseError
 from nightbench.progress import Progress, ignore
-from nightbench.serving import lease_files, leases, processes, reaper
+from nightbench.serving import leases, processes, reaper
 from nightbench.serving.gpus import Gpu, GpuUse, Inventory
 from nightbench.serving.leases import Lease, Request
+from nightbench.serving.supervised_files import write_lease
 from nightbench.serving.supervision import wait_until
 
 EMPTY = GpuUse(0, ())
@@ -84,7 +85,7 @@ def test_overlapping_cores_are_not_half_taken(tmp_path: Path) -> None:
 def test_who_does_not_want_to_wait_is_told_who_holds_it(tmp_path: Path) -> None:
     held = acquire(tmp_path)
     for claim in held.claims:
-        lease_files.write(claim.path, claim.fd, record(os.getpid(), subject="nightly-glm"))
+        write_lease(claim.path, claim.fd, record(os.getpid(), subject="nightly-glm"))
     me = owned_files.owner_name(os.geteuid())
     with pytest.raises(LeaseError, match=f"leased by nightly-glm by {me}, pid {os.getpid()}"):
         acquire(tmp_path, wait=False)
@@ -215,7 +216,7 @@ def test_a_launch_that_holds_a_lease_is_no_leftover_whatever_a_file_says(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     held = acquire(tmp_path, cores=(1,))
-    lease_files.write(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
+    write_lease(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
     leave_behind(tmp_path, "core-0", record(sleeper.pid))
     reaper.reap(tmp_path)
     assert sleeper.poll() is None
@@ -226,7 +227,7 @@ def test_what_a_living_run_holds_is_not_reaped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     held = acquire(tmp_path)
-    lease_files.write(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
+    write_lease(held.claims[0].path, held.claims[0].fd, record(sleeper.pid))
     assert reaper.reap(tmp_path) == []
     assert sleeper.poll() is None
     held.hand_over()

@@ -12,6 +12,7 @@ import pytest
 from other_user import act
 
 from nightbench.serving import scratch
+from nightbench.serving.supervised_files import remove_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -39,7 +40,7 @@ def test_it_is_for_this_user_only_and_short_enough_for_a_sockets_name(base: Path
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o700
     longest = "ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
     assert len(str(made.path / longest)) <= 107
-    scratch.remove(made.path, made.fd)
+    remove_folder(made.path, made.fd)
     made.hand_over()
 
 
@@ -49,7 +50,7 @@ def test_it_lies_in_tmp_where_the_named_folder_has_too_long_a_name(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made = scratch.make()
     assert made.path.parent == Path("/tmp")
-    scratch.remove(made.path, made.fd)
+    remove_folder(made.path, made.fd)
     made.hand_over()
 
 
@@ -57,7 +58,7 @@ def test_it_is_removed_with_all_that_is_in_it_and_nothing_that_is_linked(base: P
     (base / "kept").write_text("x")
     made = scratch.make()
     fill(made.path)
-    scratch.remove(made.path, made.fd)
+    remove_folder(made.path, made.fd)
     made.hand_over()
     assert [path.name for path in base.iterdir()] == ["kept"]
 
@@ -106,7 +107,7 @@ def test_what_has_its_name_by_now_is_not_emptied(base: Path) -> None:
     made.path.rename(base / "moved")
     made.path.mkdir(mode=0o700)
     (made.path / "precious").write_text("x")
-    scratch.remove(made.path, made.fd)
+    remove_folder(made.path, made.fd)
     made.hand_over()
     assert (made.path / "precious").exists()
     assert list((base / "moved").iterdir()) == []
@@ -116,5 +117,5 @@ def test_what_cannot_be_removed_is_no_error(base: Path) -> None:
     made = scratch.make()
     fill(made.path)
     made.path.rename(base / "moved")
-    scratch.remove(made.path, made.fd)
+    remove_folder(made.path, made.fd)
     made.hand_over()

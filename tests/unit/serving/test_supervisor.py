@@ -269,6 +269,19 @@ def test_the_record_names_every_process_with_its_start(start: Start) -> None:
     )
 
 
+def test_everything_of_a_launch_is_proven_to_be_of_it(start: Start) -> None:
+    running = start()
+    running.wait_for_output()
+
+    def proven() -> dict[int, int]:
+        (state,) = states(running.leases)
+        return state.standing.proven
+
+    assert wait_until(lambda: set(proven()) >= set(running.tree()), SOON_S)
+    (state,) = states(running.leases)
+    assert state.standing.unproven == {}
+
+
 def test_secrets_never_reach_the_log_however_they_are_cut(start: Start) -> None:
     running = start("printf 'a canary-'; sleep 0.2; printf '1234 b\\n'; echo up; sleep 1000")
     running.wait_for_output()
