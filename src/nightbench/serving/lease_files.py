@@ -108,6 +108,8 @@ def leave(where: Path, resource: str, record: Mapping[str, Any]) -> None:
 
 def _create(where: Path, resource: str, record: Mapping[str, Any]) -> tuple[Path, int]:
     path = where / f"{resource}.{secrets.token_hex(8)}.lease"
+    if not _NAME.fullmatch(path.name):
+        raise ValueError(f"nobody would know {path.name} for a lease")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_unfinished(path), flags, 0o600)
     try:

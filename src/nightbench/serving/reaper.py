@@ -166,20 +166,21 @@ def look(where: Path, resources: Container[str], ours: Container[Path] = ()) -> 
     """What is in the way of each resource, beside `ours`, once what dead runs of this user left
     there is ended. One that is not named is free."""
     looks: dict[str, Look] = {}
+    resisting: set[str] = set()
     for state in _found(where, resources)[0]:
         if state.file.path in ours:
             continue
         before = looks.get(state.resource, Look())
-        held_by = before.held_by or _in_the_way(state)
+        held_by = before.held_by or _in_the_way(state, resisting)
         marks = (*before.marks, state) if state.is_mark else before.marks
         looks[state.resource] = Look(held_by, marks)
     return looks
 
 
-def _in_the_way(state: LeaseState) -> str:
+def _in_the_way(state: LeaseState, resisting: set[str]) -> str:
     if state.held:
         return state.describe()
-    is_over = clear(state) if state.file.is_mine else not state.living
+    is_over = _cleared(state, resisting) if state.file.is_mine else not state.living
     return "" if is_over else f"{state.describe()}, left behind ({state.remedy()})"
 
 
@@ -191,11 +192,23 @@ def reap(where: Path, read_use: ReadUse = gpus.read_use) -> list[LeaseState]:
     remains. Raises LeaseError for a folder where others could have put a file of this user's."""
     lease_folder.check(where)
     left = [state for state in _found(where)[0] if state.is_leftover]
+    resisting: set[str] = set()
     for state in left:
-        if clear(state) and state.is_mark and _memory_is_back(state, read_use):
+        if _cleared(state, resisting) and state.is_mark and _memory_is_back(state, read_use):
             forget(state)
     scratch.sweep()
     return [state for state in left if state.resource != LINE]
+
+
+def _cleared(state: LeaseState, resisting: set[str]) -> bool:
+    """Clear it, unless its launch has just resisted: it may have leased many cores."""
+    launch_id = state.record.launch_id if state.record else ""
+    if launch_id and launch_id in resisting:
+        return False
+    if clear(state):
+        return True
+    resisting.add(launch_id)
+    return False
 
 
 def clear(

@@ -16,7 +16,7 @@ from dead_runs import leave_behind, marked, record, start_of
 from nightbench import owned_files
 from nightbench.errors import LeaseError
 from nightbench.progress import Progress, ignore
-from nightbench.serving import leases, processes, reaper
+from nightbench.serving import lease_files, leases, processes, reaper
 from nightbench.serving.gpus import Gpu, GpuUse, Inventory
 from nightbench.serving.leases import Lease, Request
 from nightbench.serving.supervised_files import write_lease
@@ -231,6 +231,30 @@ def test_what_a_living_run_holds_is_not_reaped(
     assert reaper.reap(tmp_path) == []
     assert sleeper.poll() is None
     held.hand_over()
+
+
+def test_a_launch_that_resists_is_waited_for_once_however_many_cores_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def resist(state: reaper.LeaseState) -> bool:
+        asked.append(state.resource)
+        return False
+
+    monkeypatch.setattr(reaper, "clear", resist)
+    for core in range(3):
+        leave_behind(tmp_path, f"core-{core}", record())
+    with pytest.raises(LeaseError, match="left behind"):
+        acquire(tmp_path, wait=False, cores=(0, 1, 2))
+    assert len(asked) == 1
+    reaper.reap(tmp_path)
+    assert len(asked) == 2
+
+
+def test_a_name_that_others_would_not_see_is_never_leased(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="for a lease"):
+        lease_files.announce(tmp_path, "gpu-MIG_0", {})
 
 
 def test_a_lease_ends_the_leftover_it_finds(
