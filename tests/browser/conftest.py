@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
@@ -89,8 +90,7 @@ def _text_of(page: Page) -> str:
 
 
 def _this_machine_only(route: Route) -> None:
-    host = route.request.url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
-    if host in HOSTS or not route.request.url.startswith("http"):
+    if urlsplit(route.request.url).hostname in HOSTS or not route.request.url.startswith("http"):
         route.continue_()
     else:
         route.abort()

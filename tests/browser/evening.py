@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
@@ -17,20 +17,31 @@ import psutil
 from playwright.sync_api import Page, Response, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
+from nightbench.cli.prefect_access import known_auth
 from nightbench.home import Home
 from nightbench.serving.probing import free_port
+from tests.terminal import on_a_terminal, sign_in_address
 
+NIGHTBENCH = (sys.executable, "-m", "nightbench.cli.main")
 UP_S, DOWN_S, CLICK_S = 180.0, 90.0, 30.0
 
 
 class Up:
     """A `nightbench up` that runs: its address, and the processes below it."""
 
-    def __init__(self, url: str, home: Home, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, url: str, home: Home, process: subprocess.Popen[bytes], env: Mapping[str, str]
+    ) -> None:
         self.url = url
         self.home = home
+        self.password = known_auth(home, {}) or ""
+        self._env = env
         self._process = psutil.Process(process.pid)
         self._own = set(self.processes())
+
+    def sign_in_address(self) -> str:
+        """What a terminal shows: an address that signs a browser in."""
+        return sign_in_address(on_a_terminal([*NIGHTBENCH, "up"], self._env))
 
     def processes(self) -> list[psutil.Process]:
         """Everything it has started and that still lives."""
@@ -52,7 +63,9 @@ class Up:
 
     def _ask(self, what: str, query: dict[str, str]) -> list[dict[str, object]]:
         url = f"{self.url}/api/{what}/filter"
-        answer = httpx.post(url, json=query, timeout=30, trust_env=False)
+        user, _, password = self.password.partition(":")
+        auth = (user, password)
+        answer = httpx.post(url, json=query, auth=auth, timeout=30, trust_env=False)
         found: list[dict[str, object]] = answer.json()
         return found
 
@@ -76,7 +89,7 @@ def up(folder: Path, engine_home: Home, *arguments: str) -> Iterator[Up]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nightbench.cli.main", "up", f"--port={port}", *arguments],
+            [*NIGHTBENCH, "up", f"--port={port}", *arguments],
             env=env,
             cwd=folder,
             stdout=out,
@@ -86,7 +99,7 @@ def up(folder: Path, engine_home: Home, *arguments: str) -> Iterator[Up]:
     try:
         wait_until(lambda: b"Ctrl-C stops" in log.read_bytes() or process.poll() is not None, UP_S)
         assert process.poll() is None, log.read_text(encoding="utf-8")
-        running = Up(url, home, process)
+        running = Up(url, home, process, env)
         yield running
         everything = running.processes()
         process.send_signal(signal.SIGINT)
@@ -106,9 +119,17 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
         time.sleep(0.5)
 
 
-def open_deployment(page: Page, url: str, name: str) -> None:
+def type_password(page: Page, running: Up) -> None:
+    """In a browser that was not signed in by an address."""
+    page.goto(running.url)
+    page.get_by_placeholder("admin:pass").fill(running.password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Deployments", exact=True)).to_be_visible()
+
+
+def open_deployment(page: Page, address: str, name: str) -> None:
     """From the front page to a deployment, by clicks."""
-    page.goto(url)
+    page.goto(address)
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.locator('a[href*="/deployments/deployment/"]', has_text=name).first.click()
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()

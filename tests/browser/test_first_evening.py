@@ -14,6 +14,7 @@ from evening import (
     open_deployment,
     open_tab,
     start_run,
+    type_password,
     up,
     wait_until,
 )
@@ -68,7 +69,7 @@ def evening(
 def test_a_click_on_smoke_measures_a_real_server_and_tells_how_far_it_is(
     evening: Up, page: Page, take_picture: TakePicture
 ) -> None:
-    open_deployment(page, evening.url, "smoke")
+    open_deployment(page, evening.sign_in_address(), "smoke")
     take_picture("1-deployment")
     start_run(page, lambda: choose_run(page, "Quick run"))
     expect(page.get_by_text("Running", exact=True).first).to_be_visible(timeout=120_000)
@@ -98,6 +99,7 @@ def test_a_click_on_smoke_measures_a_real_server_and_tells_how_far_it_is(
 def test_its_results_are_a_page_with_numbers_and_curves(
     evening: Up, page: Page, take_picture: TakePicture
 ) -> None:
+    type_password(page, evening)
     page.goto(evening.page_of("starter "))
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=120_000)
     open_tab(page, "Artifacts")
@@ -119,7 +121,7 @@ def test_its_results_are_a_page_with_numbers_and_curves(
 def test_a_changed_parameter_arrives_and_a_run_cancelled_under_load_leaves_nothing(
     evening: Up, page: Page, take_picture: TakePicture
 ) -> None:
-    open_deployment(page, evening.url, "nightly")
+    open_deployment(page, evening.sign_in_address(), "nightly")
     choose_run(page, "Custom run")
     choose_suite(page, "evening")
     take_picture("8-custom-run")

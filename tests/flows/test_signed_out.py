@@ -6,8 +6,6 @@ noticed here.
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
 from base64 import b64decode
@@ -28,6 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from nightbench.home import Home
+from tests.terminal import on_a_terminal, sign_in_address
 
 pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
 
@@ -236,25 +235,11 @@ def command_lines() -> Iterator[str]:
 def test_another_terminal_gets_an_address_that_signs_in_once(
     house: UpHouse, client: httpx.Client
 ) -> None:
-    said = on_a_terminal(house, "up")
-    token = said.partition("/sign-in#")[2].split()[0]
+    said = on_a_terminal([*NIGHTBENCH, "up"], house.env)
+    token = sign_in_address(said).partition("#")[2]
     answer = client.post("/sign-in", content=token)
     assert b64decode(answer.text).decode() == house.access.auth
     assert client.post("/sign-in", content=token).status_code == 403
-
-
-def on_a_terminal(house: UpHouse, *arguments: str) -> str:
-    """What a command says to a person."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen([*NIGHTBENCH, *arguments], env=house.env, stdout=theirs) as process:
-        os.close(theirs)
-        said = b""
-        with suppress(OSError):  # how a terminal says that nobody writes to it any more
-            while part := os.read(ours, 4096):
-                said += part
-        os.close(ours)
-    assert process.returncode == 0
-    return said.decode()
 
 
 def test_a_run_finds_the_server_and_its_password(house: UpHouse) -> None:

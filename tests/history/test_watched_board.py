@@ -21,6 +21,7 @@ from nightbench.history.landing import land
 from nightbench.home import Home
 from nightbench.suite import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
+from tests.terminal import sign_in_address
 
 WATCH = [sys.executable, "-m", "nightbench.cli.main", "watch", "--port", "0"]
 
@@ -50,7 +51,7 @@ def said(home: Home) -> Iterator[list[str]]:
 @pytest.fixture
 def client(said: list[str]) -> Iterator[httpx.Client]:
     """Somebody who says nothing but what a test has them say."""
-    url = said[0].split()[2].partition("/sign-in#")[0]
+    url = sign_in_address(said[0]).partition("/sign-in#")[0]
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as opened:
         yield opened
 
@@ -102,7 +103,7 @@ def test_another_origin_and_another_name_are_refused_whatever_they_say(
 def test_the_address_signs_a_browser_in_once(
     said: list[str], client: httpx.Client, auth: tuple[str, str]
 ) -> None:
-    token = said[0].split()[2].partition("#")[2]
+    token = sign_in_address(said[0]).partition("#")[2]
     word = b64decode(client.post("/sign-in", content=token).text).decode()
     assert word == ":".join(auth)
     assert client.post("/sign-in", content=token).status_code == 403
