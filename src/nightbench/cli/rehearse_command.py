@@ -12,9 +12,10 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     file, results = work / f"{suite_file.suite.name}.yaml", work / "results.json"
     file.write_text(yaml.safe_dump(derived, sort_keys=False, allow_unicode=True), encoding="utf-8")
     command = [sys.executable, "-m", "nightbench.cli.main", "run", "--rehearsal", str(file)]
-    code = subprocess.run(
-        [*command, "--json", str(results)], env=_environment(os.environ, own), check=False
-    ).returncode
+    code = run_to_its_end([*command, "--json", str(results)], _environment(os.environ, own))
     _print(console, results, notes)
     if code:
         raise NightbenchError(
@@ -71,6 +70,19 @@ def run(args: argparse.Namespace) -> int:
     if not args.keep:
         shutil.rmtree(work)
     return 0
+
+
+def run_to_its_end(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Exit code of a command. Ctrl-C is handed on once, and its orderly end waited for: a run that
+    is killed while it tears down leaves that to others."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with subprocess.Popen(command, env=dict(env), start_new_session=True) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
 
 def _own_home(home: Home, work: Path) -> Path:
