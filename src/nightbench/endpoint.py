@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.errors import BadInput
 from nightbench.redaction import Redactor, secrets_of_headers
 
@@ -32,7 +33,8 @@ class Endpoint:
 
     `base_url` ends in /v1 (no slash after it). `api_key` never shows in repr, logs or rows.
     Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
-    and what else whoever made the endpoint knows (the environment's secrets).
+    and what else whoever made the endpoint knows (the environment's secrets). `limits` is how much
+    may be read of what comes back.
     """
 
     base_url: str
@@ -40,6 +42,7 @@ class Endpoint:
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     redact: Redactor = field(default=Redactor(), repr=False, compare=False)
+    limits: AnswerLimits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         own = secrets_of_headers(self.headers) | {self.api_key}

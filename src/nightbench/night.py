@@ -77,7 +77,8 @@ def config_digest(target: Target) -> str:
     """Names a target's engine configuration: it changes when the suite's text for it does."""
     # What is left out where nobody set it is younger than digests without it.
     unset = set() if dispatch.pass_env(target) else {"pass_env"}
-    beside: dict[str, Any] = {"accuracy": True, "load": True, "priority": True, "engine": unset}
+    apart = dict.fromkeys(("accuracy", "limits", "load", "priority"), True)
+    beside: dict[str, Any] = {**apart, "engine": unset}
     text = target.model_dump_json(exclude=beside)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

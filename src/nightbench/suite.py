@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from nightbench.answer_limits import MB, MOST_MB, AnswerLimits
 from nightbench.suite_engines import (
     CommandEngine,
     Engine,
@@ -30,6 +31,7 @@ __all__ = [
     "Environment",
     "Gates",
     "Generation",
+    "Limits",
     "LmdeployEngine",
     "LoadSpec",
     "NightCommand",
@@ -70,6 +72,7 @@ def _as_list(value: object) -> object:
 
 
 Api = Literal["chat", "completions"]
+Megabytes = Annotated[float, Field(gt=0, le=MOST_MB)]
 
 
 class Generation(Strict):
@@ -106,6 +109,23 @@ class Timeouts(Strict):
     first_token: PositiveFloat = 120
     between_tokens: PositiveFloat = 30
     total: PositiveFloat = 600
+
+
+class Limits(Strict):
+    """How much a server may answer, in MB (10^6 bytes): one answer, one that is an error or a page
+    of counters, a list of models. What is more is not read, and fails the request."""
+
+    answer_mb: Megabytes = 64
+    error_mb: Megabytes = 8
+    model_list_mb: Megabytes = 16
+
+    def in_bytes(self) -> AnswerLimits:
+        """The same, as those who read want it."""
+        return AnswerLimits(
+            answer_bytes=round(self.answer_mb * MB),
+            error_bytes=round(self.error_mb * MB),
+            model_list_bytes=round(self.model_list_mb * MB),
+        )
 
 
 class AccuracySpec(Strict):
@@ -220,6 +240,7 @@ class Target(Strict):
     engine: Engine
     boot_timeout_s: DurationS = 1800
     hang_timeout_s: DurationS = 30
+    limits: Limits = Limits()
     priority: int = 0  # higher first, where the time budget does not hold all
     accuracy: tuple[AccuracySpec, ...] | None = None
     load: tuple[LoadSpec, ...] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -12,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nightbench import suite as models
+from nightbench import suite_yaml
 from nightbench.errors import BadInput, SuiteError
 from nightbench.redaction import is_secret, without_userinfo
 from nightbench.resources import suite_folders
 from nightbench.suite import Suite, Target
 from nightbench.suite_engines import ENGINE_KINDS
+from nightbench.suite_yaml import MOST_DEPTH, KeyPath
 
-KeyPath = tuple[str | int, ...]
+MOST_TARGETS = 1000  # of a matrix
+MOST_PROBLEMS = 100  # that are told at once
+LONGEST_SHOWN = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +78,16 @@ def find_suite(suite: str, environ: Mapping[str, str] = os.environ) -> Path:
 def read_suite(path: Path) -> SuiteFile:
     """Read and check a suite file. Raises SuiteError with every problem found."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SuiteError(str(path), [f"cannot be read: {reason}"]) from error
-    raw = _parse_yaml(path, text)
-    lines = _line_numbers(text)
+        text = suite_yaml.read_text(path)
+        document = suite_yaml.parse(text)
+    except suite_yaml.YamlProblem as error:
+        raise SuiteError(str(path), [str(error)]) from None
+    if not isinstance(document.value, dict):
+        raise SuiteError(str(path), ["expected a mapping with name and targets at the top"])
     try:
-        suite = Suite.model_validate(expand_matrix(raw))
+        suite = Suite.model_validate(expand_matrix(document.value))
     except ValidationError as error:
-        details = _telling(error.errors(include_url=False))
-        problems = list(dict.fromkeys(_describe(detail, lines) for detail in details))
-        raise SuiteError(str(path), problems) from None
+        raise SuiteError(str(path), _problems(error, document.lines)) from None
     except ValueError as error:
         raise SuiteError(str(path), [str(error)]) from None
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -105,6 +107,9 @@ def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
         (str(key), values if isinstance(values, list) else [values])
         for key, values in matrix.items()
     ]
+    count = math.prod(len(values) for _, values in axes) * len(targets)
+    if count > MOST_TARGETS:
+        raise ValueError(f"matrix: it makes {count:,} targets, more than {MOST_TARGETS:,}")
     combinations = list(itertools.product(*(values for _, values in axes)))
     keys = [key for key, _ in axes]
     expanded = [
@@ -126,6 +131,8 @@ def _with_values(target: dict[str, Any], values: dict[str, Any]) -> dict[str, An
 
 def _set(tree: dict[str, Any], keys: list[str], value: object, dotted: str) -> dict[str, Any]:
     head, *rest = keys
+    if len(rest) > MOST_DEPTH:
+        raise ValueError(f"matrix: a key of more than {MOST_DEPTH} parts")
     if not rest:
         return tree | {head: value}
     inner = tree.get(head, {})
@@ -138,53 +145,11 @@ def _slug(value: object) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", str(value)).strip("-") or "x"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key that is there twice is an error, not a silent overwrite."""
-
-
-def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
-
-
-def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SuiteError(str(path), [f"{where}{error.problem or 'not valid YAML'}"]) from None
-    except yaml.YAMLError as error:
-        raise SuiteError(str(path), [f"not valid YAML: {error}"]) from None
-    if not isinstance(raw, dict):
-        raise SuiteError(str(path), ["expected a mapping with name and targets at the top"])
-    return raw
-
-
-def _line_numbers(text: str) -> dict[KeyPath, int]:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return dict(_walk(root, ())) if root is not None else {}
-
-
-def _walk(node: yaml.Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
-    yield path, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*path, key.value), key.start_mark.line + 1
-            yield from _walk(value, (*path, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _walk(value, (*path, index))
+def _problems(error: ValidationError, lines: dict[KeyPath, int]) -> list[str]:
+    details = error.errors(include_url=False)
+    told = _telling(details[:MOST_PROBLEMS])
+    more = [f"and {len(details) - MOST_PROBLEMS} more"] if len(details) > MOST_PROBLEMS else []
+    return list(dict.fromkeys(_describe(detail, lines) for detail in told)) + more
 
 
 def _telling(details: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -239,9 +204,14 @@ def _expectation(detail: ErrorDetails) -> str:
     message = message[:1].lower() + message[1:]
     given = detail["input"]
     private = any(is_secret(str(part)) or part == "pass_env" for part in detail["loc"])
-    shown = f" (it is {without_userinfo(repr(given))})"
+    shown = f" (it is {without_userinfo(_short(given))})"
     shown = "" if private or isinstance(given, dict | list) else shown
     return f"{message.replace('input should be', 'expected')}{shown}"
+
+
+def _short(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _did_you_mean(key: str) -> str:

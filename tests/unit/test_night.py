@@ -8,7 +8,7 @@ import pytest
 
 from nightbench.errors import SuiteError
 from nightbench.night import Night, choose_targets, config_digest, new_run_id, slo_facts
-from nightbench.suite import Gates, Target
+from nightbench.suite import Gates, Limits, Target
 from nightbench.suite_file import find_suite, read_suite
 from nightbench.verdicts.gates import failed_gates
 
@@ -53,7 +53,9 @@ def test_an_unknown_target_is_refused_with_the_names_there_are() -> None:
 
 def test_the_config_digest_follows_the_engine_and_not_what_is_asked() -> None:
     target = read_suite(find_suite("starter")).suite.targets[0]
-    asked_more = target.model_copy(update={"priority": 3, "load": ()})
+    asked_more = target.model_copy(
+        update={"priority": 3, "load": (), "limits": Limits(answer_mb=1)}
+    )
     other_model = Target.model_validate(target.model_dump() | {"model": "/other"})
     assert config_digest(asked_more) == config_digest(target)
     assert config_digest(other_model) != config_digest(target)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nightbench.answer_limits import AnswerLimits
 from nightbench.errors import BadInput, SuiteError
 from nightbench.night import config_digest
 from nightbench.resources import suites_dir
@@ -163,3 +164,51 @@ def test_a_digest_of_a_configuration_is_what_it_was_before_variables_were_handed
     assert plain == "375922d6826c3a60"
     assert digest("kind: vllm, pass_env: []") == plain
     assert digest("kind: vllm, pass_env: [A]") != plain
+
+
+def test_limits_are_megabytes_of_what_a_server_may_answer(tmp_path: Path) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(f"name: x\ntargets: [{TARGET[:-1]}, limits: {{answer_mb: 0.5}}}}]\n")
+    limits = read_suite(file).suite.targets[0].limits.in_bytes()
+    assert limits == AnswerLimits(answer_bytes=500_000)
+    for wrong in ("0", "-1", ".inf", ".nan", "x"):
+        text = f"name: x\ntargets:\n- {TARGET[:-1]}, limits: {{answer_mb: {wrong}}}}}\n"
+        assert "line 3: targets[0].limits.answer_mb: " in problems(tmp_path, text)
+
+
+def test_a_part_of_a_target_may_be_said_once_and_merged(tmp_path: Path) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(
+        "name: x\n"
+        "targets:\n"
+        "- {name: a, model: /m, engine: &engine {kind: vllm, args: {seed: 1}}}\n"
+        "- {name: b, model: /m, engine: {<<: *engine, tensor_parallel_size: 2}}\n"
+    )
+    first, second = read_suite(file).suite.targets
+    assert first.engine.kind == second.engine.kind == "vllm"
+    assert second.engine.args == {"seed": 1}
+
+
+def test_a_matrix_makes_no_more_targets_than_may_be(tmp_path: Path) -> None:
+    axes = ", ".join(f"engine.env.A{n}: [a, b, c, d, e, f, g, h, i, j]" for n in range(9))
+    found = problems(tmp_path, f"name: x\nmatrix: {{{axes}}}\ntargets: [{TARGET}]\n")
+    assert found == "matrix: it makes 1,000,000,000 targets, more than 1,000"
+    deep = ".".join("a" * 100)
+    found = problems(tmp_path, f"name: x\nmatrix: {{{deep}: [1]}}\ntargets: [{TARGET}]\n")
+    assert "a key of more than 50 parts" in found
+
+
+def test_of_thousands_of_problems_the_first_are_told(tmp_path: Path) -> None:
+    keys = "".join(f"key{n}: 1\n" for n in range(3000))
+    found = problems(tmp_path, f"name: x\ntargets: [{TARGET}]\n{keys}").splitlines()
+    assert found[0] == "line 3: key0: unknown key"
+    assert found[-1] == "and 2900 more"
+    long = problems(tmp_path, f"name: {'y ' * 50_000}\ntargets: [{TARGET}]\n")
+    assert len(long) < 1000
+
+
+def test_aliases_that_stand_for_gigabytes_are_refused_with_their_line(tmp_path: Path) -> None:
+    lines = ["name: x", "a0: &a0 [lol]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    found = problems(tmp_path, "\n".join(lines))
+    assert found.startswith("line 7, column 10: more than 20,000 values")

@@ -114,7 +114,7 @@ class _Asker:
                 reply = await self._send(self._asks[index])
                 self._answered_once = True
             except AskFailed as error:
-                failure = error
+                failure = error.bare()
                 self._raise_if_hopeless(error)
             ended_s = self._pace.clock()
             delay_s = self._delay_s(failure, retries)

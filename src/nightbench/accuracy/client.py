@@ -1,22 +1,23 @@
 """Questions to an OpenAI-compatible API, through AsyncOpenAI on aiohttp.
 
 aiohttp asks at half the processor time of the client's own transport. The body is read in
-`replies.py` instead of by the client's models: a reply is untrusted, servers add and omit fields,
-and validating what is thrown away costs a third of the client's time.
+`bounded_replies.py` and `replies.py` instead of by the client's models: a reply is untrusted,
+servers add and omit fields, and validating what is thrown away costs a third of the client's time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_reply
+from nightbench.bounded_http import is_this_machine, retry_after_s
 from nightbench.endpoint import Endpoint
+from nightbench.inflating import ACCEPTED
 from nightbench.redaction import Redactor
 from nightbench.suite import Api, Generation
 from nightbench.terminal_text import safe_line
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 MOST_WORDS_CHARS = 16 * ERROR_CHARS  # of an error: what is cut off before secrets are looked for
 _PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
-_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,13 @@ def _client(endpoint: Endpoint, connections: int, timeout_s: float) -> openai.As
     import httpx2
     import openai
 
+    from nightbench.accuracy.bounded_replies import bounded
+
     timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key or "none",
-        default_headers=_headers(endpoint, os.environ),
+        default_headers={"Accept-Encoding": ACCEPTED} | _headers(endpoint, os.environ),
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAioHttpClient(
@@ -102,8 +104,8 @@ def _client(endpoint: Endpoint, connections: int, timeout_s: float) -> openai.As
             limits=httpx2.Limits(max_connections=connections),
             # Not followed: httpx takes only Authorization off a request to another host.
             follow_redirects=False,
-            # A proxy in the environment is for the world, not for a server on this machine.
-            trust_env=urllib.parse.urlsplit(endpoint.base_url).hostname not in _THIS_MACHINE,
+            trust_env=not is_this_machine(endpoint.base_url),
+            event_hooks={"response": [bounded(endpoint.limits)]},
         ),
     )
 
@@ -132,7 +134,7 @@ def _status_failure(error: openai.APIStatusError, redact: Redactor) -> AskFailed
         kind,
         safe_line(f"HTTP {status}: {words}", max_chars=ERROR_CHARS),
         status=status,
-        retry_after_s=_retry_after_s(error.response.headers.get("retry-after")),
+        retry_after_s=retry_after_s(error.response.headers.get("retry-after")),
     )
 
 
@@ -145,13 +147,6 @@ def _server_words(error: openai.APIStatusError) -> str:
         if isinstance(message, str):
             return message
     return str(error.response.text or error.response.reason_phrase)
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    try:
-        return max(0.0, float(value)) if value is not None else None
-    except ValueError:
-        return None  # a date: rare, and the usual backoff does
 
 
 def _connection_failure(error: BaseException, redact: Redactor) -> AskFailed:

@@ -9,14 +9,13 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nightbench.accuracy.benchmark import Question, Score, ScoreReply
-from nightbench.accuracy.sandboxed_python import CANNOT_CONFINE
+from nightbench.accuracy.scoring_process import exchange
 from nightbench.data import Record
 from nightbench.errors import BadInput
 
@@ -90,25 +89,26 @@ def last_block(reply: str) -> str:
 
 
 def run_confined(program: str, *, wall_limit_s: float = WALL_LIMIT_S) -> bool:
-    """Whether `program` runs to its end, within the limits of `sandboxed_python`."""
-    secret = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="nightbench-code-") as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-B", _RUNNER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
-        text = f"{secret}\n{program}".encode("utf-8", "replace")
+    """Whether `program` runs to its end, within the limits of `sandboxed_python`.
+
+    It is ended when this returns, and with this process, however that ends.
+    """
+    secret = secrets.token_hex(16).encode()
+    text = secret + b"\n" + program.encode("utf-8", "replace")
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-B", _RUNNER, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    with process:
         try:
-            out, _ = process.communicate(text, timeout=wall_limit_s + START_ALLOWANCE_S)
-        except subprocess.TimeoutExpired:
-            return False
+            within_s = wall_limit_s + START_ALLOWANCE_S
+            said = exchange(process, text, most_bytes=len(secret), within_s=within_s)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return out == secret.encode() and process.returncode != CANNOT_CONFINE
+    return said == secret

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import selectors
 import subprocess
 import sys
 import threading
@@ -16,12 +15,14 @@ from contextlib import contextmanager
 
 from nightbench.accuracy.benchmark import Question, Score, ScoreReply
 from nightbench.accuracy.math_answers import read_answer
+from nightbench.accuracy.scoring_process import exchange, started_to_stay
 from nightbench.child_env import FOR_PYTHON, environment_for
 from nightbench.data import Record
 from nightbench.errors import BadInput
 
 DEADLINE_S = 10.0
 _MAX_REPLY_CHARS = 1_000_000
+_MOST_ANSWER_BYTES = 16_000_000  # a reply as JSON escapes it, and some
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ANSWER_LINE = re.compile(r"(?im)^[\s*#>]*(?:final\s+)?answer\s*(?:is)?\s*[:=]?\s*\**\s*(.+?)\W*$")
 _HASHES = re.compile(r"(?m)^\s*####\s*(.+?)\s*$")
@@ -112,15 +113,14 @@ class _Worker:
             return self._call(call)
 
     def _call(self, call: tuple[str, ...]) -> object:
-        process = self._process or self._start()
-        assert process.stdin is not None  # noqa: S101 - both are pipes, for the type checker
-        assert process.stdout is not None  # noqa: S101
-        try:
-            process.stdin.write(json.dumps(call).encode() + b"\n")
-            process.stdin.flush()
-            line = self._line(process.stdout.fileno())
-        except OSError:
-            line = None
+        self._process = process = self._process or started_to_stay(_start)
+        line = exchange(
+            process,
+            json.dumps(call).encode() + b"\n",
+            most_bytes=_MOST_ANSWER_BYTES,
+            within_s=self._deadline_s,
+            one_line=True,
+        )
         if line is None:
             self.close()
             return None
@@ -134,26 +134,12 @@ class _Worker:
             process.kill()
             process.communicate()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nightbench.accuracy.math_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment_for(FOR_PYTHON),
-        )
-        return self._process
 
-    def _line(self, descriptor: int) -> bytes | None:
-        """One line from the pipe, or None when it ends or the deadline passes first."""
-        parts: list[bytes] = []
-        with selectors.DefaultSelector() as selector:
-            selector.register(descriptor, selectors.EVENT_READ)
-            while not (parts and parts[-1].endswith(b"\n")):
-                if not selector.select(self._deadline_s):
-                    return None
-                part = os.read(descriptor, 65536)
-                if not part:
-                    return None
-                parts.append(part)
-        return b"".join(parts)
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nightbench.accuracy.math_worker", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment_for(FOR_PYTHON),
+    )

@@ -15,12 +15,14 @@ import warnings
 from typing import TextIO
 
 from nightbench.accuracy.math_answers import read_answer, same_answer
+from nightbench.accuracy.sandboxed_python import end_with
 
 MEMORY_BYTES = 4 * 1024**3
 
 
 def main() -> None:
-    """Answer lines until there are no more."""
+    """Answer lines until there are no more, or until the process that started this one is gone."""
+    end_with(int(sys.argv[1]))
     # What libraries print must not become an answer: the pipe moves, stdout goes to stderr.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

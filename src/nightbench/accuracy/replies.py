@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from nightbench import bounded_json
+from nightbench.answer_limits import TooLarge
 from nightbench.redaction import Redactor
 from nightbench.terminal_text import safe_line
 
-MAX_REPLY_BYTES = 16 * 1024 * 1024
 ERROR_CHARS = 300
 _NOTHING_SECRET = Redactor()
 
@@ -46,21 +46,26 @@ class AskFailed(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
 
+    def bare(self) -> AskFailed:
+        """The same, to be kept: where it was raised, frames still hold what was read of a reply."""
+        self.__traceback__ = self.__context__ = None
+        return self
+
 
 def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
     """Read a completion's JSON, of a chat or of a text; a model may repeat a key in either.
 
-    Raises AskFailed of kind bad_reply.
+    Raises AskFailed of kind bad_reply, or too_large where its JSON holds too many values.
     """
-    if len(content) > MAX_REPLY_BYTES:
-        raise AskFailed("bad_reply", f"the reply is {len(content)} bytes long")
     try:
-        payload = json.loads(content.decode("utf-8", "replace"))
+        payload = bounded_json.loads(content.decode("utf-8", "replace"))
         choice = payload["choices"][0]
         message = choice["message"] if "message" in choice else {"content": choice["text"]}
         text = _text(message.get("content")) or ""
         reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except TooLarge as error:
+        raise AskFailed("too_large", f"the reply is too large: {error}") from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         start = redact(content[:ERROR_CHARS].decode("utf-8", "replace"))[:80]
         reason = f"not a completion ({type(error).__name__}): {start}"
         raise AskFailed("bad_reply", safe_line(reason, max_chars=ERROR_CHARS)) from None

@@ -4,6 +4,8 @@ Before the program runs, this process gives up for good (seccomp, resource limit
 sockets, signals to others, and every way to write, create, rename or remove a file. Reads from
 stdin: a line with a secret, then the program. The secret is written to stdout when the program ran
 to its end; `exit(0)` halfway does not know it.
+
+It ends with the process that started it, however that ends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 MEMORY_BYTES = 1024**3
 CANNOT_CONFINE = 97
 
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 38, 22, 2
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 1, 38, 22, 2
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _DENY, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000
 # offsets in struct seccomp_data
@@ -34,6 +37,8 @@ DENIED = (
     "clone:56:220 clone3:435:435 fork:57: vfork:58: execve:59:221 execveat:322:281 kill:62:129 "
     "tkill:200:130 tgkill:234:131 rt_sigqueueinfo:129:138 rt_tgsigqueueinfo:297:240 "
     "pidfd_open:434:434 pidfd_getfd:438:438 pidfd_send_signal:424:424 "
+    # what ends this one with its starter
+    "prctl:157:167 "
     # other processes
     "ptrace:101:117 process_vm_readv:310:270 process_vm_writev:311:271 process_madvise:440:440 "
     "process_mrelease:448:448 prlimit64:302:261 setpriority:141:140 sched_setparam:142:118 "
@@ -93,6 +98,7 @@ MACHINES = {
 
 def main() -> None:
     """Confine this process, then run the program."""
+    end_with(int(sys.argv[1]))
     secret = sys.stdin.readline().strip()
     program = sys.stdin.read()
     out = os.dup(1)
@@ -103,6 +109,13 @@ def main() -> None:
         os._exit(CANNOT_CONFINE)
     exec(compile(program, "<reply>", "exec"), {})  # noqa: S102 - as EvalScope: no __main__ runs
     os.write(out, secret.encode())
+
+
+def end_with(starter: int) -> None:
+    """Have the kernel end this process when the thread of `starter` that started it has ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != starter:
+        os._exit(1)  # it ended before
 
 
 def confine() -> bool:

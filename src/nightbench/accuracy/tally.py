@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from nightbench.accuracy.asking import Answered
@@ -20,6 +21,8 @@ _NO_SCORE = Score(extracted=None, extracted_strict=None, correct=False, correct_
 
 class Tally:
     """The samples so far: those kept from before, then each answer's as it ends.
+
+    Of answers only what counts is kept, not their texts: thousands may be of many megabytes.
 
     `score_takes_long`: it is given a thread, so that the asking goes on meanwhile.
     """
@@ -58,7 +61,7 @@ class Tally:
             points=points,
             ended_at=ended_at,
         )
-        self.samples.append(sample)
+        self.samples.append(_without_texts(sample))
         self._correct += sample.correct
         self._on_sample(sample)
         self._say_how_far()
@@ -83,6 +86,11 @@ class Tally:
                 total=self._plan.total,
             )
         )
+
+
+def _without_texts(sample: AccuracySample) -> AccuracySample:
+    reply = None if sample.reply is None else ""
+    return replace(sample, question="", reply=reply, reasoning=None)
 
 
 def sample_of(

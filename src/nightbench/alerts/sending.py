@@ -85,9 +85,11 @@ def _scheme(address: str) -> str:
 
 
 def _post(channel: Channel, message: Message) -> None:
+    said = {"text": slack_text(message)}
     try:
-        answer = httpx.post(channel.address, json={"text": slack_text(message)}, timeout=TIMEOUT_S)
-        answer.raise_for_status()
+        # Its status is the answer: nothing of what else it says is read.
+        with httpx.stream("POST", channel.address, json=said, timeout=TIMEOUT_S) as answer:
+            answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise AlertError(f"{channel.name}: {reason(error, *channel.secrets())}") from None
 

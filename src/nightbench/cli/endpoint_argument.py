@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from nightbench.answer_limits import DEFAULT_LIMITS, MB, MOST_MB, AnswerLimits, megabytes
 from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_endpoint_arguments(group: Any) -> None:
-    """--base-url or --provider, --model, --api-key-env, --header."""
+    """--base-url or --provider, --model, --api-key-env, --header, how much may be answered."""
     where = group.add_mutually_exclusive_group(required=True)
     where.add_argument("--base-url", metavar="URL", help="http://HOST:PORT/v1")
     where.add_argument(
@@ -36,6 +37,23 @@ def add_endpoint_arguments(group: Any) -> None:
         help="one more header; repeatable. ${NAME} in it stands for an environment variable: "
         "what is typed here, every user of this machine can read",
     )
+    _add_limits(group)
+
+
+def _add_limits(group: Any) -> None:
+    for name, what, default in (
+        ("answer", "one answer", DEFAULT_LIMITS.answer_bytes),
+        ("error", "one answer that is an error", DEFAULT_LIMITS.error_bytes),
+        ("model-list", "the list of models", DEFAULT_LIMITS.model_list_bytes),
+    ):
+        group.add_argument(
+            f"--max-{name}-mb",
+            dest=f"{name.replace('-', '_')}_bytes",
+            type=_megabytes,
+            default=default,
+            metavar="MB",
+            help=f"the most that is read of {what} ({megabytes(default)})",
+        )
 
 
 def endpoint_of(args: argparse.Namespace) -> Endpoint:
@@ -62,6 +80,11 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
         api_key=key,
         headers=tuple(_header(text) for text in args.header),
         redact=Redactor.from_env(os.environ),
+        limits=AnswerLimits(
+            answer_bytes=args.answer_bytes,
+            error_bytes=args.error_bytes,
+            model_list_bytes=args.model_list_bytes,
+        ),
     )
     return endpoint if endpoint.model else _with_its_model(endpoint)
 
@@ -94,12 +117,19 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
 
 
 def _with_its_model(endpoint: Endpoint) -> Endpoint:
-    import httpx
-
     from nightbench.serving.remote import only_model
 
-    with httpx.Client(timeout=10.0) as client:
-        return replace(endpoint, model=only_model(client, endpoint))
+    return replace(endpoint, model=only_model(endpoint))
+
+
+def _megabytes(text: str) -> int:
+    try:
+        size_mb = float(text)
+    except ValueError:
+        size_mb = 0.0
+    if not 0 < size_mb <= MOST_MB:
+        raise argparse.ArgumentTypeError(f"expected a number of MB, not {text!r}")
+    return round(size_mb * MB)
 
 
 def _header(text: str) -> tuple[str, str]:

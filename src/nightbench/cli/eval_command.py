@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nightbench import bounded_json
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
 from nightbench.errors import BadInput
 
@@ -188,7 +189,7 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = bounded_json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from None
     if not isinstance(value, dict):

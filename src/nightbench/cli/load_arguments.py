@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench import bounded_json
 from nightbench.cli.endpoint_argument import add_endpoint_arguments
 from nightbench.errors import BadInput
 
@@ -278,7 +279,7 @@ def _rate(args: argparse.Namespace) -> list[float] | None:
 
 
 def _object(text: str) -> dict[str, Any]:
-    value = json.loads(_text_or_file(text))
+    value = bounded_json.loads(_text_or_file(text))
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("expected a JSON object")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
@@ -12,7 +13,12 @@ from nightbench.redaction import Redactor, secrets_of_headers, shown_name
 from nightbench.suite_engines import RemoteEngine
 
 
-def endpoint(engine: RemoteEngine, model: str, environ: Mapping[str, str]) -> Endpoint:
+def endpoint(
+    engine: RemoteEngine,
+    model: str,
+    environ: Mapping[str, str],
+    limits: AnswerLimits = DEFAULT_LIMITS,
+) -> Endpoint:
     """The endpoint as the suite names it. Raises BadInput where its key is not in `environ`."""
     base_url = base_url_of(engine)
     key_env = key_env_of(engine)
@@ -28,6 +34,7 @@ def endpoint(engine: RemoteEngine, model: str, environ: Mapping[str, str]) -> En
         api_key=key,
         headers=tuple((name, filled(text, environ)) for name, text in engine.headers.items()),
         redact=Redactor.from_env(environ),
+        limits=limits,
     )
 
 

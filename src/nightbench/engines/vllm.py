@@ -12,6 +12,7 @@ from typing import Literal
 
 from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.errors import BadInput
+from nightbench.exposition import readings
 from nightbench.suite_engines import VllmEngine
 
 Flavour = Literal["cpu", "cuda"]
@@ -164,14 +165,13 @@ _MOVED_BY_STEPS = (
     "num_requests_waiting",
     "num_preemptions_total",
 )
-_SAMPLE = re.compile(r"^vllm:(?P<name>[a-z_]+)(?:\{[^}]*\})? (?P<value>\S+)$", re.MULTILINE)
 
 
 def parse_counters(exposition: str) -> Counters:
     """Counters out of /metrics (Prometheus text), summed over engines and labels."""
     sums: dict[str, float] = {}
-    for match in _SAMPLE.finditer(exposition):
-        sums[match["name"]] = sums.get(match["name"], 0.0) + float(match["value"])
+    for name, value in readings(exposition, "vllm:"):
+        sums[name] = sums.get(name, 0.0) + value
 
     return Counters(
         requests_running=sums.get("num_requests_running", 0),

@@ -10,6 +10,8 @@
 #include "answers_http.h"
 
 enum { REASON_BYTES = 24 };
+/* Where Python looks whether there are too many events, or too many values in one. */
+enum { MOST_EVENTS = 1000000, MOST_EVENT_BYTES = 1000000 };
 
 /* What one answer said. Counts that it did not say are NONE. */
 struct answer {
@@ -114,12 +116,15 @@ static const uint8_t *read_done(const uint8_t *at, struct stream *s)
 static int read_events(struct stream *s)
 {
     const uint8_t *at = s->body, *next;
+    int64_t events = 0;
     while (at != NULL && at < s->end) {
         const uint8_t *data = word_end(at, "data: ");
-        if (data == NULL)
+        if (data == NULL || ++events > MOST_EVENTS)
             return 0;
         if ((next = read_alike(data, s)) == NULL && (next = read_done(data, s)) == NULL)
             next = read_event(data, s);
+        if (next != NULL && next - data > MOST_EVENT_BYTES)
+            return 0;
         at = next;
     }
     return at == s->end && (s->done || s->answer->finish_reason[0]);

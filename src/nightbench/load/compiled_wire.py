@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ class _Reads(ctypes.Structure):
         ("room", ctypes.c_int64),
         ("size", ctypes.c_int64),
         ("data_room", ctypes.c_int64),
+        ("most", ctypes.c_int64),
         ("stamps", ctypes.c_void_p),
         ("times", ctypes.c_void_p),
         ("floors", ctypes.c_void_p),
@@ -63,8 +65,8 @@ class CompiledReads:
 
     __slots__ = ("_library", "struct")
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self.struct = _Reads()
+    def __init__(self, library: ctypes.CDLL, most_bytes: int) -> None:
+        self.struct = _Reads(most=most_bytes)
         self._library = library
 
     def __del__(self) -> None:
@@ -78,9 +80,22 @@ class CompiledReads:
         """Bytes read."""
         return cast(int, self.struct.size)
 
-    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> None:
-        """One more read."""
-        done = self._library.wire_add(
+    @property
+    def most_bytes(self) -> int:
+        """How much is kept."""
+        return cast(int, self.struct.most)
+
+    def allow(self, most_bytes: int) -> None:
+        """Keep so much from now on."""
+        self.struct.most = most_bytes
+
+    def cut(self, most_bytes: int) -> None:
+        """Forget all but the first reads, of so many bytes at most."""
+        self._library.wire_cut(ctypes.byref(self.struct), ctypes.c_int64(most_bytes))
+
+    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> bool:
+        """One more read; False where there may be no more."""
+        problem = self._library.wire_add(
             ctypes.byref(self.struct),
             data,
             len(data),
@@ -88,8 +103,9 @@ class CompiledReads:
             ctypes.c_int64(at_ns),
             ctypes.c_int64(floor_ns),
         )
-        if not done:
+        if problem and problem != errno.EMSGSIZE:
             raise MemoryError("no room for what a server answers")
+        return not problem
 
     def tail(self, begin: int) -> bytes:
         """The bytes from position `begin` on."""
@@ -135,9 +151,9 @@ class CompiledWire:
         self._poll = _Poll()
         self._events = memoryview(self._poll.events).cast("B").cast("i")
 
-    def reads(self) -> CompiledReads:
+    def reads(self, most_bytes: int) -> CompiledReads:
         """Where the reads of one answer go."""
-        return CompiledReads(self._library)
+        return CompiledReads(self._library, most_bytes)
 
     def hand_over(self, fd: int, reads: Reads) -> None:
         """Read this socket from now on; an event with mask 0 says that the answer may be over."""

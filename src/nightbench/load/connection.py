@@ -6,6 +6,7 @@ over to once a chunked answer is on its way. The C parser looks for the response
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import httptools
 
+from nightbench.answer_limits import AnswerLimits, megabytes
 from nightbench.load.clock import SO_TIMESTAMPNS, now_ns
 from nightbench.load.exchange import Exchange
 from nightbench.load.rawlog import NO_STAMP, Cause
@@ -23,7 +25,9 @@ from nightbench.load.wire import Wire
 
 _READ_BYTES = 4096
 _CONTROL_BYTES = socket.CMSG_SPACE(16)
+_KEPT_BYTES = 65536  # of an answer that got too large: how it began
 _BLANK_LINE = b"\r\n\r\n"  # what a chunked response ends with, whole or cut
+_FINAL = 200  # a status below is an interim response's (RFC 9110, 15.2)
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 _CAUSE_OF_ERROR: dict[type[OSError], int] = {
     ConnectionRefusedError: Cause.CONNECT_REFUSED,
@@ -62,7 +66,9 @@ class Connection:
         "_complete",
         "_feed",
         "_fresh",
+        "_in_chunks",
         "_keep",
+        "_limits",
         "_on_wire",
         "_parser",
         "_recvmsg",
@@ -86,6 +92,7 @@ class Connection:
         owner: Owner,
         remote: Remote,
         tls: tuple[ssl.SSLContext, str] | None,
+        limits: AnswerLimits,
         *,
         kernel_stamps: bool = True,
     ) -> None:
@@ -96,9 +103,11 @@ class Connection:
         self.connect_ns = self.connecting_since = 0
         self._remote = remote
         self._tls_context = tls
+        self._limits = limits
         self._stamped = kernel_stamps
         self._unsent = b""
-        self._complete = self._keep = self._fresh = self._chunked = False
+        self._complete = self._keep = self._fresh = False
+        self._chunked = self._in_chunks = False  # announced; and the head is over too
         self._on_wire = False  # the wire reads for it
         self._seen = 0  # bytes of the answer that the parser has seen
         self._tls: TlsPipe | None = None
@@ -118,7 +127,8 @@ class Connection:
         self._sock, self.fd, self._recvmsg = sock, sock.fileno(), sock.recvmsg
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
-        self._tls, self._unsent, self._fresh, self._chunked = None, b"", True, False
+        self._tls, self._unsent, self._fresh = None, b"", True
+        self._chunked = self._in_chunks = False
         self.connecting_since = now_ns()
         self.owner.handlers[self.fd] = self._on_connecting
         self.owner.epoll.register(self.fd, _WRITE)
@@ -141,13 +151,29 @@ class Connection:
         """End the request, or the attempt to connect, from this side."""
         self._gone(cause, "")
 
+    def too_large(self, said: str) -> None:
+        """End a request whose answer is more than is kept: of what came its beginning stays."""
+        if self.exchange is not None:
+            self.exchange.reads.cut(_KEPT_BYTES)
+        self._gone(Cause.TOO_LARGE, said)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header of the response."""
         if name.lower() == b"transfer-encoding":
             self._chunked = b"chunked" in value.lower()
 
+    def on_headers_complete(self) -> None:
+        """httptools: the head is there; from here on the answer's own limit holds."""
+        status, exchange = self._parser.get_status_code(), self.exchange
+        if exchange is not None and status >= _FINAL:
+            self._in_chunks = self._chunked
+            limits = self._limits
+            exchange.reads.allow(limits.error_bytes if status >= 400 else limits.answer_bytes)
+
     def on_message_complete(self) -> None:
-        """httptools: the response's last byte has come."""
+        """httptools: the response's last byte has come. After an interim one another follows."""
+        if self._parser.get_status_code() < _FINAL:
+            return
         self._complete = True
         self._keep = self._parser.should_keep_alive()  # the parser knows it only now
 
@@ -169,7 +195,7 @@ class Connection:
         exchange.cause, exchange.error, exchange.ended_ns = cause, error, at
         exchange.fresh, exchange.connect_ns = self._fresh, self.connect_ns
         self._take_back()
-        self._fresh = self._complete = self._chunked = False
+        self._fresh = self._complete = self._chunked = self._in_chunks = False
         self.exchange = None
         self.owner.ended(self, exchange)
 
@@ -272,9 +298,11 @@ class Connection:
         if data and self._tls is not None:
             self._take_encrypted(self._tls, data, control, at, floor)
         elif data and exchange is not None:
-            exchange.reads.add(data, control[0][2] if control else NO_STAMP, at, floor)
+            if not exchange.reads.add(data, control[0][2] if control else NO_STAMP, at, floor):
+                self._got_too_large(exchange)
+                return
             # Between the head of a chunked response and what may be its end the parser can wait.
-            if not self._chunked or data.endswith(_BLANK_LINE) or len(data) < 4:
+            if not self._in_chunks or data.endswith(_BLANK_LINE) or len(data) < 4:
                 self._look_for_end(exchange, at)
         else:
             self._gone(Cause.EOF, "")
@@ -291,7 +319,7 @@ class Connection:
             if not self._keep or self._unsent:
                 self._close()
             self._end(exchange, Cause.COMPLETE, "", at)
-        elif self._chunked and self._tls is None and not self._on_wire:
+        elif self._in_chunks and self._tls is None and not self._on_wire:
             self._on_wire = True
             self.owner.wire.hand_over(self.fd, exchange.reads)
 
@@ -300,10 +328,15 @@ class Connection:
         exchange = self.exchange
         if exchange is None or not self._on_wire:
             return  # of the socket that had this number before
-        if mask < 0:
+        if mask == -errno.EMSGSIZE:
+            self._got_too_large(exchange)
+        elif mask < 0:
             self._gone(Cause.RESET, str(OSError(-mask, os.strerror(-mask))))
         else:
             self._look_for_end(exchange, exchange.reads.at_ns(-1))
+
+    def _got_too_large(self, exchange: Exchange) -> None:
+        self.too_large(f"more than {megabytes(exchange.reads.most_bytes)} came, and no end")
 
     def _take_back(self) -> None:
         if self._on_wire:
@@ -320,7 +353,9 @@ class Connection:
             return
         exchange = self.exchange
         if plain and exchange is not None:
-            exchange.reads.add(plain, control[0][2] if control else NO_STAMP, at, floor)
-            self._look_for_end(exchange, at)
+            if exchange.reads.add(plain, control[0][2] if control else NO_STAMP, at, floor):
+                self._look_for_end(exchange, at)
+            else:
+                self._got_too_large(exchange)
         if goodbye and self.fd >= 0:
             self._gone(Cause.EOF, "")

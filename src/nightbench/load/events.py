@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nightbench.load.sse import event_data, event_end
+from nightbench import bounded_json
+from nightbench.answer_limits import TooLarge
+from nightbench.load.sse import event_data, event_end, next_event
 
 _MOST_AROUND = 400  # an event longer than this around its text is parsed every time
+_MOST_EVENTS = 1_000_000  # of one answer; answers.c has it too
+_MOST_PROBLEMS = 10_000
 _MOST_TOKENS = 10_000_000  # of one answer: more is no count
 _NEWLINE = ord("\n")
 _WINDOW_BYTES = 1 << 16  # alike events are looked for so far ahead
@@ -48,12 +51,17 @@ def read_stream(body: bytes, *, whole: bool, translate: Translate | None = None)
     reader = _EventReader(translate)
     at = 0
     while True:
-        at = reader.read_alike(body, at)
+        at = next_event(body, reader.read_alike(body, at))
         end = event_end(body, at)
         if end < 0:
             break
         reader.read_event(body[at:end], end)
         at = end
+        if reader.events > _MOST_EVENTS:
+            reader.problem("too_large", f"more than {_MOST_EVENTS:,} events")
+            break
+        if reader.problems > _MOST_PROBLEMS:
+            break  # it is no stream, and will be none
     if whole:
         reader.read_event(body[at:], len(body))
     return reader.content
@@ -80,10 +88,11 @@ class _EventReader:
     bytes around a text are known to be others like it, and are not parsed.
     """
 
-    __slots__ = ("_answers", "_before", "_learned", "_translate", "content")
+    __slots__ = ("_answers", "_before", "_learned", "_translate", "content", "events", "problems")
 
     def __init__(self, translate: Translate | None = None) -> None:
         self.content = StreamContent()
+        self.events = self.problems = 0
         self._translate = translate
         self._before = self._learned = b""
         self._answers = False
@@ -99,12 +108,18 @@ class _EventReader:
             # No text holds a newline: each event has the two it ends with.
             newlines = np.flatnonzero(np.frombuffer(body, np.uint8, size, at) == _NEWLINE)
             self._chunks((newlines[1::2] + (at + 1)).tolist(), answers=self._answers)
+            self.events += len(newlines) // 2
             at += size
         return at
 
     def read_event(self, event: bytes, end: int) -> None:
         """Take in one event, whose last byte is before `end`."""
-        data = event_data(event)
+        self.events += 1
+        try:
+            data = event_data(event)
+        except TooLarge as error:
+            self.problem("too_large", str(error))
+            return
         if data is not None:
             self.read(data, end)
 
@@ -115,23 +130,24 @@ class _EventReader:
             content.done = True
             return
         try:
-            event = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            self._problem("malformed", f"{error}: {data[:QUOTED]!r}")
+            event = bounded_json.loads(data)
+        except ValueError as error:
+            kind = "too_large" if isinstance(error, TooLarge) else "malformed"
+            self.problem(kind, f"{error}: {data[:QUOTED]!r}")
             return
         if self._translate is not None:
             event = self._translated(event)
         if not isinstance(event, dict):
-            self._problem("malformed", f"not an object: {data[:QUOTED]!r}")
+            self.problem("malformed", f"not an object: {data[:QUOTED]!r}")
             return
         if event.get("error"):
-            self._problem("stream_error", _error_text(event["error"]))
+            self.problem("stream_error", _error_text(event["error"]))
             return
         counted = self._usage(event.get("usage"))
         choices = event.get("choices")
         if not isinstance(choices, list):
             if counted is None:
-                self._problem("malformed", f"neither choices nor usage: {data[:QUOTED]!r}")
+                self.problem("malformed", f"neither choices nor usage: {data[:QUOTED]!r}")
             return
         text, output, answers = self._choices(choices)
         if not output:
@@ -160,7 +176,7 @@ class _EventReader:
         try:
             return self._translate(event) if self._translate else event
         except Exception as error:  # noqa: BLE001 - it is somebody's code
-            self._problem("malformed", f"the response parser: {type(error).__name__}: {error}")
+            self.problem("malformed", f"the response parser: {type(error).__name__}: {error}")
             return {"choices": []}
 
     def _usage(self, usage: object) -> int | None:
@@ -186,7 +202,9 @@ class _EventReader:
         self._learned = self._before + b'\0"' + after + b"\n\n\0"
         self._answers = answers
 
-    def _problem(self, kind: str, text: str) -> None:
+    def problem(self, kind: str, text: str) -> None:
+        """Remember what is wrong, unless something was wrong before."""
+        self.problems += 1
         if self.content.problem is None:
             self.content.problem = (kind, text)
 

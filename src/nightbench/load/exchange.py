@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import islice
 
 from nightbench.load.rawlog import NO_STAMP, Cause, pack
-from nightbench.load.reads import Reads
+from nightbench.load.reads import MARK_BYTES, Reads
 
 # After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
 # server where they share one. The kernel keeps the time of each arrival meanwhile.
@@ -23,7 +24,9 @@ class Exchange:
     """A request and its answer so far. Times are CLOCK_MONOTONIC ns; 0: not reached."""
 
     __slots__ = (
+        "_data_ns",
         "_output_seen",
+        "_reads_seen",
         "_scanned",
         "cause",
         "connect_ns",
@@ -47,7 +50,12 @@ class Exchange:
         self.error = ""
         self.reads = reads
         self._output_seen = False
-        self._scanned = 0
+        self._scanned = self._reads_seen = self._data_ns = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes of memory."""
+        return self.reads.size + MARK_BYTES * len(self.reads)
 
     def saw_output(self) -> bool:
         """Whether a token has arrived: looks only at bytes it has not seen yet."""
@@ -62,11 +70,15 @@ class Exchange:
         return self._output_seen
 
     def last_data_ns(self) -> int:
-        """When the last bytes that were not a keep-alive comment came."""
-        for read, at in self.reads.latest_first():
+        """When the last bytes that were not a keep-alive comment came: looks only at reads it has
+        not seen yet, of which a server may send millions."""
+        unseen = len(self.reads) - self._reads_seen
+        self._reads_seen += unseen
+        for read, at in islice(self.reads.latest_first(), unseen):
             if b"data:" in read or b"\n:" not in read[:16]:
-                return at
-        return self.sent_ns
+                self._data_ns = at
+                break
+        return self._data_ns or self.sent_ns
 
     def arrived_ns(self, offset_ns: int) -> int:
         """When the last bytes reached this machine, by the kernel where it said so."""

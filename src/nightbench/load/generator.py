@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nightbench.answer_limits import HEAD_BYTES, AnswerLimits, megabytes
 from nightbench.load.bodies import Bodies
 from nightbench.load.clock import Alarm, now_ns, realtime_offset_ns
 from nightbench.load.compiled_wire import open_wire
@@ -30,10 +31,11 @@ from nightbench.load.job import Job, ShardReport
 from nightbench.load.rawlog import Cause
 from nightbench.load.reads import PlainReads
 from nightbench.load.remote import resolve, tls_of
-from nightbench.load.timeouts import housekeeping_every_ns, timed_out
+from nightbench.load.timeouts import housekeeping_every_ns, overgrown, timed_out
 from nightbench.load.wire import CROWD
 
 _MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
+_MOST_UNWRITTEN_BYTES = 256_000_000
 _SHORTEST_NAP_NS = 50_000  # the kernel sleeps no shorter
 _SECOND = 1_000_000_000
 _STDIN = 0
@@ -55,6 +57,7 @@ class Generator:
         self._connections: set[Connection] = set()
         self._driver = Driver()
         self._unwritten: deque[Exchange] = deque()
+        self._unwritten_bytes = 0
         self._recording = self._stopping = False
         self._start_ns = 0
         self._busy = self._in_flight = self._in_flight_ns = self._changed_ns = 0
@@ -82,6 +85,9 @@ class Generator:
         self._failed += not whole
         if self._recording:
             self._unwritten.append(exchange)
+            self._unwritten_bytes += exchange.held_bytes
+            while self._unwritten_bytes > _MOST_UNWRITTEN_BYTES:
+                self._write_one()
         free_since = exchange.arrived_ns(self._offsets[-1][1]) if whole else at_ns
         self._busy -= 1
         self._driver.free(connection, free_since)
@@ -198,11 +204,13 @@ class Generator:
     def _exchange(self, index: int, scheduled_ns: int) -> Exchange:
         self._busy += 1
         # What is encrypted never goes to the wire.
-        reads = self.wire.reads() if self._tls is None else PlainReads()
+        reads = PlainReads(HEAD_BYTES) if self._tls else self.wire.reads(HEAD_BYTES)
         return Exchange(index, self._bodies.message(index), scheduled_ns, reads)
 
     def _write_one(self) -> None:
-        self._raw.write(self._unwritten.popleft().record(self.job.index_base))
+        exchange = self._unwritten.popleft()
+        self._unwritten_bytes -= exchange.held_bytes
+        self._raw.write(exchange.record(self.job.index_base))
 
     def _count(self, change: int, at_ns: int) -> None:
         self._in_flight_ns += self._in_flight * (at_ns - self._changed_ns)
@@ -212,7 +220,10 @@ class Generator:
             self._full_from_ns = at_ns if self._recording else None
 
     def _connection(self) -> Connection:
-        connection = Connection(self, self._remote, self._tls, kernel_stamps=self.job.kernel_stamps)
+        job = self.job
+        limits = AnswerLimits(answer_bytes=job.answer_bytes, error_bytes=job.error_bytes)
+        stamped = job.kernel_stamps
+        connection = Connection(self, self._remote, self._tls, limits, kernel_stamps=stamped)
         self._connections.add(connection)
         return connection
 
@@ -221,6 +232,7 @@ class Generator:
     def _keep_house(self, at_ns: int) -> None:
         self._house_ns = at_ns + self._every_ns
         self._check_timeouts(at_ns)
+        self._check_held()
         if at_ns >= self._offset_ns:
             self._offset_ns = at_ns + _SECOND
             self._offsets.append(realtime_offset_ns())
@@ -245,6 +257,11 @@ class Generator:
                     connection.abandon(cause)
             elif not connection.alive and exchange is None and self.job.offsets_path is not None:
                 self._connections.discard(connection)  # the open loop takes a new one
+
+    def _check_held(self) -> None:
+        busy = {c.exchange: c for c in self._connections if c.exchange is not None}
+        for exchange in overgrown(busy, self.job.held_bytes - self._unwritten_bytes):
+            busy[exchange].too_large(f"all answers were more than {megabytes(self.job.held_bytes)}")
 
     def _on_stdin(self, mask: int, floor: int) -> None:
         line = os.read(_STDIN, 4096)

@@ -33,6 +33,9 @@ class Job:
     first_token_timeout_ns: int
     between_tokens_timeout_ns: int
     total_timeout_ns: int
+    answer_bytes: int  # kept at most of one answer …
+    error_bytes: int  # … of one that is an error …
+    held_bytes: int  # … and of all that are on their way together
     verify_tls: bool = True
     kernel_stamps: bool = True
     compiled: bool = True  # read in C where that was built

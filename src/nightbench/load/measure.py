@@ -28,6 +28,7 @@ from nightbench.load.prefix_cache import (
 )
 from nightbench.load.processes import Crew, GeneratorFailed
 from nightbench.load.workloads import Prompts
+from nightbench.memory import available_bytes
 from nightbench.private_files import make_private
 from nightbench.records import LoadInterval, LoadLevel
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 STREAMS_A_PROCESS = 1024
 RATE_A_PROCESS = 2000.0
+HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way may take together
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def measure_level(
         cache=driven.cache,
         host=driven.host,
         redact=endpoint.redact,
+        answer_bytes=endpoint.limits.answer_bytes,
     )
     requests_path = work_dir / f"{level.label}.parquet"
     kept = requests_path if options.keep_requests else None
@@ -212,6 +215,8 @@ def plan_jobs(
     end = level.warmup_prompts + level.num_prompts
     offsets_path = _write_offsets(level, bodies_path)
     seconds = 1_000_000_000
+    limits = endpoint.limits
+    held_bytes = max(2 * limits.answer_bytes, round(HELD_SHARE * available_bytes()))
     return [
         Job(
             host=address.host,
@@ -230,6 +235,9 @@ def plan_jobs(
             first_token_timeout_ns=round(level.timeouts.first_token * seconds),
             between_tokens_timeout_ns=round(level.timeouts.between_tokens * seconds),
             total_timeout_ns=round(level.timeouts.total * seconds),
+            answer_bytes=limits.answer_bytes,
+            error_bytes=limits.error_bytes,
+            held_bytes=held_bytes // count,
             verify_tls=options.verify_tls,
             kernel_stamps=options.kernel_stamps,
             compiled=options.compiled,

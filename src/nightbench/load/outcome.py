@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from nightbench.answer_limits import DEFAULT_LIMITS
 from nightbench.load.events import (
     QUOTED,
     StreamContent,
@@ -30,6 +31,7 @@ _KIND_OF_CAUSE = {
     Cause.CONNECT_FAILED: "connect_failed",
     Cause.TLS_FAILED: "tls",
     Cause.STOPPED: "stopped",
+    Cause.TOO_LARGE: "too_large",
 }
 _LONG_ERROR = 500
 NOTHING_SECRET = Redactor()
@@ -56,15 +58,19 @@ class Outcome:
 
 
 def outcome_of(
-    raw: RawRequest, translate: Translate | None = None, redact: Redactor = NOTHING_SECRET
+    raw: RawRequest,
+    translate: Translate | None = None,
+    *,
+    redact: Redactor = NOTHING_SECRET,
+    answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
 ) -> Outcome:
     """Classify one request and find its output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; `redact` takes out what a
-    server repeats of our keys.
+    server repeats of our keys. `answer_bytes` is the most that an answer may unpack to.
     """
     outcome = Outcome()
-    response = response_of(raw)
+    response = response_of(raw, answer_bytes)
     outcome.http_status = response.status
     kind, error = _transport_problem(raw, response)
     if outcome.http_status is not None and outcome.http_status >= 400:
@@ -72,6 +78,7 @@ def outcome_of(
     elif response.headers.get("content-type", "").startswith("text/event-stream"):
         outcome.streamed = True
         whole = response.complete or response.ends_with_connection
+        whole = whole and kind != "too_large"
         content = read_stream(response.body, whole=whole, translate=translate)
         kind, error = _stream_problem(content, kind, error)
         _fill(outcome, content, response)
@@ -89,8 +96,8 @@ def outcome_of(
 
 
 def _transport_problem(raw: RawRequest, response: Response) -> tuple[str | None, str]:
-    if response.broken:
-        return "malformed", response.broken
+    if response.broken is not None:
+        return response.broken
     if raw.cause == Cause.COMPLETE:
         return None, ""
     if raw.cause == Cause.EOF:
@@ -101,7 +108,7 @@ def _transport_problem(raw: RawRequest, response: Response) -> tuple[str | None,
 
 
 def _http_problem(status: int, response: Response) -> tuple[str, str]:
-    text = response.body.decode(errors="replace")
+    text = response.body[: 4 * _LONG_ERROR].decode(errors="replace")
     if status == 429:
         wait = response.headers.get("retry-after")
         return "rate_limited", (f"Retry-After: {wait}; " if wait else "") + text
@@ -109,7 +116,9 @@ def _http_problem(status: int, response: Response) -> tuple[str, str]:
 
 
 def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tuple[str | None, str]:
-    """What the stream itself says outweighs how its connection ended."""
+    """What the stream itself says outweighs how its connection ended, unless that had no end."""
+    if kind == "too_large":
+        return kind, error
     if content.problem is not None:
         return content.problem
     if content.done:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.answer_limits import DEFAULT_LIMITS
 from nightbench.load.compiled_answers import UNUSUAL, AnswerReader
 from nightbench.load.events import Translate
 from nightbench.load.outcome import NOTHING_SECRET, Outcome, outcome_of
@@ -55,22 +56,28 @@ def outcomes_of(
     raws: RawRequests,
     reader: AnswerReader | None,
     translate: Translate | None = None,
+    *,
     redact: Redactor = NOTHING_SECRET,
+    answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
 ) -> Outcomes:
     """Classify requests and find their output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; only Python knows it.
-    `redact` takes out what a server repeats of our keys.
+    `redact` takes out what a server repeats of our keys; `answer_bytes` is the most that an answer
+    may unpack to.
     """
+
+    def read(number: int) -> Outcome:
+        return outcome_of(raws.request(number), translate, redact=redact, answer_bytes=answer_bytes)
+
     if reader is None or translate is not None:
-        return by_column([outcome_of(raws.request(i), translate, redact) for i in range(len(raws))])
+        return by_column([read(number) for number in range(len(raws))])
     answers, chunk_reads = reader.read(raws)
     usual = _usual(answers, chunk_reads.astype(np.int64), redact)
     unusual = np.flatnonzero(answers["chunks"] == UNUSUAL)
     if not len(unusual):
         return usual
-    found = [outcome_of(raws.request(i), redact=redact) for i in unusual.tolist()]
-    return _merged(usual, unusual, found)
+    return _merged(usual, unusual, [read(number) for number in unusual.tolist()])
 
 
 def by_column(outcomes: list[Outcome]) -> Outcomes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.answer_limits import DEFAULT_LIMITS
 from nightbench.load.clock import OffsetTrack
 from nightbench.load.columns import ColumnsBuilder, RequestColumns, RequestRows
 from nightbench.load.compiled_answers import AnswerReader, answer_reader
@@ -47,6 +48,7 @@ class Finished:
     cache: CacheUse | None = None
     host: HostUse | None = None
     redact: Redactor = NOTHING_SECRET
+    answer_bytes: int = DEFAULT_LIMITS.answer_bytes  # of an answer, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,13 @@ def _rows(
             ended_us.frombytes(((raws["ended_ns"] - start_ns) / 1000).tobytes())
             yield rows_of(
                 raws,
-                outcomes_of(raws, reader, translate, finished.redact),
+                outcomes_of(
+                    raws,
+                    reader,
+                    translate,
+                    redact=finished.redact,
+                    answer_bytes=finished.answer_bytes,
+                ),
                 workload=level.workload,
                 level=level.label,
                 prompt_hashes=finished.prompt_hashes,

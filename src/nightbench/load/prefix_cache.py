@@ -6,16 +6,16 @@ takes POST /reset_prefix_cache in its development mode. A server without them is
 
 from __future__ import annotations
 
-import http.client
-import ssl
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import TypeGuard
 
+from nightbench.bounded_http import NotRead, Page, Question, fetch
 from nightbench.endpoint import Endpoint
+from nightbench.exposition import readings
 
-_QUERIES = "vllm:prefix_cache_queries"
-_HITS = "vllm:prefix_cache_hits"
-_TIMEOUT_S = 2.0
+_QUERIES = "prefix_cache_queries"
+_HITS = "prefix_cache_hits"
+_WITHIN_S = 2.0
 # Without a warm-up that shows it: the most tokens a request may share through its chat template.
 TEMPLATE_TOKENS = 64
 
@@ -57,45 +57,43 @@ class CacheUse:
 
 def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> CacheCounters | None:
     """The counters now; None where the server has none or does not answer."""
-    status, text = _ask("GET", "/metrics", endpoint, verify_tls=verify_tls)
-    return parse_cache_counters(text) if status == 200 else None
+    page = _ask("GET", "/metrics", endpoint, verify_tls=verify_tls)
+    return parse_cache_counters(page.body.decode(errors="replace")) if _is_there(page) else None
 
 
 def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    status, _ = _ask("POST", "/reset_prefix_cache", endpoint, verify_tls=verify_tls)
-    return status == 200
+    return _is_there(_ask("POST", "/reset_prefix_cache", endpoint, verify_tls=verify_tls))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:
     """The counters of a Prometheus page, over all engines; None where it has none."""
     found = {_QUERIES: 0.0, _HITS: 0.0}
     seen = False
-    for line in text.splitlines():
-        name = line.partition("{")[0].partition(" ")[0].removesuffix("_total")
-        if name in found:
-            found[name] += float(line.rsplit(" ", 1)[1])
+    for name, value in readings(text, "vllm:"):
+        counter = name.removesuffix("_total")
+        if counter in found:
+            found[counter] += value
             seen = True
     return CacheCounters(found[_QUERIES], found[_HITS]) if seen else None
 
 
-def _ask(method: str, path: str, endpoint: Endpoint, *, verify_tls: bool) -> tuple[int, str]:
-    """(status, body); status 0 where nobody answers: the level's own requests will say so."""
-    parts = urlsplit(endpoint.root_url)
-    host = parts.hostname or ""
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = None if verify_tls else ssl._create_unverified_context()  # noqa: S323
-        connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=_TIMEOUT_S, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
+def _ask(method: str, path: str, endpoint: Endpoint, *, verify_tls: bool) -> Page | None:
+    """The answer; None where nobody gives one: the level's own requests will say so."""
+    question = Question(
+        url=f"{endpoint.root_url}{path}",
+        headers=endpoint.request_headers(),
+        method=method,
+        verify_tls=verify_tls,
+    )
+    most_bytes = endpoint.limits.error_bytes
     try:
-        connection.request(method, parts.path + path, headers=endpoint.request_headers())
-        response = connection.getresponse()
-        return response.status, response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
-        return 0, ""
-    finally:
-        connection.close()
+        return fetch(
+            question, within_s=_WITHIN_S, most_bytes=most_bytes, most_error_bytes=most_bytes
+        )
+    except NotRead:
+        return None
+
+
+def _is_there(page: Page | None) -> TypeGuard[Page]:
+    return page is not None and page.status == 200

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightbench.load.rawlog import ALIGNED_BYTES, HEADER, HEADER_FIELDS, READ_BYTES, SIZES
+from nightbench.load.rawlog import ALIGNED_BYTES, HEADER, HEADER_FIELDS, SIZES
+from nightbench.load.reads import MARK_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +33,12 @@ class RawRequest:
     error: str
 
     @property
-    def reads(self) -> list[bytes]:
+    def reads(self) -> Iterator[memoryview]:
         """The bytes of each read."""
-        ends = np.cumsum(self.lengths).tolist()
-        return [self.data[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+        data, begin = memoryview(self.data), 0
+        for length in self.lengths.tolist():
+            yield data[begin : begin + length]
+            begin += length
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class RawRequests:
     @cached_property
     def data_begins(self) -> Integers:
         """Where each answer begins in the block."""
-        before = self["reads"].astype(np.int64) * READ_BYTES + self["error_bytes"]
+        before = self["reads"].astype(np.int64) * MARK_BYTES + self["error_bytes"]
         begins: Integers = self.begins + HEADER.size + before
         return begins
 
@@ -110,7 +113,7 @@ def _starts(block: bytearray, held: int) -> tuple[list[int], int]:
     starts, at = [], 0
     while at + HEADER.size <= held:
         said, reads, data = SIZES.unpack_from(block, at)
-        end = at + HEADER.size + reads * READ_BYTES + said + data
+        end = at + HEADER.size + reads * MARK_BYTES + said + data
         end += -end % ALIGNED_BYTES
         if end > held:
             break

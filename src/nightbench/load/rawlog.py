@@ -29,7 +29,6 @@ HEADER_FIELDS = [
 ]
 SIZES = struct.Struct("<6xHI4xQ")  # of the header: error_bytes, reads, data_bytes
 ALIGNED_BYTES = 8
-READ_BYTES = 16 + 8 + 8 + 4  # of each read, beside what it read
 
 
 class Cause:
@@ -47,6 +46,7 @@ class Cause:
     CONNECT_FAILED = 9
     TLS_FAILED = 10
     STOPPED = 11  # the level was ended while it ran
+    TOO_LARGE = 12  # the answer; the record holds how it began
 
 
 def pack(

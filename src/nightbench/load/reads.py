@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Protocol
+
+MARK_BYTES = 16 + 8 + 8 + 4  # of each read, beside what it read: stamp, time, floor, length
 
 
 class Reads(Protocol):
@@ -17,8 +21,19 @@ class Reads(Protocol):
     def __len__(self) -> int:
         """How many reads there were."""
 
-    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> None:
-        """One more read; `stamp` and `floor_ns` as in `nightbench.load.rawlog`."""
+    @property
+    def most_bytes(self) -> int:
+        """How much is kept, each read counted with its marks (`MARK_BYTES`)."""
+
+    def allow(self, most_bytes: int) -> None:
+        """Keep so much from now on."""
+
+    def cut(self, most_bytes: int) -> None:
+        """Forget all but the first reads, of so many bytes at most."""
+
+    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> bool:
+        """One more read, of a few kilobytes; False, and nothing kept, where the answer has got too
+        large. `stamp` and `floor_ns` as in `nightbench.load.rawlog`."""
 
     def tail(self, begin: int) -> bytes:
         """The bytes from position `begin` on."""
@@ -39,10 +54,11 @@ class Reads(Protocol):
 class PlainReads:
     """Reads kept in Python."""
 
-    __slots__ = ("_floors", "_reads", "_stamps", "_times", "size")
+    __slots__ = ("_floors", "_reads", "_stamps", "_times", "most_bytes", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = 1 << 62) -> None:
         self.size = 0
+        self.most_bytes = most_bytes
         self._reads: list[bytes] = []
         self._stamps: list[bytes] = []
         self._times, self._floors = array("q"), array("q")
@@ -50,13 +66,28 @@ class PlainReads:
     def __len__(self) -> int:
         return len(self._reads)
 
-    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> None:
+    def allow(self, most_bytes: int) -> None:
+        """Keep so much from now on."""
+        self.most_bytes = most_bytes
+
+    def cut(self, most_bytes: int) -> None:
+        """Forget all but the first reads, of so many bytes at most."""
+        ends = [*accumulate(map(len, self._reads))]
+        count = bisect_right(ends, most_bytes)
+        self.size = ends[count - 1] if count else 0
+        for column in (self._reads, self._stamps, self._times, self._floors):
+            del column[count:]
+
+    def add(self, data: bytes, stamp: bytes, at_ns: int, floor_ns: int) -> bool:
         """One more read."""
+        if self.size > self.most_bytes or len(self._reads) * MARK_BYTES > self.most_bytes:
+            return False
         self.size += len(data)
         self._reads.append(data)
         self._stamps.append(stamp)
         self._times.append(at_ns)
         self._floors.append(floor_ns)
+        return True
 
     def tail(self, begin: int) -> bytes:
         """The bytes from position `begin` on."""

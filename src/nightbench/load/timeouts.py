@@ -1,6 +1,8 @@
-"""When a request has waited too long, and how often to look."""
+"""When a request has waited too long or all of them hold too much, and how often to look."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from nightbench.load.exchange import Exchange
 from nightbench.load.job import Job
@@ -24,6 +26,19 @@ def timed_out(job: Job, exchange: Exchange, at_ns: int) -> int | None:
     ):
         return Cause.TIMEOUT_BETWEEN_TOKENS
     return None
+
+
+def overgrown(exchanges: Iterable[Exchange], most_bytes: int) -> list[Exchange]:
+    """Those to end, the largest first, so that the others together hold no more than that."""
+    largest_first = sorted(exchanges, key=lambda exchange: -exchange.held_bytes)
+    held_bytes = sum(exchange.held_bytes for exchange in largest_first)
+    ended = []
+    for exchange in largest_first:
+        if held_bytes <= most_bytes:
+            break
+        held_bytes -= exchange.held_bytes
+        ended.append(exchange)
+    return ended
 
 
 def housekeeping_every_ns(job: Job) -> int:

@@ -15,12 +15,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { READ_BYTES = 4096, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
+enum { READ_BYTES = 4096, MARK_BYTES = 36, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
 
 /* Every read of one answer, in the layout of the raw record (rawlog.py). */
 struct reads {
     int64_t count, room;
     int64_t size, data_room;
+    int64_t most; /* bytes that are kept, each read counted with its marks: no room beyond them */
     int64_t *stamps; /* two a read: seconds and nanoseconds of CLOCK_REALTIME; zeros: none */
     int64_t *times;
     int64_t *floors;
@@ -35,7 +36,7 @@ struct wire {
 };
 
 /* What Python has to look at. mask: of epoll; 0: bytes were read, the answer may be over;
- * negative: the error number of a failed read. */
+ * negative: the error number of a failed read, EMSGSIZE of an answer that has got too large. */
 struct event {
     int32_t fd, mask;
 };
@@ -66,22 +67,33 @@ static int grow(void **block, int64_t bytes)
     return grown != NULL;
 }
 
+static int64_t at_most(int64_t wanted, int64_t most)
+{
+    return wanted < most ? wanted : most;
+}
+
+/* Room for a read: 0, or an error number. Only where there is none yet is looked whether there may
+ * be more: an answer within its limit costs nothing for having one. */
 static int make_room(struct reads *r, int64_t bytes)
 {
     if (r->size + bytes > r->data_room) {
-        int64_t room = 2 * r->data_room + bytes;
+        int64_t room = at_most(2 * r->data_room + bytes, r->most + READ_BYTES);
+        if (r->size + bytes > room)
+            return EMSGSIZE;
         if (!grow((void **)&r->data, room))
-            return 0;
+            return ENOMEM;
         r->data_room = room;
     }
     if (r->count == r->room) {
-        int64_t room = r->room ? 2 * r->room : 32;
+        int64_t room = at_most(r->room ? 2 * r->room : 32, r->most / MARK_BYTES + 1);
+        if (r->count >= room)
+            return EMSGSIZE;
         if (!grow((void **)&r->stamps, 16 * room) || !grow((void **)&r->times, 8 * room) ||
             !grow((void **)&r->floors, 8 * room) || !grow((void **)&r->lengths, 4 * room))
-            return 0;
+            return ENOMEM;
         r->room = room;
     }
-    return 1;
+    return 0;
 }
 
 static void mark(struct reads *r, const void *stamp, int64_t at_ns, int64_t floor_ns,
@@ -94,15 +106,33 @@ static void mark(struct reads *r, const void *stamp, int64_t at_ns, int64_t floo
     r->size += length;
 }
 
-/* A read that Python did. Returns 0 where there is no memory. */
+/* A read that Python did. Returns an error number: EMSGSIZE where the answer has got too large. */
 int wire_add(struct reads *r, const uint8_t *data, uint32_t length, const void *stamp,
              int64_t at_ns, int64_t floor_ns)
 {
-    if (!make_room(r, length))
-        return 0;
+    int problem = r->size > r->most ? EMSGSIZE : make_room(r, length);
+    if (problem)
+        return problem;
     memcpy(r->data + r->size, data, length);
     mark(r, stamp, at_ns, floor_ns, length);
-    return 1;
+    return 0;
+}
+
+/* Keep the first reads, of so many bytes at most, and give the room of the others back. */
+void wire_cut(struct reads *r, int64_t bytes)
+{
+    int64_t count = 0, size = 0;
+    while (count < r->count && size + r->lengths[count] <= bytes)
+        size += r->lengths[count++];
+    r->count = r->room = count;
+    r->size = r->data_room = size;
+    if (count) { /* what cannot be given back is kept: it is enough */
+        grow((void **)&r->data, size);
+        grow((void **)&r->stamps, 16 * count);
+        grow((void **)&r->times, 8 * count);
+        grow((void **)&r->floors, 8 * count);
+        grow((void **)&r->lengths, 4 * count);
+    }
 }
 
 void wire_free(struct reads *r)
@@ -145,8 +175,8 @@ static int take(int32_t fd, struct reads *r, int64_t floor_ns, int32_t *mask)
         char bytes[CMSG_SPACE(16)];
     } control;
     int64_t stamp[2] = {0, 0};
-    *mask = -ENOMEM;
-    if (!make_room(r, READ_BYTES))
+    *mask = -make_room(r, READ_BYTES);
+    if (*mask)
         return 1;
     uint8_t *into = r->data + r->size;
     struct iovec piece = {into, READ_BYTES};

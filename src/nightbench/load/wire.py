@@ -11,7 +11,8 @@ from nightbench.load.reads import PlainReads, Reads
 CROWD = 256  # sockets of one poll: where it is full, there may be more
 _SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read
 
-Events = list[tuple[int, int]]  # (fd, mask of epoll; 0: read already; negative: error number)
+# (fd, mask of epoll; 0: read already; negative: error number, EMSGSIZE of an answer too large)
+Events = list[tuple[int, int]]
 
 
 class Wire(Protocol):
@@ -21,8 +22,8 @@ class Wire(Protocol):
     floor_ns: int  # nothing that it found had arrived before; 0: it slept
     arrived: int  # sockets that had something
 
-    def reads(self) -> Reads:
-        """Where the reads of one answer go."""
+    def reads(self, most_bytes: int) -> Reads:
+        """Where the reads of one answer go, at most so much of it."""
 
     def hand_over(self, fd: int, reads: Reads) -> None:
         """Read this socket from now on; an event with mask 0 says that the answer may be over."""
@@ -42,9 +43,9 @@ class PlainWire:
         self._all_seen_ns = now_ns()
         self._poll = epoll.poll
 
-    def reads(self) -> PlainReads:
+    def reads(self, most_bytes: int) -> PlainReads:
         """Where the reads of one answer go."""
-        return PlainReads()
+        return PlainReads(most_bytes)
 
     def hand_over(self, fd: int, reads: Reads) -> None:
         """Nothing is read here."""

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import httpx
-
 from nightbench.endpoint import Endpoint
 from nightbench.engines import dispatch
 from nightbench.errors import BootFailed, BootTimeout
@@ -61,43 +59,39 @@ def wait_ready(boot: Boot) -> tuple[Endpoint, BootPhases]:
     Raises BootFailed or BootTimeout with the log's last lines, PortTaken where it is not ours.
     """
     watcher = _BootWatcher(boot)
-    # No proxies: what we ask is on this machine.
-    with httpx.Client(timeout=5.0, trust_env=False) as client:
-        healthy = f"{boot.endpoint.root_url}{boot.ready_path}"
-        while not probing.is_healthy(client, healthy):
-            watcher.tick("starting")
-            boot.sleep(POLL_S)
-        # A container's port is docker's: it does not start where somebody else has that.
-        if not boot.in_container and not probing.listens_below(boot.supervised.pid, boot.port):
-            raise PortTaken
-        watcher.is_healthy()
-        endpoint = _with_model(client, boot, watcher)
-        _answers(client, boot, endpoint, watcher)
+    while not probing.is_healthy(f"{boot.endpoint.root_url}{boot.ready_path}"):
+        watcher.tick("starting")
+        boot.sleep(POLL_S)
+    # A container's port is docker's: it does not start where somebody else has that.
+    if not boot.in_container and not probing.listens_below(boot.supervised.pid, boot.port):
+        raise PortTaken
+    watcher.is_healthy()
+    endpoint = _with_model(boot, watcher)
+    _answers(boot, endpoint, watcher)
     return endpoint, watcher.phases()
 
 
-def _with_model(client: httpx.Client, boot: Boot, watcher: _BootWatcher) -> Endpoint:
+def _with_model(boot: Boot, watcher: _BootWatcher) -> Endpoint:
     try:
-        listed = probing.list_models(client, boot.endpoint)
-    except (httpx.HTTPError, ValueError) as error:
-        said = boot.endpoint.redact(str(error))
-        raise watcher.failed(f"does not list its models: {said}") from None
+        listed = probing.list_models(boot.endpoint)
+    except probing.NotListed as error:
+        raise watcher.failed(f"does not list its models: {error}") from None
     wanted = boot.endpoint.model
     if wanted and wanted not in listed:
-        raise watcher.failed(f"serves {', '.join(listed) or 'nothing'}, and not {wanted}")
+        raise watcher.failed(f"serves {probing.names(listed) or 'nothing'}, and not {wanted}")
     if not listed:
         raise watcher.failed("lists no model")
     if not wanted and len(listed) > 1:
         raise watcher.failed(
-            f"lists {len(listed)} models ({', '.join(listed)}): set served_model_name"
+            f"lists {len(listed)} models ({probing.names(listed)}): set served_model_name"
         )
     return replace(boot.endpoint, model=wanted or listed[0])
 
 
-def _answers(client: httpx.Client, boot: Boot, endpoint: Endpoint, watcher: _BootWatcher) -> None:
+def _answers(boot: Boot, endpoint: Endpoint, watcher: _BootWatcher) -> None:
     """Ask for a completion until the boot's time is over; the question races the process's exit."""
     watcher.tick("asking for a first answer")
-    answer = probing.ask(client, endpoint, timeout_s=max(1.0, watcher.left_s()))
+    answer = probing.ask(endpoint, timeout_s=max(1.0, watcher.left_s()))
     watcher.tick("asking for a first answer")
     if not answer.ok:
         raise watcher.failed(f"was healthy, but its first answer failed: {answer.detail}")

@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import httpx
-
 from nightbench.endpoint import Endpoint
 from nightbench.errors import (
     BootFailed,
@@ -123,8 +121,7 @@ class Launched:
         path = self.started.launch.version_path
         if path is None:
             return None
-        with httpx.Client(timeout=5.0, trust_env=False) as client:
-            return probing.read_version(client, self.endpoint, path)
+        return probing.read_version(self.endpoint, path)
 
     def container_id(self) -> str | None:
         """The container it runs in, as docker numbers it; None where it runs in none."""
@@ -172,8 +169,7 @@ class Launched:
         """The engine's own counters now, kept among the readings too."""
         if self._watched is None or self._watched.counters_path is None:
             return {}
-        with httpx.Client(timeout=5.0, trust_env=False) as client:
-            counters = read_counters(client, self._watched)
+        counters = read_counters(self._watched)
         readings = counters.readings() if counters else {}
         if self._watch:
             self._watch.add(telemetry.rows("server", readings))

@@ -109,6 +109,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
         model=dispatch.served_name(job.target),
         api_key=secrets.token_urlsafe(24),
         redact=Redactor.from_env(os.environ),
+        limits=job.target.limits.in_bytes(),
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)

@@ -6,7 +6,6 @@ of its own and on the store that is measured later.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import httpx
 
+from nightbench import bounded_json
+from nightbench.bounded_http import lines
 from nightbench.child_env import engine_environment
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama
@@ -36,6 +37,7 @@ START_S = 30.0
 STOP_S = 15.0
 GRACE_S = 5.0
 BETWEEN_BYTES_S = 600.0  # a pull is silent while it verifies what it has
+LONGEST_LINE_BYTES = 1_000_000
 
 
 def environment(
@@ -80,9 +82,11 @@ def ensure_model(
     with (
         locked(store.with_name(f"{store.name}.lock"), on_wait=lambda: say("waiting for the store")),
         _server(engine, environment.executable, store) as endpoint,
-        httpx.Client(trust_env=False, timeout=BETWEEN_BYTES_S) as client,
+        httpx.Client(
+            trust_env=False, timeout=BETWEEN_BYTES_S, headers={"Accept-Encoding": "identity"}
+        ) as client,
     ):
-        is_there = name in probing.list_models(client, endpoint)
+        is_there = name in _listed(endpoint)
         if gguf is None:
             if not is_there:
                 _pull(client, endpoint, name, say)
@@ -159,17 +163,25 @@ def _server(engine: OllamaEngine, executable: Path, store: Path) -> Iterator[End
 
 
 def _wait_ready(supervised: Supervised, endpoint: Endpoint) -> None:
-    with httpx.Client(trust_env=False, timeout=5.0) as client:
-        url = f"{endpoint.root_url}{ollama.READY_PATH}"
+    url = f"{endpoint.root_url}{ollama.READY_PATH}"
 
-        def decided() -> bool:
-            return not supervised.running() or probing.is_healthy(client, url)
+    def decided() -> bool:
+        return not supervised.running() or probing.is_healthy(url)
 
-        if not wait_until(decided, START_S) or not probing.is_healthy(client, url):
-            last = "\n".join(f"  | {line}" for line in supervised.log_tail().splitlines()[-5:])
-            raise EngineEnvironmentError(
-                f"ollama serve does not come up:\n{last}", hint="Try `ollama serve` by hand."
-            )
+    if not wait_until(decided, START_S) or not probing.is_healthy(url):
+        last = "\n".join(f"  | {line}" for line in supervised.log_tail().splitlines()[-5:])
+        raise EngineEnvironmentError(
+            f"ollama serve does not come up:\n{last}", hint="Try `ollama serve` by hand."
+        )
+
+
+def _listed(endpoint: Endpoint) -> list[str]:
+    try:
+        return probing.list_models(endpoint)
+    except probing.NotListed as error:
+        raise EngineEnvironmentError(
+            f"ollama serve is up, but {error}", hint="Try `ollama list` by hand."
+        ) from None
 
 
 def _pull(client: httpx.Client, endpoint: Endpoint, name: str, say: Callable[..., None]) -> None:
@@ -177,8 +189,10 @@ def _pull(client: httpx.Client, endpoint: Endpoint, name: str, say: Callable[...
     say("pulling")
     try:
         with client.stream("POST", f"{endpoint.root_url}/api/pull", json={"model": name}) as reply:
-            for line in reply.iter_lines():
-                event = json.loads(line) if line.strip() else {}
+            for line in lines(reply.iter_raw(), LONGEST_LINE_BYTES):
+                event = bounded_json.loads(line) if line.strip() else {}
+                if not isinstance(event, dict):
+                    raise ValueError(f"not an event of a pull: {line[:100]!r}")
                 if event.get("error"):
                     raise _pull_problem(name, endpoint.redact(str(event["error"])))
                 status = endpoint.redact(str(event.get("status", "")))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import dataclass
+from typing import Any
 
-import httpx
-
+from nightbench import bounded_json
+from nightbench.bounded_http import NotRead, Page, Question, fetch, fetch_status
 from nightbench.endpoint import Endpoint
 from nightbench.redaction import Redactor
 from nightbench.serving import processes
@@ -14,6 +16,11 @@ from nightbench.terminal_text import safe_text
 
 HOST = "127.0.0.1"
 WORDS_CHARS = 300
+LISTED_WITHIN_S = 10.0
+SAID_WITHIN_S = 5.0
+LISTED = 8  # names of models in a message: services list hundreds
+LONGEST_NAME = 500  # it goes into every request
+LONGEST_VERSION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,14 @@ class Answer:
     status: int | None = None
     detail: str = ""
     retry_after_s: float | None = None
+
+
+class NotListed(Exception):
+    """A server that does not say which models it has. `status` is None where it is no refusal."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def free_port(host: str = HOST) -> int:
@@ -58,88 +73,121 @@ def listens_below(root: int, port: int) -> bool:
     return bool({root, *processes.descendants(root)} & set(listener_pids(port)))
 
 
-def is_healthy(client: httpx.Client, url: str) -> bool:
+def is_healthy(url: str) -> bool:
     """Whether a GET comes back 200."""
-    return status_of(client, url) == 200
+    return status_of(url) == 200
 
 
-def status_of(client: httpx.Client, url: str) -> int | None:
+def status_of(url: str, *, within_s: float = SAID_WITHIN_S) -> int | None:
     """The status of a GET, None where nothing came back."""
     try:
-        return client.get(url).status_code
-    except httpx.HTTPError:
+        return fetch_status(Question(url=url), within_s=within_s)
+    except NotRead:
         return None
 
 
-def list_models(client: httpx.Client, endpoint: Endpoint) -> list[str]:
-    """The model names the server lists. Raises httpx.HTTPError, or ValueError for no list."""
-    reply = client.get(f"{endpoint.base_url}/models", headers=endpoint.request_headers())
-    reply.raise_for_status()
+def list_models(endpoint: Endpoint) -> list[str]:
+    """The model names the server lists. Raises NotListed."""
+    url = f"{endpoint.base_url}/models"
     try:
-        return [endpoint.redact(str(model["id"])) for model in reply.json()["data"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{endpoint.base_url}/models is not a list of models") from error
+        page = _get(url, endpoint, endpoint.limits.model_list_bytes, LISTED_WITHIN_S)
+    except NotRead as error:
+        raise NotListed(endpoint.redact(f"{url}: {error}")) from None
+    if page.status != 200:
+        raise NotListed(f"{url} answers HTTP {page.status}", page.status)
+    try:
+        return [endpoint.redact(_name(model["id"])) for model in _members(page.body)["data"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotListed(f"{url} is not a list of models ({type(error).__name__})") from None
 
 
-def read_version(client: httpx.Client, endpoint: Endpoint, path: str) -> str | None:
+def names(listed: list[str]) -> str:
+    """The models a server lists, in a message."""
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    return ", ".join(listed[:LISTED]) + more
+
+
+def read_page(endpoint: Endpoint, path: str, *, within_s: float = SAID_WITHIN_S) -> str | None:
+    """What the server says of itself there, None where it says nothing."""
+    try:
+        page = _get(f"{endpoint.root_url}{path}", endpoint, endpoint.limits.error_bytes, within_s)
+    except NotRead:
+        return None
+    return page.body.decode(errors="replace") if page.status == 200 else None
+
+
+def read_version(endpoint: Endpoint, path: str) -> str | None:
     """The engine's version as the server itself says it (vLLM does), None where it does not."""
     try:
-        reply = client.get(f"{endpoint.root_url}{path}", headers=endpoint.request_headers())
-        version = str(reply.json()["version"]) if reply.status_code == 200 else None
-        return endpoint.redact.optional(version)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        said = bounded_json.loads(read_page(endpoint, path) or "")["version"]
+    except (ValueError, KeyError, TypeError):
         return None
+    return endpoint.redact(said)[:LONGEST_VERSION] if isinstance(said, str) else None
 
 
-def ask(client: httpx.Client, endpoint: Endpoint, *, timeout_s: float) -> Answer:
+def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:
     """A real, small completion: as chat, and as plain text where the model has no chat."""
     body = {"model": endpoint.model, "max_tokens": 4, "temperature": 0}
     chat = {**body, "messages": [{"role": "user", "content": "Say hello."}]}
-    answer = _post(client, endpoint, "chat/completions", chat, timeout_s)
+    answer = _post(endpoint, "chat/completions", chat, timeout_s)
     if answer.status not in (400, 404, 405, 422):
         return answer
-    plain = _post(client, endpoint, "completions", {**body, "prompt": "Hello"}, timeout_s)
+    plain = _post(endpoint, "completions", {**body, "prompt": "Hello"}, timeout_s)
     return plain if plain.ok else answer
 
 
-def _post(
-    client: httpx.Client, endpoint: Endpoint, path: str, body: object, timeout_s: float
-) -> Answer:
+def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page:
+    return fetch(
+        Question(url=url, headers=endpoint.request_headers()),
+        within_s=within_s,
+        most_bytes=most_bytes,
+        most_error_bytes=endpoint.limits.error_bytes,
+    )
+
+
+def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answer:
+    question = Question(
+        url=f"{endpoint.base_url}/{path}",
+        headers={"Content-Type": "application/json"} | endpoint.request_headers(),
+        body=json.dumps(body).encode(),
+    )
+    limits = endpoint.limits
     try:
-        reply = client.post(
-            f"{endpoint.base_url}/{path}",
-            json=body,
-            headers=endpoint.request_headers(),
-            timeout=timeout_s,
+        page = fetch(
+            question,
+            within_s=timeout_s,
+            most_bytes=limits.answer_bytes,
+            most_error_bytes=limits.error_bytes,
         )
-    except httpx.TimeoutException:
-        return Answer(False, None, f"no answer within {timeout_s:.0f} s")
-    except httpx.HTTPError as error:
-        return Answer(False, None, endpoint.redact(f"{type(error).__name__}: {error}"))
-    if reply.status_code != 200:
-        return Answer(
-            False,
-            reply.status_code,
-            f"HTTP {reply.status_code}: {_words(reply, endpoint.redact)}",
-            _seconds(reply.headers.get("retry-after")),
-        )
+    except NotRead as error:
+        return Answer(False, None, endpoint.redact(str(error)))
+    if page.status != 200:
+        detail = f"HTTP {page.status}: {_words(page, endpoint.redact)}"
+        return Answer(False, page.status, detail, page.retry_after_s)
     try:
-        return Answer(bool(reply.json()["choices"]), 200)
+        return Answer(bool(_members(page.body)["choices"]), 200)
     except (ValueError, KeyError, TypeError):
-        return Answer(False, 200, f"not a completion: {_words(reply, endpoint.redact)}")
+        return Answer(False, 200, f"not a completion: {_words(page, endpoint.redact)}")
 
 
-def _words(reply: httpx.Response, redact: Redactor) -> str:
+def _words(page: Page, redact: Redactor) -> str:
     """What a server said, or where it points to: a redirect is not followed."""
-    if reply.is_redirect:
-        said = f"it redirects to {reply.headers.get('location')}, and is not followed"
+    if page.location is not None:
+        said = f"it redirects to {page.location}, and is not followed"
     else:
-        said = reply.text or reply.reason_phrase
-    return safe_text(redact(said[: 16 * WORDS_CHARS]), max_chars=WORDS_CHARS)
+        said = page.body[: 16 * WORDS_CHARS].decode(errors="replace")
+    return safe_text(redact(said), max_chars=WORDS_CHARS)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return float(retry_after) if retry_after else None
-    except ValueError:
-        return None  # a date: rare
+def _name(said: object) -> str:
+    if not isinstance(said, str) or len(said) > LONGEST_NAME:
+        raise ValueError("not the name of a model")
+    return said
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    """The members of a JSON object. Raises ValueError."""
+    value = bounded_json.loads(body)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value

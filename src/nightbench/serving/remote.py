@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import httpx
-
+from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama, remote
 from nightbench.errors import BadInput, EndpointError
@@ -20,7 +19,6 @@ from nightbench.suite_engines import RemoteEngine
 
 RATE_LIMIT_RETRIES = 3
 LONGEST_WAIT_S = 60.0
-LISTED = 8  # names of models in a message: services list hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,15 @@ def connect_to(
     target: Target, environ: Mapping[str, str], *, sleep: Sleep = time.sleep
 ) -> Endpoint:
     """The endpoint of an attached target, once it really answered. Raises as `connect`."""
-    engine = target.engine
+    engine, limits = target.engine, target.limits.in_bytes()
     if engine.kind == "remote":
-        return connect(engine, target.served_model_name, environ, sleep=sleep)
+        return connect(engine, target.served_model_name, environ, limits=limits, sleep=sleep)
     if engine.kind == "ollama" and engine.base_url is not None:
         attached = RemoteEngine(kind="remote", base_url=engine.base_url)
         # The first answer loads the model: before the clock, and with a boot's patience.
         attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
         name = ollama.served_name(target.model or "", target.served_model_name)
-        return connect(attached, name, environ, sleep=sleep)
+        return connect(attached, name, environ, limits=limits, sleep=sleep)
     raise BadInput(f"{target.name} is not an API that somebody else runs")
 
 
@@ -53,6 +51,7 @@ def connect(
     model: str | None,
     environ: Mapping[str, str],
     *,
+    limits: AnswerLimits = DEFAULT_LIMITS,
     sleep: Sleep = time.sleep,
 ) -> Endpoint:
     """The endpoint, once it really answered; its model asked of it where the suite names none.
@@ -60,24 +59,23 @@ def connect(
     A rate limit is kept here too, and a 429 waited for. Raises BadInput for a key that is not set,
     EndpointError for everything the API does wrong.
     """
-    endpoint = remote.endpoint(engine, model or "", environ)
+    endpoint = remote.endpoint(engine, model or "", environ, limits)
     rate = engine.requests_per_second
     retries = RATE_LIMIT_RETRIES if engine.max_retries is None else engine.max_retries
     pacing = Pacing(1 / rate if rate else 0.0, sleep, retries)
-    with httpx.Client(timeout=10.0) as client:
-        if not endpoint.model:
-            endpoint = replace(endpoint, model=only_model(client, endpoint))
-            pacing.sleep(pacing.gap_s)
-        answer = _ask(client, endpoint, engine.first_answer_timeout_s, pacing)
-        if not answer.ok:
-            raise _refusal(client, endpoint, answer, remote.key_env_of(engine))
+    if not endpoint.model:
+        endpoint = replace(endpoint, model=only_model(endpoint))
+        pacing.sleep(pacing.gap_s)
+    answer = _ask(endpoint, engine.first_answer_timeout_s, pacing)
+    if not answer.ok:
+        raise _refusal(endpoint, answer, remote.key_env_of(engine))
     return endpoint
 
 
-def _ask(client: httpx.Client, endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
+def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
     """A first answer; where the API limits the rate, asked again when it says."""
     for attempt in range(pacing.retries + 1):
-        answer = probing.ask(client, endpoint, timeout_s=timeout_s)
+        answer = probing.ask(endpoint, timeout_s=timeout_s)
         if answer.status != 429 or attempt == pacing.retries:
             break
         wait_s = answer.retry_after_s or max(pacing.gap_s, 2.0**attempt)
@@ -85,46 +83,37 @@ def _ask(client: httpx.Client, endpoint: Endpoint, timeout_s: float, pacing: Pac
     return answer
 
 
-def only_model(client: httpx.Client, endpoint: Endpoint) -> str:
+def only_model(endpoint: Endpoint) -> str:
     """The one model that the API lists. Raises EndpointError for none, and for several."""
-    listed = _list(client, endpoint)
+    listed = _list(endpoint)
     if not listed:
         raise EndpointError(f"{endpoint.base_url} lists no model", hint="Set served_model_name.")
     if len(listed) > 1:
         raise EndpointError(
-            f"{endpoint.base_url} lists {len(listed)} models: {_names(listed)}",
+            f"{endpoint.base_url} lists {len(listed)} models: {probing.names(listed)}",
             hint="Say which one is meant: served_model_name (--model).",
         )
     return listed[0]
 
 
-def _list(client: httpx.Client, endpoint: Endpoint) -> list[str]:
+def _list(endpoint: Endpoint) -> list[str]:
     try:
-        return probing.list_models(client, endpoint)
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        raise EndpointError(
-            f"{endpoint.base_url}/models answers HTTP {status}", hint=_hint(status, endpoint, None)
-        ) from None
-    except (httpx.HTTPError, ValueError) as error:
-        raise EndpointError(
-            endpoint.redact(f"{endpoint.base_url}/models: {error}"),
-            hint=_hint(None, endpoint, None),
-        ) from None
+        return probing.list_models(endpoint)
+    except probing.NotListed as error:
+        raise EndpointError(str(error), hint=_hint(error.status, endpoint, None)) from None
 
 
-def _refusal(
-    client: httpx.Client, endpoint: Endpoint, answer: Answer, key_env: str | None
-) -> EndpointError:
+def _refusal(endpoint: Endpoint, answer: Answer, key_env: str | None) -> EndpointError:
     """Why there was no answer: an unknown model is told with those there are."""
     if answer.status in (400, 404):
         try:
-            listed = _list(client, endpoint)
+            listed = _list(endpoint)
         except EndpointError:
             listed = []
         if listed and endpoint.model not in listed:
             return EndpointError(
-                f"{endpoint.base_url} has no model {endpoint.model}: it lists {_names(listed)}",
+                f"{endpoint.base_url} has no model {endpoint.model}: "
+                f"it lists {probing.names(listed)}",
                 hint="Set served_model_name to one of them.",
             )
     if answer.status == 429:
@@ -136,11 +125,6 @@ def _refusal(
         f"{endpoint.base_url} does not answer: {answer.detail}",
         hint=_hint(answer.status, endpoint, key_env),
     )
-
-
-def _names(listed: list[str]) -> str:
-    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
-    return ", ".join(listed[:LISTED]) + more
 
 
 def _hint(status: int | None, endpoint: Endpoint, key_env: str | None) -> str:

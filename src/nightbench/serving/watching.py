@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import httpx
-
 from nightbench.endpoint import Endpoint
 from nightbench.engines import dispatch
 from nightbench.engines.vllm import Counters
@@ -82,8 +80,8 @@ class Watch:
 
     def _judge(self) -> Trouble | None:
         watched = self._watched
-        with httpx.Client(timeout=LOOK_WITHIN_S, trust_env=False) as client:
-            status = probing.status_of(client, f"{watched.endpoint.root_url}{watched.ready_path}")
+        health = f"{watched.endpoint.root_url}{watched.ready_path}"
+        status = probing.status_of(health, within_s=LOOK_WITHIN_S)
         if status == 200:
             return None
         # It says itself that it is ill, or does not say anything: it may be on its way out.
@@ -103,24 +101,23 @@ class Watch:
 
     def _run(self) -> None:
         asked_at = float("-inf")
-        with httpx.Client(timeout=5.0, trust_env=False) as client:
-            while self._trouble is None and not self._stopped.wait(LOOK_EVERY_S):
-                if not self._watched.running():
-                    self._trouble = "server_died"
-                elif self._watched.clock() - asked_at >= ASK_EVERY_S:
-                    asked_at = self._watched.clock()
-                    self._sample()
-                    if self._decide(client) == "hung":
-                        # Dying and hanging look alike from here until the process is gone.
-                        self._trouble = "server_hung" if self._watched.running() else "server_died"
+        while self._trouble is None and not self._stopped.wait(LOOK_EVERY_S):
+            if not self._watched.running():
+                self._trouble = "server_died"
+            elif self._watched.clock() - asked_at >= ASK_EVERY_S:
+                asked_at = self._watched.clock()
+                self._sample()
+                if self._decide() == "hung":
+                    # Dying and hanging look alike from here until the process is gone.
+                    self._trouble = "server_hung" if self._watched.running() else "server_died"
 
     def _sample(self) -> None:
         self.add([row for sampler in self._watched.samplers for row in sampler()])
 
-    def _decide(self, client: httpx.Client) -> Decision:
+    def _decide(self) -> Decision:
         if self._watched.counters_path is None:
             return "alive"  # its process is all that can be watched
-        counters = read_counters(client, self._watched)
+        counters = read_counters(self._watched)
         if counters is not None:
             self.add(telemetry.rows("server", counters.readings()))
         now_s, computing = self._watched.clock(), self._watched.computing()
@@ -128,17 +125,11 @@ class Watch:
         if decision != "ask":
             return decision
         wait_s = self._watched.patience.answer_within_s
-        answer = probing.ask(client, self._watched.endpoint, timeout_s=wait_s)
+        answer = probing.ask(self._watched.endpoint, timeout_s=wait_s)
         return self._heartbeat.answered(self._watched.clock(), answer.ok)
 
 
-def read_counters(client: httpx.Client, watched: Watched) -> Counters | None:
+def read_counters(watched: Watched) -> Counters | None:
     """What the engine says of itself now, None where it says nothing."""
-    try:
-        reply = client.get(
-            f"{watched.endpoint.root_url}{watched.counters_path}",
-            headers=watched.endpoint.request_headers(),
-        )
-    except httpx.HTTPError:
-        return None
-    return dispatch.parse_counters(watched.target, reply.text) if reply.status_code == 200 else None
+    page = probing.read_page(watched.endpoint, watched.counters_path or "")
+    return None if page is None else dispatch.parse_counters(watched.target, page)

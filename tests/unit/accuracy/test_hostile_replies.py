@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pyarrow.parquet
 import pytest
 from rich.console import Console
 
+from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.accuracy.replies import Reply
 from nightbench.accuracy.sample_files import AskedAs, read_samples, sample_line
 from nightbench.accuracy.table import accuracy_table
+from nightbench.answer_limits import AnswerLimits
 from nightbench.cli.main import main
 from nightbench.history.landing import land
 from nightbench.history.reading import open_history
@@ -75,13 +80,42 @@ def _survives_storage(samples: list[AccuracySample], asked_as: AskedAs, folder: 
 def test_a_reply_too_long_to_keep_is_a_failed_request(
     chat_server: ChatServer, tmp_path: Path
 ) -> None:
-    chat_server.answer = lambda body: (200, json.dumps({"x": "A" * 17_000_000}).encode(), {})
+    chat_server.answer = lambda body: completion("A" * 2_000_000)
+    limits = AnswerLimits(answer_bytes=1_000_000)
     samples: list[AccuracySample] = []
     spec = AccuracySpec(benchmark="starter", subsets=("IQ",), limit=1)
 
-    evaluate(spec, chat_server.endpoint, base_dir=tmp_path, on_sample=samples.append)
+    evaluate(
+        spec,
+        replace(chat_server.endpoint, limits=limits),
+        base_dir=tmp_path,
+        on_sample=samples.append,
+    )
 
-    assert samples[0].error_kind == "bad_reply"
+    assert (samples[0].error_kind, samples[0].retries) == ("too_large", 0)
+    assert samples[0].error == "the reply is too large: more than 1 MB"
+
+
+def test_replies_are_handed_on_and_not_held(chat_server: ChatServer, tmp_path: Path) -> None:
+    """Thousands of megabytes would be as many gigabytes."""
+    reply_bytes, questions = 1_000_000, 20
+
+    async def send(ask: Ask) -> Reply:
+        await asyncio.sleep(0)
+        return Reply(text="B" * reply_bytes, reasoning="A" * reply_bytes)
+
+    held_bytes = []
+
+    def on_sample(sample: AccuracySample) -> None:
+        held_bytes.append(tracemalloc.get_traced_memory()[0])
+
+    spec = AccuracySpec(benchmark="starter", limit=questions, max_concurrency=1)
+    tracemalloc.start()
+    evaluate(spec, chat_server.endpoint, base_dir=tmp_path, on_sample=on_sample, send=send)
+    tracemalloc.stop()
+
+    assert len(held_bytes) == questions
+    assert held_bytes[-1] - held_bytes[0] < 5 * reply_bytes
 
 
 def test_hostile_replies_land_and_a_terminal_shows_them_as_text(

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from service import Service, service
 
+from nightbench.answer_limits import AnswerLimits
 from nightbench.cli.main import main
 from nightbench.engines import providers
 from nightbench.engines.providers import Provider
 from nightbench.errors import EndpointError
 from nightbench.serving import remote
+from nightbench.suite import Target
 from nightbench.suite_engines import RemoteEngine
 
 QUESTIONS = [
@@ -110,6 +112,36 @@ def test_two_models_are_not_chosen_between() -> None:
         connect(server)
     assert "lists 2 models: a, b" in caught.value.message
     assert "served_model_name (--model)" in caught.value.hint
+
+
+def test_no_more_is_read_than_a_targets_limits_say() -> None:
+    many = tuple(f"m{n}" for n in range(1000))
+    with service(models=many) as server:
+        target = Target.model_validate(
+            {
+                "name": "a",
+                "engine": {"kind": "remote", "base_url": server.url},
+                "limits": {"answer_mb": 2, "model_list_mb": 0.001},
+            }
+        )
+        with pytest.raises(EndpointError, match="the answer is larger than"):
+            remote.connect_to(target, {})
+        named = target.model_copy(update={"served_model_name": "m1"})
+        endpoint = remote.connect_to(named, {})
+    assert endpoint.limits == AnswerLimits(answer_bytes=2_000_000, model_list_bytes=1_000)
+
+
+def test_limits_are_flags_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with service(answer="A" * 5_000) as server:
+        argv = ("--base-url", server.url, "--model", "m")
+        assert evaluate(tmp_path, *argv, "--max-answer-mb", "0.001") == 0
+        assert json.loads((tmp_path / "o.json").read_text())["num_failed"] == len(QUESTIONS)
+        assert evaluate(tmp_path, *argv, "--max-answer-mb", "1") == 0
+        assert json.loads((tmp_path / "o.json").read_text())["num_failed"] == 0
+    for none in ("0", "-1", "inf", "nan", "many"):
+        with pytest.raises(SystemExit):
+            evaluate(tmp_path, *argv, "--max-answer-mb", none)
+        assert f"expected a number of MB, not '{none}'" in capsys.readouterr().err
 
 
 def test_an_unknown_provider_is_refused_with_those_there_are(

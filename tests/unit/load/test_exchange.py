@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
@@ -55,3 +57,23 @@ def test_keep_alive_comments_are_no_data() -> None:
     exchange.reads.add(b"data: x\n\n", NO_STAMP, 5, 0)
     exchange.reads.add(b"8\r\n: alive\n", NO_STAMP, 9, 0)
     assert exchange.last_data_ns() == 5
+
+
+def test_the_last_data_is_remembered_and_no_read_is_looked_at_twice() -> None:
+    """A server may send millions of comments, and is looked at several times a second."""
+    looked_at = []
+
+    class Counted(PlainReads):
+        def latest_first(self) -> Iterator[tuple[bytes, int]]:
+            for read in super().latest_first():
+                looked_at.append(read)
+                yield read
+
+    exchange = Exchange(0, b"", 0, Counted())
+    exchange.reads.add(b"data: x\n\n", NO_STAMP, 5, 0)
+    for at_ns in range(10, 110):
+        exchange.reads.add(b"8\r\n: alive\n", NO_STAMP, at_ns, 0)
+        assert exchange.last_data_ns() == 5
+    assert len(looked_at) == 101
+    exchange.reads.add(b"data: x\n\n", NO_STAMP, 200, 0)
+    assert exchange.last_data_ns() == 200

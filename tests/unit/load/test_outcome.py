@@ -36,6 +36,7 @@ def facts(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
+CLOSING = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 WHOLE = (None, 5, None, 6, 7, "stop", 200, 0)
 
 
@@ -174,6 +175,51 @@ def test_a_gzip_stream_is_read() -> None:
     assert (outcome.error_kind, len(outcome.chunks)) == (None, 5)
 
 
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"GZIP"])
+def test_an_answer_that_unpacks_to_more_than_may_be_is_too_large(encoding: bytes) -> None:
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: %b\r\n\r\n" % encoding)
+    packed = gzip.compress(b"".join([*SAID, b": \n" * 300_000, DONE]))
+    whole = raw([head + framed(packed) + END])
+    assert outcome_of(whole, answer_bytes=100_000).error_kind == "too_large"
+    assert outcome_of(whole, answer_bytes=10_000_000).error_kind is None
+
+
+def test_an_event_of_millions_of_values_is_too_large() -> None:
+    many = b'data: {"choices":[],"x":[' + b"{}," * 2_000_000 + b"{}]}\n\n"
+    outcome = outcome_of(raw([HEAD + framed(SAID[0]) + framed(many) + framed(DONE) + END]))
+    assert outcome.error_kind == "too_large"
+
+
+@pytest.mark.parametrize("line", [b":\n", b"data:\n", b": \r\n", b"\r:"])
+def test_an_event_of_millions_of_lines_is_too_large(line: bytes) -> None:
+    endless = line * 1_500_000 + b"\n"
+    outcome = outcome_of(raw([HEAD + framed(SAID[0]) + framed(endless) + framed(DONE) + END]))
+    assert outcome.error_kind == "too_large"
+
+
+@pytest.mark.parametrize("empty", [b"\n", b"\r\n", b"\r"])
+def test_millions_of_empty_lines_are_nothing(empty: bytes) -> None:
+    parts = [SAID[0], empty * 3_000_000, event({}, "stop"), DONE]
+    outcome = outcome_of(raw([HEAD, *map(framed, parts), END]))
+    assert (outcome.error_kind, len(outcome.chunks)) == (None, 1)
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/plain\r\nX: y\r\n\r\n"
+
+
+def test_interim_responses_are_not_the_answer() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY
+    assert facts(outcome_of(raw([interim + RECORDED]))) == WHOLE
+    for at in range(1, len(interim) + 200):
+        whole = interim + RECORDED
+        assert facts(outcome_of(raw([whole[:at], whole[at:]]))) == WHOLE
+
+
+def test_what_follows_an_answer_is_not_part_of_it() -> None:
+    another = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+    assert facts(outcome_of(raw([RECORDED + another]))) == WHOLE
+
+
 def test_broken_gzip_is_malformed_and_does_not_raise() -> None:
     head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
     assert outcome_of(raw([head + framed(b"not gzip at all")])).error_kind == "malformed"
@@ -188,6 +234,11 @@ def test_broken_gzip_is_malformed_and_does_not_raise() -> None:
         ([HEAD + framed(SAID[0])], Cause.RESET, "reset"),
         ([HEAD], Cause.TIMEOUT_FIRST_TOKEN, "timeout_first_token"),
         ([HEAD + framed(SAID[0])], Cause.STOPPED, "stopped"),
+        ([HEAD + framed(SAID[0])], Cause.TOO_LARGE, "too_large"),
+        ([HEAD + framed(SAID[0] + DONE)], Cause.TOO_LARGE, "too_large"),
+        ([CLOSING + SAID[0][:-9]], Cause.TOO_LARGE, "too_large"),
+        ([b"HTTP/1.1 200 OK\r\nX: y\r\n"], Cause.TOO_LARGE, "too_large"),
+        ([b"HTTP/1.1 503 No\r\n\r\nmuch to say"], Cause.TOO_LARGE, "http_5xx"),
         ([HEAD + framed(b"data: [1]\n\n") + END], Cause.COMPLETE, "malformed"),
         ([HEAD + framed(b"data: {}\n\n") + END], Cause.COMPLETE, "malformed"),
         ([HEAD + framed(b'data: {"error":"x"}\n\n') + END], Cause.COMPLETE, "stream_error"),

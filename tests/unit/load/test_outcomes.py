@@ -108,6 +108,10 @@ HUGE = [
     b"data: " + b"[" * 100_000 + b"\n\n",
     b'data: {"choices":[],"x":' + b"[" * 3000 + b"]" * 3000 + b"}\n\n",
     b'data: {"error":{"deep":' + b"[" * 900 + b"]" * 900 + b"}}\n\n",
+    b'data: {"choices":[],"x":[' + b"{}," * 2_000_000 + b"{}]}\n\n",
+    event({"content": "a" * 1_500_000}),
+    event({"content": "," * 2_500_000}),
+    b'data: {"choices":[],"usage":{"completion_tokens":' + b"9" * 100_000 + b"}}\n\n",
 ]
 
 
@@ -221,6 +225,19 @@ def test_as_many_events_as_a_broken_server_likes_are_read_in_time(log: Path) -> 
     events = 300_000
     raws = raws_of([[answer(b"data: a\r\r" * events)]], log)
     assert outcomes_of(raws, READER).texts["error_kind"] == ["malformed"]
+
+
+@in_c
+@pytest.mark.parametrize(("events", "kind"), [(999_990, None), (1_000_001, "too_large")])
+def test_c_and_python_have_the_same_limit_of_events(
+    events: int, kind: str | None, log: Path, reader: AnswerReader
+) -> None:
+    one = b'data: {"choices":[{"text":"a"}]}\n\n'
+    stream = HEAD + framed(one * events + STOP + DONE) + END
+    assert is_usual(stream, log, reader) == (kind is None)
+    raws = raws_of([[stream]], log)
+    for found in (outcomes_of(raws, reader), outcomes_of(raws, None)):
+        assert found.texts["error_kind"] == [kind]
 
 
 @in_c

@@ -37,7 +37,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert found.stamps.tolist() == [5_000_000_006, 0]
     assert (found.times.tolist(), found.floors.tolist()) == ([7, 8], [9, 0])
     request = found.request(0)
-    assert request.reads == [b"first", "zweites ü".encode()]
+    assert [bytes(read) for read in request.reads] == [b"first", "zweites ü".encode()]
     assert (request.index, request.cause, request.error) == (3, Cause.EOF, "é went wrong")
 
 
@@ -56,7 +56,7 @@ def test_records_come_whole_whatever_a_block_holds(tmp_path: Path, block_bytes: 
     for raws in read_log(path, block_bytes):
         for number in range(len(raws)):
             request = raws.request(number)
-            assert request.reads[0] == b"x" * (request.index * 50)
+            assert next(request.reads) == b"x" * (request.index * 50)
             seen.append(request.index)
     assert seen == list(range(7))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import shutil
 import socket
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from nightbench.load.clock import SO_TIMESTAMPNS, realtime_offset_ns
 from nightbench.load.compiled import load_library
 from nightbench.load.compiled_wire import CompiledReads, CompiledWire, open_wire
-from nightbench.load.reads import PlainReads, Reads
+from nightbench.load.rawlog import NO_STAMP
+from nightbench.load.reads import MARK_BYTES, PlainReads, Reads
 from nightbench.load.wire import CROWD, PlainWire
 
 pytestmark = pytest.mark.skipif(
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 CHUNK = b"5\r\ndata:\r\n"
 LAST = b"0\r\n\r\n"
 SOON_MS = 1000
+PLENTY_BYTES = 1 << 40
 
 
 @dataclass
@@ -51,7 +54,7 @@ def line() -> Iterator[Line]:
         wire = open_wire(epoll)
         assert isinstance(wire, CompiledWire), "install nightbench again: the wire was not built"
         epoll.register(client, select.EPOLLIN)
-        reads = wire.reads()
+        reads = wire.reads(PLENTY_BYTES)
         wire.hand_over(client.fileno(), reads)
         yield Line(server, client, wire, reads)
 
@@ -68,11 +71,14 @@ def test_chunks_are_taken_in_without_a_word(line: Line) -> None:
 
 
 def test_a_read_has_the_kernels_stamp(line: Line) -> None:
-    line.server.send(CHUNK)
-    line.wire.poll(SOON_MS)
-    seconds, nanoseconds = struct.unpack("<qq", line.reads.last_stamp())
+    stamp = NO_STAMP
+    while stamp == NO_STAMP:  # from a moment after the first socket asked for it
+        line.server.send(CHUNK)
+        line.wire.poll(SOON_MS)
+        stamp = line.reads.last_stamp()
+    seconds, nanoseconds = struct.unpack("<qq", stamp)
     _, offset_ns = realtime_offset_ns()
-    late_ns = line.reads.at_ns(0) - (seconds * 10**9 + nanoseconds - offset_ns)
+    late_ns = line.reads.at_ns(-1) - (seconds * 10**9 + nanoseconds - offset_ns)
     assert -(10**6) < late_ns < 10**9
 
 
@@ -147,7 +153,7 @@ def test_both_keep_the_same_of_the_same_reads(
 ) -> None:
     library = load_library("wire")
     assert library is not None
-    plain, compiled = PlainReads(), CompiledReads(library)
+    plain, compiled = PlainReads(), CompiledReads(library, PLENTY_BYTES)
     for read in reads:
         plain.add(*read)
         compiled.add(*read)
@@ -159,6 +165,60 @@ def test_both_keep_the_same_of_the_same_reads(
     assert compiled.last_stamp() == plain.last_stamp()
     assert list(compiled.latest_first()) == list(plain.latest_first())
     assert (compiled.at_ns(0), compiled.at_ns(-1)) == (plain.at_ns(0), plain.at_ns(-1))
+
+
+def test_an_answer_that_gets_too_large_is_told_and_read_no_further(line: Line) -> None:
+    line.reads.allow(5 * len(CHUNK))
+    line.server.send(6 * CHUNK)
+    assert line.wire.poll(SOON_MS) == []
+    line.server.send(CHUNK)
+    assert line.wire.poll(SOON_MS) == [(line.client.fileno(), -errno.EMSGSIZE)]
+    assert line.reads.size == 6 * len(CHUNK)
+    line.reads.allow(PLENTY_BYTES)
+    assert line.wire.poll(SOON_MS) == []
+    assert line.reads.tail(0) == 7 * CHUNK
+
+
+def test_so_many_tiny_reads_that_their_marks_are_too_much_are_too_large(line: Line) -> None:
+    line.reads.allow(10 * MARK_BYTES)
+    told = []
+    for _ in range(12):
+        line.server.send(b"1234")
+        told += line.wire.poll(SOON_MS)
+    assert told == [(line.client.fileno(), -errno.EMSGSIZE)]
+    assert len(line.reads) == 11
+
+
+@given(
+    st.lists(st.integers(1, 4096), min_size=1, max_size=60),
+    st.integers(0, 30_000),
+    st.integers(0, 30_000),
+    st.integers(0, 30_000),
+)
+def test_both_stop_at_the_same_read_and_are_cut_alike(
+    sizes: list[int], most_bytes: int, then_bytes: int, kept_bytes: int
+) -> None:
+    library = load_library("wire")
+    assert library is not None
+    both = (PlainReads(most_bytes), CompiledReads(library, most_bytes))
+
+    def add_all() -> list[list[bool]]:
+        return [[r.add(b"x" * size, bytes(16), n, 0) for n, size in enumerate(sizes)] for r in both]
+
+    for allowed in (most_bytes, most_bytes + then_bytes):
+        for reads in both:
+            reads.allow(allowed)
+        plain, compiled = add_all()
+        assert plain == compiled
+        assert both[0].size <= allowed + 4096
+    for reads in both:
+        reads.cut(kept_bytes)
+        assert reads.size <= kept_bytes
+    assert both[0].columns() == both[1].columns()
+    assert both[0].tail(0) == both[1].tail(0)
+    plain, compiled = add_all()
+    assert plain == compiled
+    assert both[0].columns() == both[1].columns()
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["in C", "in Python"])
@@ -173,7 +233,7 @@ def test_more_sockets_than_a_poll_holds_all_have_their_turn_and_an_honest_floor(
         for _ in range(CROWD + 44):
             client, server = map(opened.enter_context, socket.socketpair())
             epoll.register(client, select.EPOLLIN)
-            kept.append(wire.reads())
+            kept.append(wire.reads(PLENTY_BYTES))
             wire.hand_over(client.fileno(), kept[-1])
             server.send(CHUNK)
         polls = [(len(wire.poll(0)), wire.arrived, wire.floor_ns) for _ in range(2)]

@@ -1,0 +1,35 @@
+"""Counters as Prometheus has servers write them (its text format 0.0.4): `name{labels} value`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+MOST_LINES = 100_000  # that are looked at: an engine has hundreds
+LONGEST_LINE = 10_000
+
+
+def readings(page: str, prefix: str) -> Iterator[tuple[str, float]]:
+    """Name, without `prefix`, and value of each sample whose name begins so.
+
+    A line that is no sample, or whose value is no finite number, is read over.
+    """
+    for line in islice(_lines(page, prefix), MOST_LINES):
+        name = line.partition("{")[0].partition(" ")[0]
+        try:
+            value = float(line.rsplit(" ", 1)[-1])
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            yield name, value
+
+
+def _lines(page: str, prefix: str) -> Iterator[str]:
+    """What follows `prefix` in the lines that begin so; others cost nothing, of however many."""
+    page, begin = f"\n{page}", f"\n{prefix}"
+    at = page.find(begin)
+    while at >= 0:
+        line, _, _ = page[at + len(begin) : at + LONGEST_LINE].partition("\n")
+        yield line
+        at = page.find(begin, at + len(begin) + len(line))
