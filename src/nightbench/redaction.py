@@ -34,7 +34,6 @@ _HARMLESS = re.compile(
 )
 _USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")
 _IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
-_IN_A_HEADER = re.compile(r"[=;,\s]+")
 _SCHEMES = ("bearer ", "basic ")
 _ESCAPED_ASCII = re.compile(r"\\u00(2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da])", re.IGNORECASE)
 
@@ -78,10 +77,8 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
     found: set[str] = set()
     for name, value in headers:
         if is_secret(name) or value.lower().startswith(_SCHEMES):
-            words = {
-                word for word in _IN_A_HEADER.split(value) if f"{word.lower()} " not in _SCHEMES
-            }
-            found |= words | _parts(value)
+            cookies = (pair.partition("=")[2].strip() for pair in value.split(";"))
+            found |= {*cookies} | _parts(value)
     return {value for value in found if value}
 
 

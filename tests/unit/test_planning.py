@@ -170,3 +170,25 @@ def test_more_streams_take_less_time_and_a_duration_is_its_own_estimate() -> Non
     )
     assert seconds(request_rate=2, duration_s="30s") == 30
     assert seconds(request_rate=float("inf"), num_prompts=10) == 0
+
+
+def test_a_plan_names_what_an_engine_does_not_get_and_what_it_lacks(tmp_path: Path) -> None:
+    suite = Suite.model_validate(
+        {
+            "name": "s",
+            "targets": [
+                {
+                    "name": "ours",
+                    "engine": {"kind": "command", "argv": ["{port}"], "pass_env": ["MINE", "GONE"]},
+                },
+                {"name": "far", "engine": {"kind": "remote", "base_url": "http://h/v1"}},
+            ],
+            "accuracy": [{"benchmark": "starter"}],
+        }
+    )
+    environ = {"PATH": "/bin", "MINE": "canary-1", "PGPASSWORD": "canary-2", "CUDA_HOME": "/cuda"}
+    ours, far = plan_suite(suite, tmp_path, environ=environ)
+    assert ours.env_left_out == ("PGPASSWORD",)
+    assert ours.warnings == ("engine.pass_env: GONE is not set",)
+    assert far.env_left_out == ()
+    assert "canary" not in str(ours)

@@ -51,7 +51,7 @@ def levels_text(levels: Iterable[LoadLevel], title: str, *, colours: bool) -> st
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
     ]
-    ends = [_COLUMNS[-1], *(", ".join(row.invalid_reasons) or "yes" for row in rows)]
+    ends = [_COLUMNS[-1], *(_reasons(row) or "yes" for row in rows)]
     codes = ["1", *("32" if row.valid else "31" for row in rows)]
     if colours:
         ends = [f"\x1b[{code}m{end}\x1b[0m" for code, end in zip(codes, ends, strict=True)]
@@ -60,7 +60,11 @@ def levels_text(levels: Iterable[LoadLevel], title: str, *, colours: bool) -> st
 
 def verdict_of(level: LoadLevel) -> str:
     """`valid`, or the reasons why not."""
-    return "valid" if level.valid else "INVALID: " + ", ".join(level.invalid_reasons)
+    return "valid" if level.valid else f"INVALID: {_reasons(level)}"
+
+
+def _reasons(level: LoadLevel) -> str:
+    return safe_line(", ".join(level.invalid_reasons))
 
 
 def _cells(level: LoadLevel) -> tuple[str, ...]:
@@ -82,7 +86,7 @@ def _marked(level: LoadLevel) -> Text:
 
     if level.valid:
         return Text("yes", style="green")
-    return Text(safe_line(", ".join(level.invalid_reasons)), style="red")
+    return Text(_reasons(level), style="red")
 
 
 def _ms(value: float | None) -> str:

@@ -84,3 +84,10 @@ def test_a_night_without_results_says_why() -> None:
     message = trouble_message("glm", "glm.yaml is not a valid suite:\n  targets: wanted\n")
     assert message.subject == "❌ glm: the night did not get through"
     assert message.body == "glm.yaml is not a valid suite:\ntargets: wanted"
+
+
+def test_no_link_of_others_hides_behind_another_text() -> None:
+    said = "[your report](https://evil.example)"
+    message = morning_message(run(target(status="failed", error=said)))
+    assert "](" not in message.body
+    assert "](" not in trouble_message("starter", said).body

@@ -6,7 +6,13 @@ import pytest
 from receiving import receiver
 
 from nightbench.alerts.message import Message
-from nightbench.alerts.sending import channels, channels_of, reason, without_secrets
+from nightbench.alerts.sending import (
+    channels,
+    channels_of,
+    reason,
+    without_marks,
+    without_secrets,
+)
 from nightbench.errors import AlertError
 
 SECRET = "T0KEN-that-nobody-may-see"
@@ -75,3 +81,15 @@ def test_what_the_environment_keeps_secret_does_not_get_out() -> None:
 def test_a_reason_has_no_address_in_it() -> None:
     error = RuntimeError(f"cannot reach https://h/{SECRET} (refused)")
     assert SECRET not in reason(error)
+
+
+def test_a_channel_that_takes_angle_brackets_for_tags_gets_none() -> None:
+    message = without_marks(Message("<!channel>", "<a href='x'>click</a>"))
+    assert not set("<>") & set(message.subject + message.body)
+
+
+def test_what_a_receiver_repeats_of_an_address_is_not_told() -> None:
+    address = "https://hooks.example.com/services/T0CANARY6/x7canary7xX9"
+    [channel] = channels(address, "X")
+    told = reason(RuntimeError("no such hook: x7canary7xX9"), *channel.secrets())
+    assert told == "RuntimeError: no such hook: ***"

@@ -64,3 +64,9 @@ def test_an_axis_ends_at_a_round_number_just_above(value: float) -> None:
 def test_an_axis_of_nothing_has_a_length(value: float) -> None:
     assert nice_ceiling(value) >= value
     assert nice_ceiling(value) > 0
+
+
+def test_a_levels_name_is_text_that_xml_can_hold() -> None:
+    chart = level_chart([level(1, level="c1\x1b</text><script>")])
+    ElementTree.fromstring(chart)  # noqa: S314 - it is ours
+    assert "<script" not in chart
