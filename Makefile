@@ -8,7 +8,7 @@ BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly rehearse test test-engines test-unit test-faults test-up test-browser fidelity lint up clean
+.PHONY: help nightly rehearse test test-engines test-unit test-faults test-up test-browser canaries fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ test-browser: $(VENV)/.installed-dev  ## a newcomer's evening in a real browser,
 
 test-unit: $(VENV)/.installed-dev  ## what needs no engine
 	@$(BIN)/python -m pytest tests/unit tests/sql $(TWO_AT_A_TIME)
+
+canaries: $(VENV)/.installed-dev  ## keys of every kind through every command and a night: where do they end up?
+	@$(BIN)/python -m tests.security.canaries
 
 fidelity: $(VENV)/.installed-dev  ## our load generator beside its peers, against a server that keeps the truth
 	@$(BIN)/python -m tests.benchmarks.fidelity --tokenizer .nightbench/models/smollm2-135m-instruct
