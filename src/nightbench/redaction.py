@@ -103,8 +103,8 @@ class Redactor:
     Hidden are secrets of at least 8 characters, as they are and as JSON, an address, HTML, base64
     or hex spell them; and parts of them: at least 12 characters in which letters mix with digits
     or capitals, or at least 16 that are three quarters of the secret (words alone are ordinary
-    text). Of a shorter one only `Bearer SECRET` is hidden. Secrets that are paths or addresses
-    count whole.
+    text). Of a shorter one, or one that is a word (`disabled`), only `Bearer SECRET` and
+    `:SECRET@` are hidden. Secrets that are paths or addresses count whole.
     """
 
     __slots__ = ("_forms", "_grams", "_known", "secrets")
@@ -206,8 +206,9 @@ class _Form:
 
 
 def _forms_of(secret: str) -> Iterator[_Form]:
-    if len(secret) < SHORTEST_SECRET:
-        yield _Form(f"Bearer {secret}", len(secret) + len("Bearer "))
+    if len(secret) < SHORTEST_SECRET or _is_a_word(secret):
+        for sent in (f"Bearer {secret}", f":{secret}@"):
+            yield _Form(sent, len(sent))
         return
     whole = "://" in secret or secret.startswith(("/", "~/", "./"))
     for spelled in _spellings(secret):
@@ -298,6 +299,10 @@ def _passwords(text: str) -> Iterator[str]:
         # A token is often the user, without a password.
         password = found["password"] or (found["user"] if _looks_random(found["user"]) else "")
         yield from {password, urllib.parse.unquote(password)} - {""}
+
+
+def _is_a_word(secret: str) -> bool:
+    return len(secret) < SHORTEST_PART and secret.isalpha() and not _mixes(secret)
 
 
 def _looks_random(part: str) -> bool:

@@ -125,10 +125,12 @@ def test_a_secret_that_is_a_path_or_an_address_counts_whole() -> None:
     assert redact("https://vault7.example/v1/keys42") == REDACTED
 
 
-def test_a_short_secret_is_hidden_only_where_it_is_sent() -> None:
-    redact = Redactor(["abc123"])
-    assert redact("got 'Bearer abc123'") == f"got '{REDACTED}'"
-    assert redact("abc123 is a name") == "abc123 is a name"
+@pytest.mark.parametrize("secret", ["abc123", "postgres", "DISABLED"])
+def test_a_short_secret_or_a_word_is_hidden_only_where_it_is_sent(secret: str) -> None:
+    redact = Redactor([secret])
+    assert redact(f"got 'Bearer {secret}'") == f"got '{REDACTED}'"
+    assert redact(f"http://me:{secret}@h/v1") == f"http://me{REDACTED}h/v1"
+    assert redact(f"{secret} is a name") == f"{secret} is a name"
 
 
 def test_many_secrets_in_a_long_text_are_all_found() -> None:
