@@ -64,6 +64,7 @@ FOR_PREFECT = (
     *(*FOR_PYTHON, "PREFECT_*", "PG*", "DO_NOT_TRACK", "NIGHTBENCH_HOME", "PGPASSWORD"),
     *("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"),
     *("PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_SERVER_DATABASE_PASSWORD"),
+    "PREFECT_REDIS_MESSAGING_PASSWORD",
 )
 
 # Of an engine's environment, what can change a measurement and is therefore kept with it.

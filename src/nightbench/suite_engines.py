@@ -33,6 +33,12 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _without_query(url: str) -> str:
+    if "?" in url or "#" in url:
+        raise ValueError("expected an address that ends in its path: a key goes into a header")
+    return url
+
+
 def _variable_name(name: str) -> str:
     if not VARIABLE.fullmatch(name):
         raise ValueError("expected the name of an environment variable (not what it holds)")
@@ -48,6 +54,7 @@ Url = Annotated[
     BeforeValidator(_without_slash),
     Field(pattern=r"^https?://"),
     AfterValidator(_without_password),
+    AfterValidator(_without_query),
 ]
 
 

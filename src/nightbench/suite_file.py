@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from nightbench import suite as models
 from nightbench import suite_yaml
 from nightbench.errors import BadInput, SuiteError
-from nightbench.redaction import is_secret, without_userinfo
+from nightbench.redaction import is_secret
 from nightbench.resources import suite_folders
 from nightbench.suite import Suite, Target
 from nightbench.suite_engines import ENGINE_KINDS
@@ -204,8 +204,8 @@ def _expectation(detail: ErrorDetails) -> str:
     message = message[:1].lower() + message[1:]
     given = detail["input"]
     private = any(is_secret(str(part)) or part == "pass_env" for part in detail["loc"])
-    shown = f" (it is {without_userinfo(_short(given))})"
-    shown = "" if private or isinstance(given, dict | list) else shown
+    private = private or (isinstance(given, str) and "://" in given)  # a key may be in it
+    shown = "" if private or isinstance(given, dict | list) else f" (it is {_short(given)})"
     return f"{message.replace('input should be', 'expected')}{shown}"
 
 

@@ -139,6 +139,8 @@ def test_a_suite_that_ships_is_found_by_its_name_and_others_are_listed() -> None
         '{kind: remote, base_url: "https://me:canary-pass@h/v1"}',
         '{kind: remote, base_url: "https://canarytoken@h/v1"}',
         '{kind: ollama, base_url: "http://me:canary-pass@h"}',
+        '{kind: remote, base_url: "https://h/v1?api-key=canary-pass"}',
+        '{kind: remote, base_url: "ftp://h/canary-pass"}',
         '{kind: vllm, environment: {requirement: "vllm==1", '
         'extra_index_url: "https://me:canary-pass@h/simple"}}',
         "{kind: remote, base_url: 'http://h/v1', api_key_env: sk-canary-1234}",

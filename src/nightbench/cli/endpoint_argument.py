@@ -108,6 +108,10 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
             hint="Put them into a variable: --header 'Authorization=Basic ${LOGIN}' (in base64), "
             "or --api-key-env NAME.",
         )
+    if parts.query or parts.fragment:
+        raise BadInput(
+            "--base-url has something behind its path", hint="A key goes into --header, by ${NAME}."
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
             f"--base-url {args.base_url} is not a URL",

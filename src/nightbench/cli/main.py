@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import threading
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import NoReturn
 
 from nightbench import __version__
@@ -45,19 +45,14 @@ COMMANDS = {
 
 def entry() -> NoReturn:
     """The `nightbench` command as installed: `main`, and then to leave, whoever is away."""
-    sys.excepthook = _print_traceback
+    from nightbench.cli.telling import hide_in_logs, print_traceback
+
+    sys.excepthook = print_traceback
+    hide_in_logs()
     code = main()
     if "prefect" in sys.modules:
         _leave_within(LEAVE_WITHIN_S, code)
     sys.exit(code)
-
-
-def _print_traceback(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    from nightbench.cli.telling import print_traceback
-
-    print_traceback(kind, error, trace)
 
 
 def _leave_within(seconds: float, code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -24,6 +25,19 @@ def print_traceback(
     """For `sys.excepthook`: the traceback of a fault of ours, as it may be shown and reported."""
     said = "".join(traceback.format_exception(kind, error, trace))
     print(told(said, sys.argv), end="", file=sys.stderr)
+
+
+def hide_in_logs() -> None:
+    """What libraries log, and nobody has asked for, is printed as it may be."""
+
+    def as_it_may_be(record: logging.LogRecord) -> bool:
+        record.msg, record.args = told(record.getMessage(), sys.argv), ()
+        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+            record.exc_text = told(logging.Formatter().formatException(record.exc_info), sys.argv)
+        return True
+
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(as_it_may_be)
 
 
 def _secrets_of_words(words: Iterable[str], environ: Mapping[str, str]) -> set[str]:

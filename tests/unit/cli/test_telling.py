@@ -53,12 +53,14 @@ def test_a_refusal_that_repeats_the_key_is_told_without_it(
     assert KEY[3:] not in said.out + said.err
 
 
-def test_a_traceback_holds_no_secret(tmp_path: Path) -> None:
+def test_a_traceback_and_what_libraries_log_hold_no_secret(tmp_path: Path) -> None:
     """As `nightbench` shows a fault of its own: the message may be a server's."""
     script = tmp_path / "fault.py"
     script.write_text(
-        "import sys\nfrom nightbench.cli import main\n"
-        f"def fault(*_):\n    raise RuntimeError('{KEY}' + chr(27))\n"
+        "import logging\nfrom nightbench.cli import main\n"
+        "def fault(*_):\n"
+        f"    logging.getLogger('asyncio').error('never retrieved: %s', '{KEY}')\n"
+        f"    raise RuntimeError('{KEY}' + chr(27))\n"
         "main.main = fault\nmain.entry()\n"
     )
     done = subprocess.run(
@@ -69,7 +71,9 @@ def test_a_traceback_holds_no_secret(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
+    assert done.stderr.startswith("never retrieved: ***\n")
     assert "RuntimeError: ***" in done.stderr
+    assert KEY[3:] not in done.stderr.replace(f"'{KEY}'", "")  # the script's own line
     assert "\x1b" not in done.stderr
 
 
