@@ -31,7 +31,8 @@ from nightbench.dashboards.run_page import Pointer
 from nightbench.history.run_results import RunResults
 from nightbench.night import Night
 from nightbench.redacted_errors import without_secrets
-from nightbench.redaction import Redactor, secrets_of_address
+from nightbench.redaction import Redactor
+from nightbench.secret_values import secrets_of_address
 from tasks.concluding import TargetsFailed
 from tasks.naming import suite_of
 from tasks.redacting import step

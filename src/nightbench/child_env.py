@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from nightbench.errors import BadInput
-from nightbench.redaction import REDACTED, is_secret, without_userinfo
+from nightbench.secret_values import REDACTED, is_secret, without_userinfo
 
 # Who and where we are, in which language; and how the dynamic linker finds libraries.
 _SYSTEM = (

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.errors import BadInput
-from nightbench.redaction import Redactor, secrets_of_headers
+from nightbench.redaction import Redactor
+from nightbench.secret_values import secrets_of_headers
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

@@ -1,4 +1,4 @@
-"""What is a secret, and how it is kept out of every text that is shown or stored.
+"""How secrets are kept out of every text that is shown or stored.
 
 A `Redactor` is made of values (the environment's secrets, an endpoint's key) and handed to whatever
 takes in text from outside: servers echo keys, whole, in part and in other spellings. Standard
@@ -16,85 +16,17 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 
-REDACTED = "***"
-SHORTEST_SECRET = 8  # a shorter one would hide ordinary text
-SHORTEST_PART = 12
-ALERT_ADDRESSES = "NIGHTBENCH_ALERT_URL"
+from nightbench.secret_values import REDACTED, SHORTEST_SECRET, mixes, secrets_of
 
-_SECRET_NAME = re.compile(
-    r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|WEBHOOK"
-    r"|(?:^|_)(?:PASS|PW|PAT)(?:_|$)|_(?:PWD|DSN)$",
-    re.IGNORECASE,
-)
-# Names the pattern catches that hold no secret.
-_HARMLESS = re.compile(
-    r"TOKENIZER|(?:MAX|NUM)(?:_\w+)?_TOKENS|XAUTHORITY|AUTHOR(?!I)|KEYRING|KEYBOARD|KEYMAP"
-    r"|_(?:FILE|PATH|DIR|SOCK)$",
-    re.IGNORECASE,
-)
-_USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")
-_IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
-_SCHEMES = ("bearer ", "basic ")
+SHORTEST_PART = 12
 _ESCAPED_ASCII = re.compile(r"\\u00(2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da])", re.IGNORECASE)
 
 # A run of 12 characters holds, wherever it begins, a whole one of the 6 that begin at a multiple
 # of 7: so every seventh place of a text is looked at, however many secrets there are.
 _GRAM, _STRIDE = 6, SHORTEST_PART - 6 + 1
 _LEAST_OF_WORDS = 16
-_CAPITAL_WITHIN = re.compile("[a-z][A-Z]")
-_LONG_NAME = 24
 
 Place = tuple["_Form", int]
-
-
-def is_secret(name: str) -> bool:
-    """Whether a variable (or a header) of that name holds something to be hidden."""
-    plain = name.replace("-", "_")
-    return bool(_SECRET_NAME.search(plain)) and not _HARMLESS.search(plain)
-
-
-def secrets_of(environ: Mapping[str, str]) -> set[str]:
-    """What of an environment is to be hidden: the values of variables with a secret's name, the
-    passwords in addresses, and all that could be a key in the addresses of alerts."""
-    found: set[str] = set()
-    for name, value in environ.items():
-        found |= set(_passwords(value))
-        if is_secret(name):
-            found |= _parts(value)
-    for address in environ.get(ALERT_ADDRESSES, "").split():
-        found |= secrets_of_address(address)
-    return {value for value in found if value}
-
-
-def secrets_of_address(address: str) -> set[str]:
-    """An address that is itself a secret (a webhook's), and what in it may be a key."""
-    parts = _IN_AN_ADDRESS.split(address)
-    return {address, *_passwords(address), *(part for part in parts if _looks_random(part))}
-
-
-def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
-    """What of request headers is to be hidden: authorization, keys, cookies."""
-    found: set[str] = set()
-    for name, value in headers:
-        if is_secret(name) or value.lower().startswith(_SCHEMES):
-            cookies = (pair.partition("=")[2].strip() for pair in value.split(";"))
-            found |= {*cookies} | _parts(value)
-    return {value for value in found if value}
-
-
-def without_userinfo(text: str) -> str:
-    """The text, its addresses without user and password."""
-    return _USER_AND_PASSWORD.sub(REDACTED, text)
-
-
-def has_userinfo(url: str) -> bool:
-    """Whether an address has a user or a password before its host."""
-    return "@" in urllib.parse.urlsplit(url).netloc
-
-
-def shown_name(variable: str) -> str:
-    """A variable's name for a message, unless it may be the key itself, put in its name's place."""
-    return "a variable" if _looks_random(variable) and len(variable) > _LONG_NAME else variable
 
 
 class Redactor:
@@ -202,7 +134,7 @@ class _Form:
         if len(run) < self.shortest:
             return False
         most = len(run) >= _LEAST_OF_WORDS and 4 * len(run) >= 3 * len(self.text)
-        return most or _mixes(run)
+        return most or mixes(run)
 
 
 def _forms_of(secret: str) -> Iterator[_Form]:
@@ -272,45 +204,5 @@ def _merged(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield begin, end
 
 
-def _parts(value: str) -> set[str]:
-    """A secret value and what in it is secret by itself: a password after its user, a key after
-    its scheme, the keys in an address."""
-    if "://" in value:
-        return {part for address in value.split() for part in secrets_of_address(address)}
-    scheme, _, key = value.strip().partition(" ")
-    if f"{scheme.lower()} " in _SCHEMES:
-        value = key.strip()
-    login = _decoded(value) if scheme.lower() == "basic" else value
-    user, _, password = login.partition(":")
-    return {value, password if user else ""}
-
-
-def _decoded(login: str) -> str:
-    """`user:password` of a header of basic authentication, "" of another."""
-    try:
-        return base64.b64decode(login, validate=True).decode()
-    except ValueError:
-        return ""
-
-
-def _passwords(text: str) -> Iterator[str]:
-    """The passwords of the addresses in a text, also as they are before quoting."""
-    for found in _USER_AND_PASSWORD.finditer(text):
-        # A token is often the user, without a password.
-        password = found["password"] or (found["user"] if _looks_random(found["user"]) else "")
-        yield from {password, urllib.parse.unquote(password)} - {""}
-
-
 def _is_a_word(secret: str) -> bool:
-    return len(secret) < SHORTEST_PART and secret.isalpha() and not _mixes(secret)
-
-
-def _looks_random(part: str) -> bool:
-    return len(part) >= SHORTEST_SECRET and _mixes(part)
-
-
-def _mixes(text: str) -> bool:
-    """Whether letters mix with digits in it, or small ones with capitals within a word: names and
-    prose rarely do."""
-    letters = any(map(str.isalpha, text))
-    return letters and (any(map(str.isdigit, text)) or _CAPITAL_WITHIN.search(text) is not None)
+    return len(secret) < SHORTEST_PART and secret.isalpha() and not mixes(secret)

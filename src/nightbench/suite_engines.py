@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from nightbench.redaction import has_userinfo
+from nightbench.secret_values import has_userinfo
 from nightbench.suite_types import PositiveFloat, PositiveInt, Scalar, Strict
 
 ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]

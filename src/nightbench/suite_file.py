@@ -19,8 +19,8 @@ from pydantic_core import ErrorDetails
 from nightbench import suite as models
 from nightbench import suite_yaml
 from nightbench.errors import BadInput, SuiteError
-from nightbench.redaction import is_secret
 from nightbench.resources import suite_folders
+from nightbench.secret_values import is_secret
 from nightbench.suite import Suite, Target
 from nightbench.suite_engines import ENGINE_KINDS
 from nightbench.suite_yaml import MOST_DEPTH, KeyPath

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 
 from nightbench.engines import remote
-from nightbench.redaction import Redactor, secrets_of
+from nightbench.redaction import Redactor
+from nightbench.secret_values import secrets_of
 from nightbench.suite import Suite
 from nightbench.suite_engines import RemoteEngine
 

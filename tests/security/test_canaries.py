@@ -14,16 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.security.canaries import (
-    KINDS,
-    Watch,
-    all_commands,
-    play,
-    prepare,
-    report,
-    search,
-    short_commands,
-)
+from tests.security.canaries import all_commands, play, prepare, report, short_commands
+from tests.security.looking import Watch, search
+from tests.security.scene import KINDS
 
 
 @pytest.mark.timeout(240)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.redaction import (
+from nightbench.redaction import Redactor
+from nightbench.secret_values import (
     REDACTED,
-    Redactor,
     has_userinfo,
     is_secret,
     secrets_of,
@@ -150,6 +150,7 @@ def test_what_an_environment_keeps_secret_is_known_by_name_and_by_address() -> N
         "HTTPS_PROXY": "http://me:canary-pass-3@proxy.example:3128",
         "PIP_INDEX_URL": "https://glpat4canary@pip.example/simple",
         "DATABASE": "postgresql://me:p%40ss-canary-5@db/x",
+        "VAULT_TOKEN_URL": "https://node7.vault.example/v1/x7canary9x",
         "NIGHTBENCH_ALERT_URL": "https://hooks.example.com/services/T0CANARY6/B0/x7canary7x "
         "mailtos://me:canary-pass-8@smtp.example.org?to=team@example.org",
         "HOME": "/home/me",
@@ -167,8 +168,16 @@ def test_what_an_environment_keeps_secret_is_known_by_name_and_by_address() -> N
         "T0CANARY6",
         "x7canary7x",
         "canary-pass-8",
+        "x7canary9x",
     } <= found
-    assert not found & {"", "me", "/home/me", "not by this name", "team@example.org"}
+    assert not found & {
+        "",
+        "me",
+        "node7.vault.example",
+        "/home/me",
+        "not by this name",
+        "team@example.org",
+    }
 
 
 def test_headers_that_carry_a_secret_are_known_and_others_are_not() -> None:

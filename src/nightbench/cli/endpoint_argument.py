@@ -62,7 +62,8 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
     Raises BadInput, and EndpointError where the model cannot be found out.
     """
     from nightbench.endpoint import Endpoint
-    from nightbench.redaction import Redactor, shown_name
+    from nightbench.redaction import Redactor
+    from nightbench.secret_values import shown_name
 
     base_url, key_env = _place(args)
     key = ""

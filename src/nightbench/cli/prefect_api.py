@@ -34,7 +34,7 @@ from nightbench.cli.prefect_rest import WANTED
 from nightbench.cli.private_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
-from nightbench.redaction import secrets_of
+from nightbench.secret_values import secrets_of
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervision import Order, Supervised, tail_of
 from nightbench.web.door import Door

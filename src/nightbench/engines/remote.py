@@ -9,7 +9,8 @@ from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
-from nightbench.redaction import Redactor, secrets_of_headers, shown_name
+from nightbench.redaction import Redactor
+from nightbench.secret_values import secrets_of_headers, shown_name
 from nightbench.suite_engines import RemoteEngine
 
 

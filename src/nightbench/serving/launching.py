@@ -17,7 +17,8 @@ from nightbench.engines import container, dispatch
 from nightbench.engines.dispatch import Launch
 from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
-from nightbench.redaction import Redactor, secrets_of
+from nightbench.redaction import Redactor
+from nightbench.secret_values import secrets_of
 from nightbench.serving import gpus, leases, probing, scratch
 from nightbench.serving.contained import contained
 from nightbench.serving.environments import EngineEnvironment

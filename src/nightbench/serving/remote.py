@@ -10,7 +10,7 @@ from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama, remote
 from nightbench.errors import BadInput, EndpointError
-from nightbench.redaction import shown_name
+from nightbench.secret_values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.probing import Answer
