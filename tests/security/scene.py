@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def canary(kind: str) -> str:
-    """A key as services make them."""
-    return f"sk-{kind}-{secrets.token_urlsafe(24)}7q"
+    """A key as services make them; its ends are no words, which are shown (docs/secrets.md)."""
+    return f"sk-{kind}-7Q{secrets.token_urlsafe(24)}7q"
 
 
 @dataclass
