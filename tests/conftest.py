@@ -38,6 +38,15 @@ SMOLLM2 = Target.model_validate(
 EMPTY_DATABASE = "empty.db"
 
 
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """A command that runs in this process sets it for good, as it should in its own."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def engine_home() -> Home:
     """Where engines and models are kept between sessions: NIGHTBENCH_TEST_HOME, else the
