@@ -28,6 +28,7 @@ COMMANDS = {
     "rehearse": "the whole night in miniature, on any machine",
     "eval": "ask any OpenAI-compatible endpoint a benchmark and score it",
     "score": "score replies that were made elsewhere",
+    "judge": "judge anybody's series of nights: regressed, improved, or the node?",
     "load": "put any OpenAI-compatible endpoint under load and measure it",
     "up": "Prefect server, worker and deployments on this machine",
     "sql": "read-only SQL over the history",

@@ -1,0 +1,89 @@
+"""Measuring again: what the judge may ask for, and what it made of the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Further = Literal["rep", "fresh", "ref"]
+COST: dict[Further, float] = {"rep": 1.0, "fresh": 6.0, "ref": 6.0}
+
+
+class Measurer(Protocol):
+    """Measures a target again tonight, or says what was measured.
+
+    `rep`: the same boot once more. `fresh`: fresh boots of tonight's configuration. `ref`: fresh
+    boots of the last accepted one, on the same node. Each call gives the *next* values.
+    """
+
+    def __call__(self, target: int, kind: Further, count: int) -> Floats:
+        """Badness, one row a measurement and one column a series of the target. Fewer rows than
+        asked for, or none, where the budget is spent or nothing more can be booted."""
+        ...
+
+
+def nothing_further(target: int, kind: Further, count: int) -> Floats:
+    """A measurer with no budget at all."""
+    return np.empty((0, 0))
+
+
+@dataclass(slots=True)
+class Again:
+    """One target's further measurements of one night, as they come in."""
+
+    measurer: Measurer
+    target: int
+    fresh: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    ref: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    cost: float = 0.0
+    wanted: int = 0  # measurements asked for and not given
+
+    def repeat(self) -> Floats | None:
+        """The level once more on the same boot, one value a series; None where there is none."""
+        got = self._ask("rep", 1)
+        return got[0] if len(got) else None
+
+    def boot(self, upto: int) -> int:
+        """Have at least so many fresh boots, where that is possible; how many there are."""
+        if len(self.fresh) < upto:
+            got = self._ask("fresh", upto - len(self.fresh))
+            self.fresh = np.vstack([self.fresh, got]) if self.fresh.size else got
+        return len(self.fresh)
+
+    def control(self, pairs: int) -> int:
+        """Have so many pairs of tonight's and the accepted configuration, interleaved A B B A.
+
+        The accepted one is asked first: without it fresh boots of the other are no pair.
+        """
+        if len(self.ref) < pairs:
+            got = self._ask("ref", pairs - len(self.ref))
+            self.ref = np.vstack([self.ref, got]) if self.ref.size else got
+        if len(self.ref):
+            self.boot(min(pairs, len(self.ref)))
+        return min(len(self.ref), len(self.fresh))
+
+    def _ask(self, kind: Further, count: int) -> Floats:
+        got = self.measurer(self.target, kind, count)
+        self.cost += COST[kind] * len(got)
+        self.wanted += count - len(got)
+        return got
+
+
+def boot_spread(boots: Floats, boot_variance: Floats, clip_sd: float) -> tuple[Floats, int]:
+    """What boots of one night say about the variance between them: squares and freedom.
+
+    One boot that went wrong is not how boots are: squares are clipped.
+    """
+    if len(boots) < 2:
+        return np.zeros_like(boot_variance), 0
+    squares = (boots - np.median(boots, axis=0)) ** 2
+    squares = np.minimum(squares, clip_sd**2 * boot_variance)
+    # About the median of few normal values the squares sum to about (k − 1) of the variance.
+    return np.asarray(squares.sum(axis=0)), len(boots) - 1
