@@ -130,9 +130,9 @@ def _with_boots(
     values, boots = nights.values.copy(), nights.boots.copy()
     refs, ref_boots = nights.ref.copy(), nights.ref_boots.copy()
     if len(fresh):
-        values[:, -1], boots[-1] = look.own(fresh.mean(axis=0)), len(fresh)
+        values[:, -1], boots[-1] = look.own(look.mean_of(fresh)), len(fresh)
     if len(ref):
-        refs[:, -1], ref_boots[-1] = look.own(ref.mean(axis=0)), len(ref)
+        refs[:, -1], ref_boots[-1] = look.own(look.mean_of(ref)), len(ref)
     changed = replace(nights, values=values, boots=boots, ref=refs, ref_boots=ref_boots)
     return compare(look, changed), changed
 
@@ -169,7 +169,7 @@ def _conclude(
 ) -> tuple[Finding, Candidate]:
     peak = _peak(look, compared)
     boots = max(1, len(look.again.fresh))
-    replaced = look.again.fresh.mean(axis=0) if look.again.fresh.size else None
+    replaced = look.mean_of(look.again.fresh) if look.again.fresh.size else None
     candidate = replace(candidate, pairs=candidate.pairs + pairs)
     controlled = pairs > 0 or candidate.pairs > 0
     large = abs(peak.estimate) >= look.min_effect

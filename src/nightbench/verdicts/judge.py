@@ -167,7 +167,7 @@ def _store(look: Look, finding: Finding) -> None:
         fleet.badness[rows, column] = finding.replaced
         fleet.boots[target, column] = finding.boots
     if look.again.ref.size:
-        fleet.ref[rows, column] = look.again.ref.mean(axis=0)
+        fleet.ref[rows, column] = look.mean_of(look.again.ref)
         fleet.ref_boots[target, column] = len(look.again.ref)
     fleet.notice[target, column] = finding.notice
     for boots in (look.again.fresh, look.again.ref):
@@ -188,7 +188,7 @@ def _follow_event(look: Look, event: Event) -> Finding:
     if looks_recovered(event, float(own[row]) - base):
         boots = max(1, look.again.boot(2))
         if look.again.fresh.size:
-            replaced = look.again.fresh.mean(axis=0)
+            replaced = look.mean_of(look.again.fresh)
             own = look.own(replaced)
     variance = float(
         look.variance(boots)[row] + look.reading.windows.base_variance[event.series, 0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from nightbench.verdicts.events import Event, Size, size_given_found
+from nightbench.verdicts.measuring import robust_mean
 from nightbench.verdicts.series import log_pct
 from nightbench.verdicts.windows import Evaluation, evaluate, thresholds
 
@@ -118,6 +119,11 @@ class Look:
         """Of a mean of so many boots of tonight."""
         boot = self.reading.spread.boot[self.rows]
         return np.asarray(self.reading.variances[self.rows, -1] - boot + boot / boots)
+
+    def mean_of(self, boots: Floats) -> Floats:
+        """The badness that boots of tonight agree on."""
+        variance = self.reading.spread.boot[self.rows]
+        return robust_mean(boots, variance, self.method.boot_clip_sd)
 
     def evaluate(self, own: Floats, boots: int) -> Evaluation:
         """The windows with that value of tonight."""

@@ -20,6 +20,7 @@ class Method:
     baseline_nights: int = 60
     fewest_nights: int = 3
     clip_sd: float = 3.0
+    window_clip_sd: float = 2.5
     windows: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
 
     # From which look a target is measured again, and from which it has changed. A single night
@@ -31,7 +32,8 @@ class Method:
     alarm_p: float = 1e-4
     improved_p: float = 1e-4
     futile_t: float = 1.5
-    without_worst: float = 0.8
+    without_worst: float = 0.65
+    boot_clip_sd: float = 2.0
 
     # A new provenance (changed.py).
     first_look_t: float = 0.75
@@ -63,6 +65,7 @@ class Method:
     node_min_effect_pct: float = 3.0
     node_shared_by: float = 0.6
     node_uneven: float = 0.15
+    unruly: float = 1.6  # neighbours that lie this much further apart than usual say less
 
     # Leaving an event (events.py).
     recovered_at: float = 8.0

@@ -25,6 +25,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nightbench.verdicts.method import Method
+
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
     Flags = NDArray[np.bool_]
@@ -38,6 +40,7 @@ class Split:
 
     node: Floats  # what the neighbours say about the node, 0 where nobody says anything
     support: Integers  # how many neighbours say it
+    unruly: Floats  # the variance of `node` beyond the usual, where they lie far apart
     offsets: Floats  # each series' level while its epoch lasts
     shared: Floats  # one row a group: the centre of all its trusted members
     shared_by: Integers  # of how many
@@ -54,7 +57,7 @@ def group_members(group: Integers) -> Integers:
 
 
 def split_nights(
-    values: Floats, trusted: Flags, epochs_back: Integers, members: Integers, clip_sd: float
+    values: Floats, trusted: Flags, epochs_back: Integers, members: Integers, method: Method
 ) -> Split:
     """Split every night of every series.
 
@@ -71,12 +74,15 @@ def split_nights(
         stacked = np.where(present[:, :, None], deviations[rows], np.nan)
         pilot, support = _centre_of_the_others(stacked)
         node[members[present]] = pilot[present]
-    centre, support = _trimmed(stacked, pilot, support, clip_sd)
+    centre, support, beyond = _trimmed(stacked, pilot, support, method)
     node[members[present]] = centre[present]
+    unruly = np.zeros_like(values)
+    unruly[members[present]] = beyond[present]
     counts = np.zeros(values.shape, dtype=np.int64)
     counts[members[present]] = support[present]
     shared, shared_by = _centre_of_all(stacked)
-    return Split(node, counts, _offsets(values - node, usable, epochs_back), shared, shared_by)
+    offsets = _offsets(values - node, usable, epochs_back)
+    return Split(node, counts, unruly, offsets, shared, shared_by)
 
 
 def _offsets(values: Floats, usable: Flags, epochs_back: Integers) -> Floats:
@@ -108,22 +114,27 @@ def _centre_of_the_others(stacked: Floats) -> tuple[Floats, Integers]:
 
 
 def _trimmed(
-    stacked: Floats, pilot: Floats, support: Integers, clip_sd: float
-) -> tuple[Floats, Integers]:
-    """The mean of the other members within `clip_sd` of their median; the median of up to two."""
+    stacked: Floats, pilot: Floats, support: Integers, method: Method
+) -> tuple[Floats, Integers, Floats]:
+    """The mean of the other members within some sd of their median (the median of up to two), of
+    how many, and the variance that it has beyond the usual one where they lie far apart."""
     away = np.abs(stacked - pilot)
     scale = 1.4826 * float(np.nanmedian(away)) if np.isfinite(away).any() else 1.0
-    most = max(clip_sd * scale, 1e-9)
-    total, kept = np.zeros_like(stacked), np.zeros_like(support)
+    scale = max(scale, 1e-9)
+    total, kept, apart = np.zeros_like(stacked), np.zeros_like(support), np.zeros_like(stacked)
     for member in range(stacked.shape[1]):
         deviation = stacked[:, member, None, :]
-        near = np.abs(deviation - pilot) <= most
-        near[:, member] = False
+        distance = np.abs(deviation - pilot) / scale
+        distance[:, member] = np.nan
+        near = distance <= method.split_clip_sd
         total += np.where(near, deviation, 0.0)
         kept += near
+        apart += np.nan_to_num(np.minimum(distance, method.clip_sd) ** 2)
     centre = np.where(kept > 0, total / np.maximum(kept, 1), pilot)
     few = support <= 2
-    return np.where(few, pilot, centre), np.where(few, support, np.maximum(kept, 1))
+    beyond = np.maximum(apart / np.maximum(support, 1) - method.unruly, 0.0) * scale**2
+    count = np.where(few, support, np.maximum(kept, 1))
+    return np.where(few, pilot, centre), count, beyond / np.maximum(count, 1)
 
 
 def _centre_of_all(stacked: Floats) -> tuple[Floats, Integers]:

@@ -47,7 +47,7 @@ def read_history(fleet: Fleet, method: Method) -> Reading:
     back = (fleet.epoch_now[:, None] - fleet.epoch[:, span])[target]
     calm = (~fleet.pending[:, span] & ~fleet.in_event[:, span])[target]
     trusted = calm & finite & _long_enough(calm & finite, back, method.fewest_nights)
-    split = split_nights(badness, trusted, np.minimum(back, 5), fleet.members, method.split_clip_sd)
+    split = split_nights(badness, trusted, np.minimum(back, 5), fleet.members, method)
     own = badness - split.node
     before = np.arange(own.shape[1]) < own.shape[1] - 1
     eligible = calm & finite & before
@@ -66,7 +66,7 @@ def read_history(fleet: Fleet, method: Method) -> Reading:
         method=method,
     )
     uneven = _uneven(fleet, span, method)[target]
-    variances = _night_variances(fleet, span, split, spread, alone) + uneven
+    variances = _night_variances(fleet, span, split, spread, alone) + uneven + split.unruly
     past = newest(own, eligible & (back == 0), method.baseline_nights + max(method.windows))
     tested = finite & (np.arange(first, fleet.nights) >= fleet.watch_from[target][:, None])
     windows = build_windows(own, variances, tested, past, spread, method)

@@ -33,12 +33,12 @@ def judge_unchanged(look: Look, provenance: int) -> Finding:
             return Finding(word="ok", replaced=repeated)
     boots = _boot_while_it_matters(look)
     if boots:
-        replaced = look.again.fresh.mean(axis=0)
+        replaced = look.mean_of(look.again.fresh)
         own = look.own(replaced)
     peak = look.loudest(own, max(boots, 1), "alarm")
     settled = Finding(
         word="ok",
-        replaced=repeated if boots == 0 else look.again.fresh.mean(axis=0),
+        replaced=repeated if boots == 0 else look.mean_of(look.again.fresh),
         boots=max(boots, 1),
     )
     if peak is None or peak.ratio <= look.method.without_worst:
@@ -51,7 +51,7 @@ def _conclude(
     look: Look, peak: Peak, settled: Finding, provenance: int, *, certain: bool, boots: int
 ) -> Finding:
     since = look.reading.first + peak.start
-    needs_two_nights = look.few_neighbours or boots < _ENOUGH_BOOTS
+    needs_two_nights = look.few_neighbours or boots < _ENOUGH_BOOTS or peak.estimate < 0
     if certain and (not needs_two_nights or _noticed_before(look)):
         event = look.open_event(peak, since, provenance, controlled=False)
         return Finding(
@@ -78,7 +78,7 @@ def _boot_while_it_matters(look: Look) -> int:
     boots = look.again.boot(_ENOUGH_BOOTS)
     if boots < _ENOUGH_BOOTS:
         return boots
-    seen = look.evaluate(look.own(look.again.fresh.mean(axis=0)), boots)
+    seen = look.evaluate(look.own(look.mean_of(look.again.fresh)), boots)
     if not (np.abs(np.nan_to_num(seen.t)) > look.method.futile_t).any():
         return boots
     return look.again.boot(FRESH_BOOTS)
@@ -91,7 +91,7 @@ def _holds_without_worst(look: Look, peak: Peak) -> bool:
         return True
     sign = np.sign(peak.estimate)
     rest = np.delete(fresh, int((fresh[:, peak.row] * sign).argmax()), axis=0)
-    without = look.loudest(look.own(rest.mean(axis=0)), len(rest), "alarm")
+    without = look.loudest(look.own(look.mean_of(rest)), len(rest), "alarm")
     return (
         without is not None
         and without.ratio > look.method.without_worst
@@ -100,13 +100,17 @@ def _holds_without_worst(look: Look, peak: Peak) -> bool:
 
 
 def _is_its_own(look: Look, peak: Peak, own: Floats) -> bool:
-    """With one or two neighbours: whether the target itself moved, and not they."""
-    if look.support > 2 or look.support == 0:
+    """Whether the target itself moved, and not its neighbours: asked where they are one or two, and
+    of every improvement, which neighbours that went wrong look like."""
+    if look.support == 0:
+        return True
+    faster = peak.estimate < 0
+    if look.support > 2 and not faster:
         return True
     series = int(look.rows[peak.row])
     raw = own[peak.row] + look.reading.split.node[series, -1]
     moved = raw - look.reading.split.offsets[series, -1]
-    return bool(moved * np.sign(peak.estimate) > abs(peak.estimate) / 3)
+    return bool(moved * np.sign(peak.estimate) > abs(peak.estimate) / (2 if faster else 3))
 
 
 def _noticed_before(look: Look) -> bool:

@@ -79,9 +79,12 @@ def build_windows(
     `variances`: of each night's value.
     """
     longest = max(method.windows)
+    clipped, centre = _clipped(past, spread, method)
     recent = newest(own, tested, longest)
+    # A night that was never measured again may be an outlier: it counts as far as one goes.
+    reach = method.window_clip_sd * np.sqrt(spread.variance)[:, None]
+    recent = Aligned(np.clip(recent.values, centre - reach, centre + reach), recent.columns)
     inverse = newest(1.0 / variances, tested, longest)
-    clipped = _clipped(past, spread, method)
     columns = [
         _one_window(length, recent, inverse, past, clipped, spread, method)
         for length in method.windows
@@ -102,10 +105,11 @@ def build_windows(
     )
 
 
-def _clipped(past: Aligned, spread: Spread, method: Method) -> Floats:
+def _clipped(past: Aligned, spread: Spread, method: Method) -> tuple[Floats, Floats]:
+    """The past drawn in to `clip_sd` from its median (Huber), and that median."""
     centre = medians(past.values)[:, None]
     reach = method.clip_sd * np.sqrt(spread.variance)[:, None]
-    return np.clip(past.values, centre - reach, centre + reach)
+    return np.clip(past.values, centre - reach, centre + reach), centre
 
 
 def _one_window(
