@@ -64,19 +64,35 @@ def judge_night(
     suspicious = _suspicious(fleet, reading, method)
     verdicts = []
     for target in due:
-        rows = fleet.rows_of[target]
-        if not np.isfinite(fleet.badness[rows, column]).all():
-            verdicts.append(Verdict(target=target, word="invalid"))
-            continue
-        busy = suspicious[target] or fleet.events[target] or fleet.candidates[target]
-        verdict = Verdict(target=target, word="ok")
-        if busy:
-            look = Look(fleet, reading, method, target, Again(measurer, target))
-            verdict = _judge_target(look, int(night.provenance[target]))
+        verdict = _verdict(fleet, reading, target, measurer, method, bool(suspicious[target]))
         if verdict.word in ("ok", "inconclusive") and int(fleet.node_of[target]) in slow_nodes:
             verdict = _node_verdict(fleet, verdict)
         verdicts.append(verdict)
     return verdicts
+
+
+def _verdict(
+    fleet: Fleet,
+    reading: Reading,
+    target: int,
+    measurer: Measurer,
+    method: Method,
+    suspicious: bool,
+) -> Verdict:
+    """One target's: what has no value, nothing to be held against or no suspicion is said first."""
+    series = fleet.rows_of[target]
+    present = np.isfinite(fleet.badness[series, fleet.nights - 1])
+    if not present.any():
+        return Verdict(target=target, word="invalid")
+    judged = np.flatnonzero(present & reading.windows.usable[series, 0])
+    event = fleet.events[target]
+    if not len(judged):
+        word: Word = event.kind if event else "inconclusive"
+        return Verdict(target=target, word=word, more_nights=method.fewest_nights)
+    if not (suspicious or event or fleet.candidates[target]):
+        return Verdict(target=target, word="ok")
+    again = Again(measurer, target, judged)
+    return _judge_target(Look(fleet, reading, method, target, series[judged], again))
 
 
 def _node_verdict(fleet: Fleet, verdict: Verdict) -> Verdict:
@@ -120,20 +136,19 @@ def _suspicious(fleet: Fleet, reading: Reading, method: Method) -> Flags:
     return found
 
 
-def _judge_target(look: Look, provenance: int) -> Verdict:
+def _judge_target(look: Look) -> Verdict:
     """A night that needs more than the screen: an event, a candidate, or a suspicion."""
     fleet, target = look.fleet, look.target
     event, candidate = fleet.events[target], fleet.candidates[target]
-    usable = bool(look.reading.windows.usable[look.rows, 0].all())
-    if not usable:
-        finding = Finding(word="inconclusive", more_nights=look.method.fewest_nights)
+    if event is not None and event.series not in look.rows:
+        finding = Finding(word=event.kind, size=event.size, since=event.since)
     elif event is not None:
         finding = _follow_event(look, event)
     elif candidate is not None:
         finding, candidate = judge_changed(look, candidate)
         _keep_candidate(look, finding, candidate)
     else:
-        finding = judge_unchanged(look, provenance)
+        finding = judge_unchanged(look)
     _store(look, finding)
     shown = finding.event or event
     return Verdict(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy import special
 
 from nightbench.verdicts.events import Event, Size, size_given_found
 from nightbench.verdicts.measuring import robust_mean
 from nightbench.verdicts.series import log_pct
-from nightbench.verdicts.windows import Evaluation, evaluate, thresholds
+from nightbench.verdicts.two_looks import second_look_p
+from nightbench.verdicts.windows import Evaluation, evaluate, slow_tail, thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,17 +82,19 @@ class Look:
     reading: Reading
     method: Method
     target: int
+    rows: Integers  # the target's series that have a value tonight and something to be held against
     again: Again
-
-    @property
-    def rows(self) -> Integers:
-        """The target's series."""
-        return self.fleet.rows_of[self.target]
 
     @property
     def column(self) -> int:
         """Tonight, in the fleet."""
         return self.fleet.nights - 1
+
+    @property
+    def provenance(self) -> int:
+        """What runs tonight."""
+        candidate = self.fleet.candidates[self.target]
+        return candidate.provenance if candidate else int(self.fleet.accepted[self.target])
 
     @property
     def support(self) -> int:
@@ -134,7 +138,7 @@ class Look:
         over it; None where no window shows an effect worth it."""
         windows, rows = self.reading.windows, self.rows
         seen = self.evaluate(own, boots)
-        quantile = thresholds(windows, rows, seen, level, boots)
+        quantile = self._thresholds(seen, level, boots)
         least = self.min_effect * (1.0 if level == "alarm" else self.method.screen_effect)
         counts = np.isfinite(seen.t) & (np.abs(seen.estimate) >= least)
         ratio = np.where(counts, np.abs(np.nan_to_num(seen.t)) / quantile, 0.0)
@@ -160,6 +164,35 @@ class Look:
             tonight_se=float(np.sqrt(variance + windows.base_variance[series, window])),
             tonight_threshold=passed * float(np.sign(estimate)),
             touched=tuple(int(series) for series in rows[(ratio > 1.0).any(axis=1)]),
+        )
+
+    def _thresholds(
+        self, seen: Evaluation, level: Literal["screen", "alarm"], boots: int
+    ) -> Floats:
+        """What |t| has to pass. The alarm's is the second of two looks, where there are fresh
+        boots: see two_looks.py."""
+        windows, rows, method = self.reading.windows, self.rows, self.method
+        if level == "screen" or boots == 1:
+            return thresholds(windows, rows, seen, level, boots)
+        correlation = self._looks_correlation(boots)
+        quantile = np.empty_like(seen.t)
+        for window, first_p in enumerate(method.screen_p):
+            p = second_look_p(first_p, method.alarm_p, correlation[:, window])
+            quantile[:, window] = -special.stdtrit(self.reading.spread.df[rows], p)
+        averaged = np.array(windows.lengths, dtype=np.float64) - 1.0 + boots
+        tail = slow_tail(quantile, windows.skew[rows][:, None], averaged)
+        return np.where(seen.estimate > 0, quantile + tail, quantile)
+
+    def _looks_correlation(self, boots: int) -> Floats:
+        """Between the windows with tonight's first value and those with so many fresh boots."""
+        windows, rows = self.reading.windows, self.rows
+        first, second = (1.0 / self.variance(k)[:, None] for k in (1, boots))
+        night = (self.variance(1) - self.reading.spread.boot[rows])[:, None]
+        before, base = windows.weight[rows], windows.base_variance[rows]
+        shared = (before + first * second * night) / ((before + first) * (before + second))
+        return np.asarray(
+            (shared + base)
+            / np.sqrt((1 / (before + first) + base) * (1 / (before + second) + base))
         )
 
     def open_event(self, peak: Peak, since: int, provenance: int, *, controlled: bool) -> Event:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
 
 Further = Literal["rep", "fresh", "ref"]
 COST: dict[Further, float] = {"rep": 1.0, "fresh": 6.0, "ref": 6.0}
@@ -40,6 +41,7 @@ class Again:
 
     measurer: Measurer
     target: int
+    columns: Integers  # of the target's series, those that are judged tonight
     fresh: Floats = field(default_factory=lambda: np.empty((0, 0)))
     ref: Floats = field(default_factory=lambda: np.empty((0, 0)))
     cost: float = 0.0
@@ -73,7 +75,7 @@ class Again:
         got = self.measurer(self.target, kind, count)
         self.cost += COST[kind] * len(got)
         self.wanted += count - len(got)
-        return got
+        return got[:, self.columns] if len(got) else got
 
 
 def robust_mean(boots: Floats, boot_variance: Floats, clip_sd: float) -> Floats:

@@ -26,20 +26,20 @@ class Method:
     # From which look a target is measured again, and from which it has changed. A single night
     # is replaced by fresh values before it is judged; of a long window only its newest night is,
     # so that its look has to be nearly as strict as its judgement.
-    screen_p: tuple[float, ...] = (3e-3, 1.2e-3, 8e-4, 6e-4, 5e-4, 5e-4, 5e-4)
+    screen_p: tuple[float, ...] = (1e-2, 4e-3, 3e-3, 2e-3, 1.5e-3, 1.5e-3, 1.5e-3)
     screen_effect: float = 0.6  # of the minimum effect
     repeat_ratio: float = 0.75  # of the screen, for the repeat on the same boot
-    alarm_p: float = 1e-4
-    improved_p: float = 1e-4
+    alarm_p: float = 1.2e-4
+    improved_p: float = 1.2e-4
     futile_t: float = 1.5
     without_worst: float = 0.65
     boot_clip_sd: float = 2.0
 
     # A new provenance (changed.py).
-    first_look_t: float = 0.75
+    first_look_t: float = 0.95
     first_look_fast_t: float = 1.6
     later_look_t: float = 1.9
-    changed_alarm_p: float = 1e-4
+    changed_alarm_p: float = 4e-4
     pairs_first: int = 2
     pairs_night: int = 3
     pairs_most: int = 9
@@ -61,7 +61,7 @@ class Method:
 
     # Splitting the night (node_split.py) and the node's own events (node_events.py).
     split_clip_sd: float = 2.5
-    node_p: float = 1e-4
+    node_p: float = 3e-5
     node_min_effect_pct: float = 3.0
     node_shared_by: float = 0.6
     node_uneven: float = 0.15

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ENOUGH_BOOTS = 2
 
 
-def judge_unchanged(look: Look, provenance: int) -> Finding:
+def judge_unchanged(look: Look) -> Finding:
     """Judge a night that the screen found suspicious."""
     repeated = look.again.repeat()
     own, replaced = look.first_measured(), None
@@ -44,16 +44,14 @@ def judge_unchanged(look: Look, provenance: int) -> Finding:
     if peak is None or peak.ratio <= look.method.without_worst:
         return settled
     certain = peak.ratio > 1.0 and _holds_without_worst(look, peak) and _is_its_own(look, peak, own)
-    return _conclude(look, peak, settled, provenance, certain=certain, boots=boots)
+    return _conclude(look, peak, settled, certain=certain, boots=boots)
 
 
-def _conclude(
-    look: Look, peak: Peak, settled: Finding, provenance: int, *, certain: bool, boots: int
-) -> Finding:
+def _conclude(look: Look, peak: Peak, settled: Finding, *, certain: bool, boots: int) -> Finding:
     since = look.reading.first + peak.start
     needs_two_nights = look.few_neighbours or boots < _ENOUGH_BOOTS or peak.estimate < 0
     if certain and (not needs_two_nights or _noticed_before(look)):
-        event = look.open_event(peak, since, provenance, controlled=False)
+        event = look.open_event(peak, since, look.provenance, controlled=False)
         return Finding(
             word=event.kind,
             size=event.size,
