@@ -1,4 +1,4 @@
-"""Worlds of two nodes and twelve series over 60 nights, as files of series, and who was judged right.
+"""Worlds of two nodes and twelve series over 60 nights, and how many series were judged right.
 
     python -m tests.benchmarks.series_worlds --worlds 200
 
@@ -33,7 +33,7 @@ Effect = Callable[[int], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class True_:
+class Happening:
     """What happened: `kind` from `first` to `last`, to be found on night `by` at the latest."""
 
     kind: str
@@ -45,14 +45,14 @@ class True_:
 
 @dataclass(kw_only=True)
 class Story:
-    """One series: how large its effect is each night (plain per cent), what ran, what is missing."""
+    """One series: its effect each night (plain per cent), what ran, what is missing."""
 
     name: str
     effect: Floats = field(default_factory=lambda: np.zeros(NIGHTS))
     provenance: list[int] = field(default_factory=lambda: [0] * NIGHTS)
     accepted: list[int] = field(default_factory=lambda: [0] * NIGHTS)
     missing: set[int] = field(default_factory=set)
-    events: list[True_] = field(default_factory=list)
+    events: list[Happening] = field(default_factory=list)
     skew: float = 0.6
     outliers: float = 0.0
 
@@ -84,7 +84,9 @@ def _since(night: int, provenance: int, before: list[int] | None = None) -> list
 
 def _step(name: str, night: int, size: float, later: int) -> Story:
     effect = np.where(np.arange(NIGHTS) >= night, size, 0.0)
-    event = True_(kind="regressed", first=night, last=NIGHTS - 1, by=night + later, size_pct=size)
+    event = Happening(
+        kind="regressed", first=night, last=NIGHTS - 1, by=night + later, size_pct=size
+    )
     return Story(name=name, effect=effect, provenance=_since(night, 1), events=[event])
 
 
@@ -98,7 +100,7 @@ def _recovers(night: int, lasts: int) -> Story:
     end = night + lasts
     nights = np.arange(NIGHTS)
     effect = np.where((nights >= night) & (nights < end), 10.0, 0.0)
-    event = True_(kind="regressed", first=night, last=end - 1, by=night + 1, size_pct=10.0)
+    event = Happening(kind="regressed", first=night, last=end - 1, by=night + 1, size_pct=10.0)
     return Story(
         name="step 10 % that recovers",
         effect=effect,
@@ -109,7 +111,7 @@ def _recovers(night: int, lasts: int) -> Story:
 
 def _drift(night: int) -> Story:
     effect = np.maximum(np.arange(NIGHTS) - night + 1, 0) * 0.2
-    event = True_(
+    event = Happening(
         kind="regressed",
         first=night,
         last=NIGHTS - 1,
@@ -130,8 +132,8 @@ def _gain_then_step(night: int) -> Story:
         provenance=_since(worse, 2, _since(night, 1)),
         accepted=_since(accepted, 1),
         events=[
-            True_(kind="improved", first=night, last=accepted - 1, by=night + 3, size_pct=-6.0),
-            True_(kind="regressed", first=worse, last=NIGHTS - 1, by=worse + 2, size_pct=5.0),
+            Happening(kind="improved", first=night, last=accepted - 1, by=night + 3, size_pct=-6.0),
+            Happening(kind="regressed", first=worse, last=NIGHTS - 1, by=worse + 2, size_pct=5.0),
         ],
     )
 

@@ -2,8 +2,8 @@
 
 One measurement of one level, in log per cent of badness, is
 
-    offset + what the node does that night (AR 0.3, a weekend) + what the target alone does that night
-    + the boot (skewed) + the level (slightly skewed) + an outlier + the effect that is to be found
+    offset + what the node does that night (AR 0.3, a weekend) + what the target alone does
+    + the boot (skewed) + the level (slightly skewed) + an outlier + the effect to be found
 
 A target has three metrics of four levels. Judged are its primary series, one of these twelve, and
 one composite a metric.

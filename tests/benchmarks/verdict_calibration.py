@@ -12,19 +12,28 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.verdicts.aligned import medians, newest
 from nightbench.verdicts.fleet import Fleet
 from nightbench.verdicts.judge import Verdict, judge_night
 from nightbench.verdicts.method import Method
-from nightbench.verdicts.series import log_pct
+from nightbench.verdicts.series import log_pct, plain_pct
 from tests.benchmarks.simulated_nights import JUDGED, Noise, World
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 QUIET_NIGHTS = 40
+BEFORE = 7  # nights of the history that fixed thresholds look back on
 Result = dict[str, float]
 
 
@@ -181,6 +190,7 @@ class Nightly:
     verdicts: list[list[Verdict]]
     world: World
     history: int
+    measured: Floats  # badness as first measured: one row a series, the history's last 7 nights too
 
 
 def play(cell: Cell, nodes: int, seed: int, effect: Callable[[int], float]) -> Nightly:
@@ -188,8 +198,12 @@ def play(cell: Cell, nodes: int, seed: int, effect: Callable[[int], float]) -> N
     world = World(nodes=nodes, noise=cell.noise, seed=seed, targets_per_node=cell.targets_per_node)
     fleet = Fleet(world.layout(), capacity=cell.history + cell.nights)
     provenance = np.zeros(world.targets, dtype=np.int64)
+    measured = []
     for _ in range(cell.history):
-        fleet.add(world.next_night(0.0, provenance))
+        past = world.next_night(0.0, provenance)
+        fleet.add(past)
+        measured.append(past.badness)
+    measured = measured[-BEFORE:]
     fleet.accepted[:] = 0
     if cell.changed:
         provenance = provenance.copy()
@@ -200,8 +214,9 @@ def play(cell: Cell, nodes: int, seed: int, effect: Callable[[int], float]) -> N
             provenance = provenance.copy()
             provenance[world.hit] = 2
         tonight = world.next_night(log_pct(effect(night)), provenance)
+        measured.append(tonight.badness)
         verdicts.append(judge_night(fleet, tonight, world.measure, Method()))
-    return Nightly(verdicts, world, cell.history)
+    return Nightly(verdicts, world, cell.history, np.stack(measured, axis=1))
 
 
 def run_cell(cell: Cell, nodes: int, seed: int) -> Result:
@@ -265,7 +280,20 @@ def _quiet(cell: Cell, nightly: Nightly) -> Result:
         "repeats": repeats / len(ordinary),
         "boots": boots / len(ordinary),
         "first_controls": float(np.mean(first)) if cell.changed else float("nan"),
+        **({} if cell.changed else _fixed_thresholds(nightly.measured)),
     }
+
+
+def _fixed_thresholds(measured: Floats) -> Result:
+    """The share of series that are 5 % worse once than the last night, than the median of seven."""
+    limit = log_pct(5.0)
+    last, of_seven = np.zeros(len(measured), dtype=bool), np.zeros(len(measured), dtype=bool)
+    for night in range(BEFORE, measured.shape[1]):
+        window, tonight = measured[:, night - BEFORE : night], measured[:, night]
+        of_seven |= tonight - medians(window) > limit
+        before = newest(window, np.isfinite(window), 1).values[:, 0]
+        last |= tonight - before > limit
+    return {"fixed_last": float(last.mean()), "fixed_median": float(of_seven.mean())}
 
 
 def _clustered(per_node: np.ndarray) -> tuple[float, float]:
@@ -276,12 +304,15 @@ def _clustered(per_node: np.ndarray) -> tuple[float, float]:
 
 
 def _found_on(nightly: Nightly) -> dict[int, tuple[int, Verdict]]:
-    """For each hit target: on which night its regression was found, and that verdict."""
+    """For each hit target: on which of its measured nights its regression was found (0: the first
+    one), and that verdict."""
     hit, found = set(nightly.world.hit.tolist()), {}
-    for number, night in enumerate(nightly.verdicts):
+    measured: Counter[int] = Counter()
+    for night in nightly.verdicts:
         for verdict in night:
             if verdict.word == "regressed" and verdict.target in hit:
-                found.setdefault(verdict.target, (number, verdict))
+                found.setdefault(verdict.target, (measured[verdict.target], verdict))
+            measured[verdict.target] += verdict.word != "invalid"
     return found
 
 
@@ -294,7 +325,7 @@ def _step(cell: Cell, nightly: Nightly) -> Result:
     inside = [size.low <= true <= size.high for size in sizes]
     return {
         **{f"by{n}": float((night < n).sum() / nodes) for n in (1, 2, 3, 5)},
-        "size": float(np.median([size.value for size in sizes])) if sizes else float("nan"),
+        "size": plain_pct(float(np.median([s.value for s in sizes]))) if sizes else float("nan"),
         "cover": float(np.mean(inside)) if sizes else float("nan"),
         "width": float(np.median([s.high - s.low for s in sizes])) if sizes else float("nan"),
         "cost": (
@@ -315,12 +346,13 @@ def _drift(cell: Cell, nightly: Nightly) -> Result:
 
 
 def _kept(cell: Cell, nightly: Nightly) -> Result:
-    found, lost = _found_on(nightly), set()
-    for number, night in enumerate(nightly.verdicts):
+    found, lost, open_now = _found_on(nightly), set(), set()
+    for night in nightly.verdicts:
         for verdict in night:
-            since = found.get(verdict.target)
-            if since and number > since[0] and verdict.word not in ("regressed", "invalid"):
+            if verdict.target in open_now and verdict.word not in ("regressed", "invalid"):
                 lost.add(verdict.target)
+            if verdict.target in found and verdict.word == "regressed":
+                open_now.add(verdict.target)
     return {"found": len(found) / nightly.world.nodes, "kept": 1 - len(lost) / max(len(found), 1)}
 
 

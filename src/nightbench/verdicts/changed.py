@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from nightbench.stats import Z_95
 from nightbench.verdicts.fleet import Candidate
 from nightbench.verdicts.looking import Finding, Look, Peak
 from nightbench.verdicts.method import FRESH_BOOTS
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-_Z_95 = 1.96
 _HALF_WAY = 0.45  # of the threshold: from there on a third pair can decide
 
 
@@ -187,7 +187,7 @@ def _conclude(
             boots=boots,
         )
         return finding, candidate
-    equal = (np.abs(compared.estimate) + _Z_95 * compared.se < look.min_effect).all()
+    equal = (np.abs(compared.estimate) + Z_95 * compared.se < look.min_effect).all()
     candidate = replace(candidate, equivalent=candidate.equivalent + int(equal))
     open_question = large and peak.ratio > 2 * _HALF_WAY / 1.5
     return Finding(

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.stats import Z_95
 from nightbench.verdicts.changed import judge_changed
 from nightbench.verdicts.events import Event, Size, follow, looks_recovered
 from nightbench.verdicts.fleet import Candidate, Fleet, Night
 from nightbench.verdicts.looking import Finding, Look, Word
 from nightbench.verdicts.measuring import Again, Measurer, boot_spread
-from nightbench.verdicts.method import Method
+from nightbench.verdicts.method import INTERVAL_SLACK, Method
 from nightbench.verdicts.node_events import judge_nodes
 from nightbench.verdicts.reading import Reading, read_history
 from nightbench.verdicts.series import log_pct
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
-
-_Z_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,14 @@ def judge_night(
     suspicious = _suspicious(fleet, reading, method)
     verdicts = []
     for target in due:
-        verdict = _verdict(fleet, reading, target, measurer, method, bool(suspicious[target]))
+        verdict = _verdict(
+            fleet,
+            reading,
+            target,
+            measurer=measurer,
+            method=method,
+            suspicious=bool(suspicious[target]),
+        )
         if verdict.word in ("ok", "inconclusive") and int(fleet.node_of[target]) in slow_nodes:
             verdict = _node_verdict(fleet, verdict)
         verdicts.append(verdict)
@@ -75,6 +81,7 @@ def _verdict(
     fleet: Fleet,
     reading: Reading,
     target: int,
+    *,
     measurer: Measurer,
     method: Method,
     suspicious: bool,
@@ -186,7 +193,9 @@ def _store(look: Look, finding: Finding) -> None:
         fleet.ref_boots[target, column] = len(look.again.ref)
     fleet.notice[target, column] = finding.notice
     for boots in (look.again.fresh, look.again.ref):
-        squares, df = boot_spread(boots, look.reading.spread.boot[rows], look.method.clip_sd)
+        squares, df = boot_spread(
+            boots, look.reading.spread.boot[rows], look.method.boot_outlier_sd
+        )
         fleet.boot_ss[rows] += squares
         fleet.boot_df[rows] += df
     if finding.event is not None:
@@ -234,8 +243,10 @@ def _size_so_far(look: Look, event: Event, tonight: float, variance: float) -> S
     weight = 1.0 / variances[part][known]
     value = float((weight * own[part][known]).sum() / weight.sum())
     value -= float(look.reading.windows.base[event.series, 0])
-    half = _Z_95 * float(
-        np.sqrt(1.0 / weight.sum() + look.reading.windows.base_variance[event.series, 0])
+    half = (
+        Z_95
+        * INTERVAL_SLACK
+        * float(np.sqrt(1.0 / weight.sum() + look.reading.windows.base_variance[event.series, 0]))
     )
     if np.sign(value) != np.sign(event.size.value):
         return None

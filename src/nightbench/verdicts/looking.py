@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import special
 
+from nightbench.stats import Z_95
 from nightbench.verdicts.events import Event, Size, size_given_found
 from nightbench.verdicts.measuring import robust_mean
+from nightbench.verdicts.method import INTERVAL_SLACK
 from nightbench.verdicts.series import log_pct
 from nightbench.verdicts.two_looks import second_look_p
 from nightbench.verdicts.windows import Evaluation, evaluate, slow_tail, thresholds
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 Word = Literal["ok", "inconclusive", "regressed", "improved", "node", "recovered", "invalid"]
 
 _FEW_NEIGHBOURS = 2
-_Z_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +52,13 @@ class Peak:
         """The size as it is tonight, with the interval that holds though it was found by being
         large. Tonight's fresh values say it without knowing since when."""
         sign = 1.0 if self.estimate > 0 else -1.0
-        return size_given_found(sign, sign * self.tonight, self.tonight_se, self.tonight_threshold)
+        se = INTERVAL_SLACK * self.tonight_se
+        return size_given_found(sign, sign * self.tonight, se, self.tonight_threshold)
 
     @property
     def plain_size(self) -> Size:
         """The size with the interval of a value that nobody picked."""
-        half = _Z_95 * self.se
+        half = Z_95 * INTERVAL_SLACK * self.se
         return Size(value=self.estimate, low=self.estimate - half, high=self.estimate + half)
 
 

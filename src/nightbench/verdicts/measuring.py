@@ -86,14 +86,17 @@ def robust_mean(boots: Floats, boot_variance: Floats, clip_sd: float) -> Floats:
     return np.asarray(np.clip(boots, centre - reach, centre + reach).mean(axis=0))
 
 
-def boot_spread(boots: Floats, boot_variance: Floats, clip_sd: float) -> tuple[Floats, int]:
-    """What boots of one night say about the variance between them: squares and freedom.
+def boot_spread(boots: Floats, boot_variance: Floats, clip_sd: float) -> tuple[Floats, Floats]:
+    """What boots of one night say about the variance between them: squares and freedom, a series.
 
-    One boot that went wrong is not how boots are: squares are clipped.
+    A boot that went wrong is not how boots are, and would hide what the night itself varies by:
+    one beyond `clip_sd` from the median is left out.
     """
+    nothing = np.zeros_like(boot_variance)
     if len(boots) < 2:
-        return np.zeros_like(boot_variance), 0
-    squares = (boots - np.median(boots, axis=0)) ** 2
-    squares = np.minimum(squares, clip_sd**2 * boot_variance)
-    # About the median of few normal values the squares sum to about (k − 1) of the variance.
-    return np.asarray(squares.sum(axis=0)), len(boots) - 1
+        return nothing, nothing
+    usual = np.abs(boots - np.median(boots, axis=0)) <= clip_sd * np.sqrt(boot_variance)
+    count = np.maximum(usual.sum(axis=0), 1)
+    mean = np.where(usual, boots, 0.0).sum(axis=0) / count
+    squares = np.where(usual, (boots - mean) ** 2, 0.0).sum(axis=0)
+    return np.asarray(squares), np.asarray(count - 1, dtype=np.float64)

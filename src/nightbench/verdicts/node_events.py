@@ -54,10 +54,20 @@ def judge_nodes(fleet: Fleet, reading: Reading, method: Method) -> list[int]:
     )
     tested = finite & (np.arange(reading.first, fleet.nights) >= fleet.node_watch_from[:, None])
     variances = np.repeat(spread.variance[:, None], nightly.shape[1], axis=1)
-    windows = build_windows(nightly, variances, tested, past, spread, own_method)
+    windows = build_windows(
+        nightly, variances, tested=tested, past=past, spread=spread, method=own_method
+    )
     for node in range(nodes):
         if finite[node, -1]:
-            _judge_node(fleet, reading, node, float(nightly[node, -1]), windows, spread, method)
+            _judge_node(
+                fleet,
+                reading,
+                node,
+                tonight=float(nightly[node, -1]),
+                windows=windows,
+                spread=spread,
+                method=method,
+            )
     slow = [node for node in range(nodes) if fleet.node_events[node] is not None]
     for node in slow:
         event = fleet.node_events[node]
@@ -87,6 +97,7 @@ def _judge_node(
     fleet: Fleet,
     reading: Reading,
     node: int,
+    *,
     tonight: float,
     windows: Windows,
     spread: Spread,

@@ -69,7 +69,7 @@ def read_history(fleet: Fleet, method: Method) -> Reading:
     variances = _night_variances(fleet, span, split, spread, alone) + uneven + split.unruly
     past = newest(own, eligible & (back == 0), method.baseline_nights + max(method.windows))
     tested = finite & (np.arange(first, fleet.nights) >= fleet.watch_from[target][:, None])
-    windows = build_windows(own, variances, tested, past, spread, method)
+    windows = build_windows(own, variances, tested=tested, past=past, spread=spread, method=method)
     return Reading(first, own, variances, uneven[:, -1], split, spread, windows, alone)
 
 

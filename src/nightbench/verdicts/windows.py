@@ -68,6 +68,7 @@ class Evaluation:
 def build_windows(
     own: Floats,
     variances: Floats,
+    *,
     tested: Flags,
     past: Aligned,
     spread: Spread,
@@ -86,7 +87,15 @@ def build_windows(
     recent = Aligned(np.clip(recent.values, centre - reach, centre + reach), recent.columns)
     inverse = newest(1.0 / variances, tested, longest)
     columns = [
-        _one_window(length, recent, inverse, past, clipped, spread, method)
+        _one_window(
+            length,
+            recent=recent,
+            inverse=inverse,
+            past=past,
+            clipped=clipped,
+            spread=spread,
+            method=method,
+        )
         for length in method.windows
     ]
     stacked = [np.stack(parts, axis=1) for parts in zip(*columns, strict=True)]
@@ -114,6 +123,7 @@ def _clipped(past: Aligned, spread: Spread, method: Method) -> tuple[Floats, Flo
 
 def _one_window(
     length: int,
+    *,
     recent: Aligned,
     inverse: Aligned,
     past: Aligned,
@@ -149,9 +159,10 @@ def _one_window(
 def ar_inflation(correlation: Floats, nights: int) -> Floats:
     """How much larger the variance of a mean of that many nights is than of independent ones:
     1 + 2 Σ (1 − k/n) φ^k."""
+    distinct, which = np.unique(correlation, return_inverse=True)  # like series share theirs
     lags = np.arange(1, nights)
-    powers = np.asarray(correlation)[:, None] ** lags
-    return np.asarray(1.0 + 2.0 * (powers * (1.0 - lags / nights)).sum(axis=1))
+    powers = distinct[:, None] ** lags
+    return np.asarray(1.0 + 2.0 * (powers * (1.0 - lags / nights)).sum(axis=1)[which])
 
 
 def _quantiles(spread: Spread, method: Method) -> dict[Level, Floats]:

@@ -167,7 +167,6 @@ def test_without_time_to_measure_again_one_night_makes_no_event() -> None:
 def test_one_boot_that_went_wrong_is_no_event() -> None:
     bench = Bench()
     bench.run(30)
-    bench.boots_wrong = True
     original = bench._value
     bench._value = lambda target, boot, effect=None: (
         original(target, boot, effect)

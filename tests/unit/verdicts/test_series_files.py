@@ -23,7 +23,7 @@ def write(path: Path, *lines: str) -> Path:
 
 
 def nights_file(path: Path, *, better: str = "lower", slow: int = 25, seed: int = 3) -> Path:
-    """Four targets over 30 nights; the first is 10 % worse from `slow` on, measured again at will."""
+    """Four targets over 30 nights; the first is 10 % worse from `slow` on."""
     rng = np.random.default_rng(seed)
     lines = [HEADER + ",rep,fresh1,fresh2,fresh3,fresh4"]
     for night in range(30):
@@ -93,7 +93,7 @@ def test_an_invalid_night_has_a_row_and_shifts_nothing(tmp_path: Path) -> None:
     replay = judge_series(read_series(write(tmp_path / "m.csv", *text)))
     row = next(row for row in replay.rows if (row.night, row.target) == (10, "t0"))
     assert row.verdict == "inconclusive"
-    assert [r.night for r in replay.rows if r.verdict == "regressed"][0] == 25
+    assert next(r.night for r in replay.rows if r.verdict == "regressed") == 25
 
 
 @pytest.mark.parametrize(
