@@ -72,15 +72,16 @@ def split_nights(
         offsets = _offsets(values - node, usable, epochs_back)
         deviations = np.where(usable, values - offsets, np.nan)
         stacked = np.where(present[:, :, None], deviations[rows], np.nan)
-        pilot, support = _centre_of_the_others(stacked)
-        node[members[present]] = pilot[present]
+        shared, shared_by = _centre_of_all(stacked)
+        everyone = np.nan_to_num(shared)[:, None, :]  # good enough for the next offsets
+        node[members[present]] = np.broadcast_to(everyone, stacked.shape)[present]
+    pilot, support = _centre_of_the_others(stacked)
     centre, support, beyond = _trimmed(stacked, pilot, support, method)
     node[members[present]] = centre[present]
     unruly = np.zeros_like(values)
     unruly[members[present]] = beyond[present]
     counts = np.zeros(values.shape, dtype=np.int64)
     counts[members[present]] = support[present]
-    shared, shared_by = _centre_of_all(stacked)
     offsets = _offsets(values - node, usable, epochs_back)
     return Split(node, counts, unruly, offsets, shared, shared_by)
 
