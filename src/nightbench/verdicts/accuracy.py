@@ -132,10 +132,12 @@ def _look(history: Sequence[Answers], nights: Sequence[Answers], *, changed: boo
     past_right, past_asked = _totals(history, questions)
     right, asked = _totals(nights, questions)
     prior = fit_prior(past_right, past_asked)
-    a = (prior.a + past_right).astype(np.float64)
-    b = (prior.b + past_asked - past_right).astype(np.float64)
-    masses = _answer_masses(asked, a, b, prior, REDRAWN if changed else 0.0)
-    total = SumOfCounts(masses)
+    a, b = prior.a + past_right, prior.b + past_asked - past_right
+    masses = [
+        _answer_masses(int(n), float(one), float(two), prior, REDRAWN if changed else 0.0)
+        for n, one, two in zip(asked, a, b, strict=True)
+    ]
+    total = SumOfCounts(_stacked(masses))
     seen = int(right.sum())
     return _Look(
         window=len(nights),
@@ -167,24 +169,20 @@ def fit_prior(right: Integers, asked: Integers) -> Prior:
     return Prior(a=strength * mean, b=strength * (1.0 - mean))
 
 
-def _answer_masses(asked: Integers, a: Floats, b: Floats, prior: Prior, redrawn: float) -> Floats:
-    """P(k of n answers right), one row a question, k = 0 … n: beta-binomial, in part drawn anew
-    from the prior."""
-    k = np.arange(int(asked.max()) + 1)
-    n = asked[:, None]
-    possible = k <= n
-    wrong = np.maximum(n - k, 0)
-    choose = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(wrong + 1)
+def _answer_masses(n: int, a: float, b: float, prior: Prior, redrawn: float) -> Floats:
+    """P(k of n answers right), k = 0 … n: beta-binomial, in part drawn anew from the prior."""
+    k = np.arange(n + 1)
+    choose = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    own = np.exp(choose + special.betaln(a + k, b + n - k) - special.betaln(a, b))
+    fresh = np.exp(
+        choose + special.betaln(prior.a + k, prior.b + n - k) - special.betaln(prior.a, prior.b)
+    )
+    return np.asarray((1.0 - redrawn) * own + redrawn * fresh)
 
-    def beta_binomial(one: Floats, two: Floats) -> Floats:
-        logs = choose + special.betaln(one + k, two + wrong) - special.betaln(one, two)
-        return np.where(possible, np.exp(logs), 0.0)
 
-    own = beta_binomial(a[:, None], b[:, None])
-    if not redrawn:
-        return own
-    anew = beta_binomial(np.full_like(n, prior.a, dtype=np.float64), np.full((1, 1), prior.b))
-    return (1.0 - redrawn) * own + redrawn * anew
+def _stacked(masses: Sequence[Floats]) -> Floats:
+    width = max(len(mass) for mass in masses)
+    return np.stack([np.pad(mass, (0, width - len(mass))) for mass in masses])
 
 
 class SumOfCounts:
@@ -224,7 +222,7 @@ class SumOfCounts:
 
     def _saddle(self, x: float) -> float:
         low, high = -40.0, 40.0
-        for _ in range(48):
+        for _ in range(80):
             middle = (low + high) / 2.0
             if self._cumulants(middle)[1] < x:
                 low = middle
