@@ -12,6 +12,7 @@ from tasks.alerting import say_that_it_failed, send_morning_message
 from tasks.beginning import begin_night
 from tasks.commanding import commands_around
 from tasks.concluding import conclude
+from tasks.forgetting import forget_old_runs
 from tasks.handing import handed_out
 from tasks.keeping import kept_run, land_spool
 from tasks.naming import by_suite
@@ -64,4 +65,5 @@ def nightly(
     results = publish_results(night)
     mirror_to_swanlab(night)
     send_morning_message(night, results)
+    forget_old_runs(return_state=True)  # where nobody is up, there is no maintenance
     return conclude(results, run)

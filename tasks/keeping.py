@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 from nightbench import night as nights
 from nightbench.budget import TimeIsOver
 from nightbench.history import landing
+from nightbench.history.damage import Damaged
 from nightbench.history.landing import LandingReport
 from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity, recover
 from nightbench.history.tables import Row
@@ -190,7 +191,7 @@ def land_spool() -> LandingReport:
         len(report.already),
     )
     for damaged in report.damaged:
-        get_run_logger().warning("%s was not landed: %s", damaged.folder, damaged.reason)
+        get_run_logger().warning("not landed: %s", damaged.reason)
     for finding in report.findings:
         get_run_logger().warning("check %s: %s", finding.check, finding.detail)
     return report
@@ -216,8 +217,11 @@ def landed_afterwards(alone: bool) -> Iterator[None]:
 
 @step(name="recover spool", task_run_name="recover spool")
 def recover_spool() -> list[Path]:
-    """Seal what dead runs left open, so that it can land."""
-    folders = recover(Home.from_env().spool)
+    """Seal what dead runs left open, so that it can land. A folder that cannot be is named."""
+    damaged: list[Damaged] = []
+    folders = recover(Home.from_env().spool, on_damaged=damaged.append)
+    for one in damaged:
+        get_run_logger().warning("not sealed: %s", one.reason)
     for folder in folders:
         get_run_logger().warning("recovered what a dead run had spooled: %s", folder)
     return folders

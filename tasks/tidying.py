@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from nightbench.dashboards.swanlab_retention import remove_old
@@ -12,9 +10,10 @@ from nightbench.home import Home
 from nightbench.kept_runs import Keep
 from nightbench.night import utc_now
 from nightbench.tidying import tidy
+from tasks.redacting import step
 
 
-@task(name="remove what is old", task_run_name="remove what is old", cache_policy=NO_CACHE)
+@step(name="remove what is old", task_run_name="remove what is old")
 def remove_what_is_old() -> None:
     """Keep dashboards and logs for the newest runs alone. The numbers stay in the history."""
     home, keep = Home.from_env(), Keep.from_env()

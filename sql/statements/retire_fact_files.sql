@@ -1,1 +1,1 @@
-DELETE FROM fact_files WHERE table_name = $table_name AND night < $before RETURNING path;
+DELETE FROM fact_files WHERE path IN (SELECT unnest($paths));

@@ -1,14 +1,15 @@
 -- What the newest night measured, one row per target and number asked for: an accuracy row per
 -- benchmark and subset, a load row per workload and level. Where a target ran twice that night, its
--- last run counts. Results imported from other tools are not in here.
+-- last run counts. Results imported from other tools are not in here. A night dated ahead of the
+-- clock is the newest only where there is no other.
 CREATE OR REPLACE VIEW latest AS
 WITH last_night AS (
-    SELECT max(night) AS night
+    SELECT coalesce(max(night) FILTER (night <= current_date + 1), max(night)) AS night
     FROM (
-        SELECT max(night) AS night FROM accuracy_results
+        SELECT night FROM accuracy_results
         WHERE NOT starts_with(measurement_key, 'imported:')
         UNION ALL
-        SELECT max(night) AS night FROM load_levels
+        SELECT night FROM load_levels
         WHERE NOT starts_with(measurement_key, 'imported:')
     )
 ),

@@ -1,5 +1,6 @@
 -- Every target by its newest valid whole-benchmark accuracy, with its best valid output throughput
--- of the same run. Results imported from other tools are not in here.
+-- of the same run. Results imported from other tools are not in here; of a night dated ahead of the
+-- clock only where there is no other.
 CREATE OR REPLACE VIEW leaderboard AS
 WITH newest AS (
     SELECT
@@ -7,7 +8,9 @@ WITH newest AS (
         num_samples, measurement_key
     FROM accuracy_results
     WHERE subset = 'all' AND valid AND NOT starts_with(measurement_key, 'imported:')
-    QUALIFY row_number() OVER (PARTITION BY target, benchmark ORDER BY started_at DESC) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY target, benchmark ORDER BY night > current_date + 1, started_at DESC
+    ) = 1
 ),
 
 fastest AS (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
+
+from nightbench.counts import as_reading
 
 MOST_LINES = 100_000  # that are looked at: an engine has hundreds
 LONGEST_LINE = 10_000
@@ -17,11 +18,8 @@ def readings(page: str, prefix: str) -> Iterator[tuple[str, float]]:
     """
     for line in islice(_lines(page, prefix), MOST_LINES):
         name = line.partition("{")[0].partition(" ")[0]
-        try:
-            value = float(line.rsplit(" ", 1)[-1])
-        except ValueError:
-            continue
-        if math.isfinite(value):
+        value = as_reading(line.rsplit(" ", 1)[-1])
+        if value is not None:
             yield name, value
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from house import House
+
+from nightbench.home import Home
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,10 +31,11 @@ from nightbench.home import Home
 
 os.environ.update(prefect_settings(Home.from_env()))
 from flows.maintenance import maintenance
-from tasks import noticing
+from tasks import forgetting, noticing
 from tasks.reporting import flush_logs
 
 noticing.SILENCE = timedelta(seconds=float(os.environ["SILENCE_S"]))
+forgetting.retentions = lambda: (forgetting.Retention("past", 3, 5),)
 maintenance()
 flush_logs()
 """
@@ -45,7 +49,7 @@ class Maintained(House):
         """Prefect's API."""
         url = f"{self.access.url}{path}"
         for _ in range(20):
-            answer = httpx.post(url, json=body, auth=self.auth, trust_env=False)
+            answer = httpx.post(url, json=body, auth=self.auth, trust_env=False, timeout=30)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(0.5)  # its database was busy; Prefect's own client asks again too
@@ -68,11 +72,16 @@ class Maintained(House):
         lines = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
         return "\n".join(line["message"] for line in lines)
 
-    def flow_run(self, state: str) -> str:
+    def flow_run(self, state: str, flow: str = "benchmark-target") -> str:
         """A flow run in a state, with nobody behind it."""
-        flow = self.ask("/flows/", {"name": "benchmark-target"})
-        created = self.ask("/flow_runs/", {"flow_id": flow["id"], "state": {"type": state}})
+        flow_id = self.ask("/flows/", {"name": flow})["id"]
+        created = self.ask("/flow_runs/", {"flow_id": flow_id, "state": {"type": state}})
         return str(created["id"])
+
+    def runs_of(self, flow: str) -> set[str]:
+        """The flow runs that Prefect remembers."""
+        found = self.ask("/flow_runs/filter", {"flows": {"name": {"any_": [flow]}}})
+        return {str(run["id"]) for run in found}
 
     @contextmanager
     def alive(self, run: str) -> Iterator[None]:
@@ -170,3 +179,37 @@ def test_a_night_that_was_due_and_did_not_begin_is_told_once(maintained: Maintai
     line = f"the night of {due:%Y-%m-%d %H:%M} UTC was due and did not begin"
     assert line in maintained.maintenance()
     assert "was due and did not begin" not in maintained.maintenance()
+
+
+def began_days_ago(prefect_home: Home, days_ago: dict[str, int]) -> None:
+    """Prefect is told that these runs began so long ago."""
+    with closing(sqlite3.connect(prefect_home.prefect / "prefect.db", timeout=30)) as db, db:
+        for run, days in days_ago.items():
+            began = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d %H:%M:%S.%f}"
+            changed = db.execute("UPDATE flow_run SET start_time = ? WHERE id = ?", [began, run])
+            assert changed.rowcount == 1
+
+
+def test_prefect_forgets_what_is_long_past_but_not_what_is_to_run_nor_the_newest(
+    maintained: Maintained, prefect_home: Home
+) -> None:
+    long_past = [maintained.flow_run("COMPLETED", "past") for _ in range(9)]
+    recent = [maintained.flow_run(state, "past") for state in ("COMPLETED", "FAILED")]
+    waiting = maintained.flow_run("SCHEDULED", "past")
+    days = {run: 400 - at for at, run in enumerate(long_past)} | {recent[0]: 2, recent[1]: 1}
+    began_days_ago(prefect_home, days | {waiting: 500})
+    assert "Prefect has forgotten 6 old flow runs" in maintained.maintenance()
+    assert maintained.runs_of("past") == {*long_past[6:], *recent, waiting}
+    # A clock that has jumped: all of them are long past, and as many stay.
+    began_days_ago(prefect_home, dict.fromkeys([*long_past[6:], *recent], 4000))
+    assert "has forgotten" not in maintained.maintenance()
+
+
+def test_a_server_that_others_have_started_is_left_to_them(
+    maintained: Maintained, prefect_home: Home
+) -> None:
+    runs = [maintained.flow_run("COMPLETED", "past") for _ in range(7)]
+    began_days_ago(prefect_home, dict.fromkeys(runs, 400))
+    del maintained.env["NIGHTBENCH_OWN_PREFECT"]
+    assert "has forgotten" not in maintained.maintenance()
+    assert set(runs) <= maintained.runs_of("past")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,25 +17,36 @@ import pytest
 from nightbench.history.landing import land
 from nightbench.history.reading import open_history
 from nightbench.history.rebuilding import rebuild
+from nightbench.history.retention import Retention
 from nightbench.history.tables import TABLES
 from nightbench.home import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
+from tests.history import worlds
 
 SHAPE = Shape(targets=("a", "b", "c"), levels=(1, 4), requests=20, samples=10)
 NIGHTS = 4
+KILLS = int(os.environ.get("NIGHTBENCH_KILLS", "20"))  # the whole proof: 100
+KEPT = Retention({"load_chunks": 2})
+# Nights are merged, chunk times retired, and what may go is removed as soon as it may.
 LANDER = (
     "import sys; from pathlib import Path; from nightbench.home import Home\n"
     "from nightbench.history.landing import land\n"
+    "from nightbench.history.rebuilding import rebuild\n"
+    "from nightbench.history.retention import Retention\n"
+    "home, kept = Home(Path(sys.argv[1])), Retention({'load_chunks': 2})\n"
     "print('go', flush=True)\n"
-    "report = land(Home(Path(sys.argv[1])), deadline_s=60)\n"
-    "assert not report.damaged, report.damaged\n"
+    "if sys.argv[2] == 'rebuild':\n"
+    "    rebuild(home)\n"
+    "else:\n"
+    "    report = land(home, deadline_s=60, retention=kept, reader_grace_s=0)\n"
+    "    assert not report.damaged, report.damaged\n"
 )
 
 
-def lander(home: Home) -> subprocess.Popen[str]:
+def lander(home: Home, what: str = "land") -> subprocess.Popen[str]:
     """A lander that has imported everything and begins when this returns."""
     process = subprocess.Popen(
-        [sys.executable, "-c", LANDER, str(home.root)],
+        [sys.executable, "-c", LANDER, str(home.root), what],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,20 +79,30 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], 
     return digests(home), lasted
 
 
-@pytest.mark.timeout(600)
-def test_a_lander_killed_at_20_random_moments_loses_nothing(
+def land_whole(home: Home) -> None:
+    """A landing that nobody kills, of the same kind."""
+    report = land(home, retention=KEPT, reader_grace_s=0)
+    assert (report.damaged, report.findings) == ([], [])
+
+
+@pytest.mark.timeout(60 + 20 * KILLS)
+def test_a_lander_killed_at_random_moments_loses_nothing(
     tmp_path: Path, sound: tuple[dict[str, object], float]
 ) -> None:
     expected, lasted = sound
     rng = random.Random(20)
     killed = 0
     attempt = 0
-    while killed < 20:
+    worlds.make_canaries(tmp_path)
+    canaries = worlds.canaries(tmp_path)
+    while killed < KILLS:
         attempt += 1
         home = Home(tmp_path / f"home{attempt}")
-        for night in range(NIGHTS):
-            spool_night(home.spool, night, SHAPE)
+        landed = 0
         for _ in range(4):  # the next lander is killed as well, on what the last one left
+            if landed < NIGHTS:  # a night after another, so that there is something to merge
+                spool_night(home.spool, landed, SHAPE)
+                landed += 1
             process = lander(home)
             time.sleep(rng.uniform(0, 0.6 * lasted))
             os.kill(process.pid, signal.SIGKILL)
@@ -88,11 +110,32 @@ def test_a_lander_killed_at_20_random_moments_loses_nothing(
             process.communicate()
             if (home.history / "history.duckdb").exists():
                 digests(home)  # what is published can be read, whole, at any time
-        land(home)
+        land_whole(home)
         assert digests(home) == expected
         assert list(home.spool.iterdir()) == []
         rebuild(home)
         assert digests(home) == expected
+        shutil.rmtree(home.root)
+    assert worlds.canaries(tmp_path) == canaries
+
+
+def test_a_rebuild_killed_at_random_moments_loses_nothing(
+    tmp_path: Path, sound: tuple[dict[str, object], float]
+) -> None:
+    home = Home(tmp_path)
+    for night in range(NIGHTS):
+        spool_night(home.spool, night, SHAPE)
+    land_whole(home)
+    rng = random.Random(3)
+    for _ in range(max(5, KILLS // 4)):
+        process = lander(home, "rebuild")
+        time.sleep(rng.uniform(0, sound[1]))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.communicate()
+        assert digests(home) == sound[0]
+        land_whole(home)
+        assert digests(home) == sound[0]
 
 
 def test_two_landers_racing_land_everything_once(
@@ -163,7 +206,7 @@ def test_a_file_that_cannot_grow_loses_nothing_and_says_so(
     for night in range(NIGHTS):
         spool_night(home.spool, night, SHAPE)
     assert "nightbench land" in land_from_terminal(home, file_limit_kib=room_kib)
-    land(home)
+    land_whole(home)
     assert digests(home) == sound[0]
 
 
@@ -198,7 +241,7 @@ def test_a_full_disk_loses_nothing_and_says_so(
     assert resize(small_disk, used_kib + free_kib)
     assert "type `nightbench land`" in land_from_terminal(home)
     assert resize(small_disk, 64_000)
-    land(home)
+    land_whole(home)
     assert digests(home) == sound[0]
     rebuild(home)
     assert digests(home) == sound[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 from nightbench import bounded_json
 from nightbench.answer_limits import TooLarge
+from nightbench.counts import as_count
 from nightbench.redaction import Redactor
 from nightbench.terminal_text import safe_line
 
@@ -24,6 +25,7 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
+    odd_usage: str | None = None  # which counts of the usage are none, in words
 
 
 class AskFailed(Exception):
@@ -72,13 +74,17 @@ def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
     answer, thought = split_thinking(redact(text))
     usage = _members(payload.get("usage"))
     details = _members(usage.get("completion_tokens_details"))
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "reasoning_tokens": details.get("reasoning_tokens"),
+    }
     return Reply(
         text=answer,
         reasoning=redact.optional(reasoning) or thought,
         finish_reason=redact.optional(_text(choice.get("finish_reason"))),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        reasoning_tokens=_count(details.get("reasoning_tokens")),
+        **{name: as_count(value) for name, value in counts.items()},
+        odd_usage=_odd(counts),
     )
 
 
@@ -104,5 +110,18 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _odd(counts: dict[str, object]) -> str | None:
+    """What is said in a count's place and is none; None where all is well."""
+    odd = [
+        f"{name} {_shown(value)}"
+        for name, value in counts.items()
+        if value is not None and as_count(value) is None
+    ]
+    return f"no counts: {', '.join(odd)}" if odd else None
+
+
+def _shown(value: object) -> str:
+    try:
+        return safe_line(repr(value)[:ERROR_CHARS], max_chars=40)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists without end
+        return f"a {type(value).__name__} too large to show"

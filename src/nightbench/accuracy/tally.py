@@ -122,7 +122,7 @@ def sample_of(
         truncated=reply is not None and reply.finish_reason == "length",
         finish_reason=None if reply is None else reply.finish_reason,
         error_kind=None if failure is None else failure.kind,
-        error=None if failure is None else failure.message,
+        error=_said(answer),
         prompt_tokens=None if reply is None else reply.prompt_tokens,
         completion_tokens=None if reply is None else reply.completion_tokens,
         reasoning_tokens=None if reply is None else reply.reasoning_tokens,
@@ -131,6 +131,13 @@ def sample_of(
         asked_at=ended_at - timedelta(milliseconds=answer.latency_ms),
         total_latency_ms=answer.total_latency_ms,
     )
+
+
+def _said(answer: Answered) -> str | None:
+    """What went wrong: the request itself, or what a good reply says of its tokens."""
+    if answer.failure is not None:
+        return answer.failure.message
+    return None if answer.reply is None else answer.reply.odd_usage
 
 
 def _storable(text: str | None) -> str | None:

@@ -36,6 +36,7 @@ def run(_args: argparse.Namespace) -> int:
         _load_generator(),
         *leases,
         *_ports(),
+        *_history(home),
     ]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
@@ -128,3 +129,11 @@ def _ports() -> list[tuple[str, str]]:
         state = f"taken by {pids or 'somebody we may not see'}" if taken or pids else "free"
         lines.append((f"port {port}", f"{state} ({purpose})"))
     return lines
+
+
+def _history(home: Home) -> list[tuple[str, str]]:
+    from datetime import UTC, datetime
+
+    from nightbench.history.condition import condition
+
+    return condition(home, datetime.now(UTC))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
     from nightbench.history.imported import Imported
+    from nightbench.history.kept_nights import KeptNight
 
 _TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
 
@@ -33,27 +35,32 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, spool and land; what was imported before is not imported again."""
-    from nightbench.history.importing import read_results
+    from nightbench.history.identity import is_name
+    from nightbench.history.importing import read_each
     from nightbench.history.landing import land
 
     if not args.path.exists():
         raise BadInput(f"{args.path} is not there")
+    if args.target is not None and not is_name(args.target):
+        raise BadInput(f"{args.target!r} cannot be the name of a target")
     home = home_to_write()
-    taken = 0
-    for imported in read_results(args.tool, args.path):
-        taken += spool(home, args.tool, imported, args.target)
+    results, problems = read_each(args.tool, args.path)
+    if problems and not results:
+        raise problems[0]
+    taken = sum(spool(home, args.tool, imported, args.target) for imported in results)
     report = land(home)
-    for damaged in report.damaged:
-        print(safe_text(damaged.reason))
+    for said in (*map(str, problems), *(damaged.reason for damaged in report.damaged)):
+        print(safe_text(f"not taken: {said}"), file=sys.stderr)
     print(
         f"imported {taken} results, marked as imported: they have series of their own, and are not "
         "in latest, leaderboard or capacity"
     )
-    return 1 if report.damaged else 0
+    return 1 if report.damaged or problems else 0
 
 
 def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool:
     """One result as a run of its own; False where it is spooled or landed already."""
+    from nightbench.history.kept_nights import kept_night
     from nightbench.history.places import HistoryPlaces
     from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
 
@@ -62,8 +69,8 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
     run_id = f"{moment:%Y%m%dT%H%M%SZ}-imported-{tool}-{digest[:8]}"
     name = target or _name(Redactor.from_env()(imported.model))
     night = moment.date()
-    kept = HistoryPlaces.of(home).night(night)
-    if (home.spool / run_id).exists() or (kept / run_id).exists() or _merged(kept, run_id):
+    kept = kept_night(HistoryPlaces.of(home), night)
+    if (home.spool / run_id).exists() or run_id in kept.runs or _merged(kept, run_id):
         return False
     identities = [
         SpoolIdentity(run_id=run_id, target=part, night=night) for part in (name, RUN_FOLDER)
@@ -76,14 +83,14 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
     return True
 
 
-def _merged(night: Path, run_id: str) -> bool:
+def _merged(night: KeptNight, run_id: str) -> bool:
     """Whether a merged night holds the run."""
     from nightbench.history.merged import read_merged
 
     return any(
         one.manifest.identity.run_id == run_id
-        for folder in night.glob("+merged-[0-9][0-9][0-9][0-9]")
-        for one in read_merged(folder).folders
+        for name in night.merged
+        for one in read_merged(night.root / name).folders
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from nightbench.cli.private_files import open_private
+from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
 
 STOP_S = 40.0  # Prefect gives a cancelled flow run 30 s

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
+from nightbench.errors import BadInput
 from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         "--keep-chunk-nights",
         type=int,
         metavar="N",
-        help="how long chunk times are kept (90 nights)",
+        help="how many of the newest nights keep their chunk times (90)",
     )
     parser.add_argument(
         "--rebuild", action="store_true", help="make the whole history again from what is kept"
@@ -40,23 +41,28 @@ def run(args: argparse.Namespace) -> int:
     """Recover what dead runs left, land everything, say what happened."""
     if args.rebuild:
         return _rebuild(args)
+    from nightbench.history.damage import Damaged
     from nightbench.history.landing import land
     from nightbench.history.retention import Retention
     from nightbench.history.spool import recover
 
     home = home_to_write()
-    for folder in recover(home.spool):
-        print(safe_line(f"recovered {folder.parent.name}/{folder.stem}, whose run had died"))
     retention = Retention()
     if args.keep_chunk_nights is not None:
+        if args.keep_chunk_nights < 1:
+            raise BadInput("--keep-chunk-nights: expected 1 or more")
         retention = Retention({"load_chunks": args.keep_chunk_nights})
-    report = land(home, deadline_s=args.wait, retention=retention)
+    damaged: list[Damaged] = []
+    for folder in recover(home.spool, on_damaged=damaged.append):
+        print(safe_line(f"recovered {folder.parent.name}/{folder.stem}, whose run had died"))
+    report = land(home, deadline_s=args.wait, retention=retention, check_copy=True)
+    damaged += report.damaged
     print(summary(report))
-    for damaged in report.damaged:
-        print(safe_text(f"not taken: {damaged.reason}"), file=sys.stderr)
+    for reason in dict.fromkeys(one.reason for one in damaged):
+        print(safe_text(f"not taken: {reason}"), file=sys.stderr)
     for finding in report.findings:
         print(safe_text(f"looks wrong ({finding.check}): {finding.detail}"), file=sys.stderr)
-    return 1 if report.damaged else 0
+    return 1 if damaged else 0
 
 
 def _rebuild(args: argparse.Namespace) -> int:
@@ -66,6 +72,8 @@ def _rebuild(args: argparse.Namespace) -> int:
     print(f"rebuilt from {report.folders} folders, {report.row_count} rows")
     for damaged in report.damaged:
         print(safe_text(f"left out: {damaged}"), file=sys.stderr)
+    for note in report.notes:
+        print(safe_text(f"of no use: {note}"), file=sys.stderr)
     return 1 if report.damaged else 0
 
 

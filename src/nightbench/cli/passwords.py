@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nightbench.cli.private_files import private_folder, read_private, write_private_once
+from nightbench.cli.secret_files import private_folder, read_private, write_private_once
 from nightbench.errors import NightbenchError
 
 USER = "nightbench"

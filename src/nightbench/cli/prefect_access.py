@@ -15,6 +15,7 @@ from pathlib import Path
 from nightbench.cli.passwords import Password, kept, kept_or_new
 from nightbench.home import Home
 
+OWN_NAME = "NIGHTBENCH_OWN_PREFECT"
 AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 
@@ -24,10 +25,15 @@ class PrefectAccess:
 
     url: str
     auth: str | None = field(default=None, repr=False)
+    is_ours: bool = False  # nightbench has started it, for itself
 
     def environment(self) -> dict[str, str]:
-        """What tells Prefect's client."""
-        return {"PREFECT_API_URL": self.url} | ({AUTH_NAMES[1]: self.auth} if self.auth else {})
+        """What tells Prefect's client, and our tasks."""
+        return (
+            {"PREFECT_API_URL": self.url}
+            | ({AUTH_NAMES[1]: self.auth} if self.auth else {})
+            | ({OWN_NAME: "1"} if self.is_ours else {})
+        )
 
 
 def auth_string(environ: Mapping[str, str] = os.environ) -> str | None:

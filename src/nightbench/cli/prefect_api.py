@@ -31,7 +31,7 @@ from nightbench.cli.prefect_access import (
     password_file,
 )
 from nightbench.cli.prefect_rest import WANTED
-from nightbench.cli.private_files import close_to_others
+from nightbench.cli.secret_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
 from nightbench.secret_values import secrets_of
@@ -73,7 +73,7 @@ def prefect_settings(home: Home) -> dict[str, str]:
 # maintenance flow's to forget; this removes the logs and pages of those that are gone.
 SERVER_DEFAULTS = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
-    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P3D",
     # One every 30 s and run, and nobody asks for one of yesterday.
     "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": (
         '{"prefect.flow-run.heartbeat": 86400}'
@@ -92,7 +92,7 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
         return
     running = running_api(home)
     if running:
-        access = PrefectAccess(running, known_auth(home, environ))
+        access = PrefectAccess(running, known_auth(home, environ), is_ours=True)
         _refuse_wrong_password(access, environ)
         yield access
         return
@@ -135,7 +135,7 @@ class OwnServer:
         port = free_port()
         # For this run alone: nobody else ever has to say it.
         auth = auth_string(environ) or new_auth()
-        self.access = PrefectAccess(f"http://127.0.0.1:{port}/api", auth)
+        self.access = PrefectAccess(f"http://127.0.0.1:{port}/api", auth, is_ours=True)
         close_to_others(home.prefect, but=password_file(home))
         self._order = Order(
             argv=server_argv(Door(port=port)),

@@ -19,7 +19,7 @@ import yaml
 
 from nightbench import offering
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.private_files import open_private
+from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
 from nightbench.resources import deployments_dir
 from nightbench.scheduling import GRACE

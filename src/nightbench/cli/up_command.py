@@ -35,8 +35,8 @@ from nightbench.cli.prefect_api import (
     why_not_healthy,
 )
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.private_files import open_private, private_folder
 from nightbench.cli.registering import Nights, prefect_argv, present_nights
+from nightbench.cli.secret_files import open_private, private_folder
 from nightbench.cli.up_settings import (
     allowed_hosts,
     client_host,
@@ -124,13 +124,15 @@ def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
     password = _password(args, home)
     already = running_api(home)
     if already:
-        return _already_up(home, PrefectAccess(already, _auth(password)), password, nights, pool)
+        access = PrefectAccess(already, _auth(password), is_ours=True)
+        return _already_up(home, access, password, nights, pool)
     if is_listening(client_host(args.host), args.port):
         raise BadInput(
             f"port {args.port} on {args.host} is taken",
             hint="Choose another with --port, or stop what listens there.",
         )
-    access = PrefectAccess(f"http://{client_host(args.host)}:{args.port}/api", _auth(password))
+    url = f"http://{client_host(args.host)}:{args.port}/api"
+    access = PrefectAccess(url, _auth(password), is_ours=True)
     door = _door(args, home)
     settings = server_settings(
         home, access, database_url(args.database_url, os.environ), os.environ

@@ -14,7 +14,7 @@ from typing import Any
 
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.passwords import Password, kept_or_new
-from nightbench.cli.private_files import open_private
+from nightbench.cli.secret_files import open_private
 from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
 from nightbench.dashboards.swanlab_places import board_settings

@@ -22,14 +22,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_LET_GO = "Close that program, or open the published history.duckdb beside it."
 _RETRY_S = 0.1
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-_STORAGE = (
-    duckdb.IOException,
-    duckdb.FatalException,
-    duckdb.OutOfMemoryException,
-    duckdb.InternalException,
+# What DuckDB says where the disk did not take something, and where a database file is none.
+_NO_ROOM = re.compile(
+    r"could not (write|fsync|truncate|sync|create)|no space left|disk quota|file too large",
+    re.IGNORECASE,
 )
+_DAMAGED = re.compile(
+    r"corrupt|not a valid DuckDB|could not read|replaying WAL|serializ|different encryption"
+    r"|has been invalidated|is a directory",
+    re.IGNORECASE,
+)
+_NEWER = re.compile(r"version number \d+, but we can only read|storage version|newer version")
+_KEPT_FILE = re.compile(r"/nights/night=\d{4}-\d\d-\d\d/")
 # What a reader may say. Everything else writes, attaches or configures.
 _READING = {
     duckdb.StatementType.SELECT,
@@ -38,8 +45,19 @@ _READING = {
 _EXPLAIN = re.compile(r"^\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
+REBUILD = "nightbench land --rebuild"
+
+
 class StorageError(HistoryError):
     """The disk, the memory or the file itself failed: nothing more can be written now."""
+
+
+class DamagedFile(StorageError):
+    """A database file is none, was changed, or is of a newer DuckDB. What it held is in nights/."""
+
+
+class KeptFileError(HistoryError):
+    """A file in nights/, which a view reads in place, is missing or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +140,7 @@ def only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise BadInput(_first_lines(error), hint="Tables and columns: sql/README.md.") from error
+        raise BadInput(str(error).strip(), hint="Tables and columns: sql/README.md.") from error
     if len(statements) != 1:
         raise BadInput(f"expected one statement, there are {len(statements)}")
     kind = statements[0].type
@@ -149,7 +167,10 @@ def open_writer(path: Path, *, deadline_s: float) -> Database:
 
     Raises:
         HistoryError: somebody holds it longer (named with pid), or it cannot be opened.
+        DamagedFile: it is no database file that this DuckDB reads.
     """
+    if path.is_symlink():
+        raise HistoryError(f"{path} is a link: what it names is not written to")
     give_up = time.monotonic() + deadline_s
     while True:
         try:
@@ -162,7 +183,7 @@ def open_writer(path: Path, *, deadline_s: float) -> Database:
                 raise HistoryError(
                     f"{path} is held by {holder['program']} (pid {holder['pid']})"
                     f" for more than {deadline_s:g} s",
-                    hint="Close that program, or open the published history.duckdb beside it.",
+                    hint=_LET_GO,
                 ) from error
             time.sleep(min(_RETRY_S, max(0.0, give_up - time.monotonic())))
         else:
@@ -175,6 +196,7 @@ def open_reader(path: Path, *, facts: Path) -> Database:
 
     Raises:
         HistoryError: it cannot be opened.
+        DamagedFile: it is no database file that this DuckDB reads.
     """
     spill = _spill_folder(path.parent)
     config: dict[str, str | bool | int | float | list[str]] = {**_OFFLINE}
@@ -219,19 +241,44 @@ def quoted_list(texts: Sequence[str]) -> str:
 
 
 def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
-    if isinstance(error, duckdb.InvalidInputException | duckdb.BinderException):
-        return HistoryError(_first_lines(error))
-    if isinstance(error, duckdb.CatalogException | duckdb.ParserException):
+    said = str(error).strip()
+    holder = _HOLDER.search(said)
+    if holder is not None:
         return HistoryError(
-            _first_lines(error), hint="Tables and columns are explained in sql/README.md."
+            f"{path} is held by {holder['program']} (pid {holder['pid']})", hint=_LET_GO
         )
-    if isinstance(error, _STORAGE) or "Could not write" in str(error):
+    if _KEPT_FILE.search(said):
+        return KeptFileError(
+            said,
+            hint=f"A kept file is missing or damaged. `{REBUILD}` names every such file: restore"
+            " them, or leave them out with --without-damaged.",
+        )
+    if isinstance(error, duckdb.InvalidInputException | duckdb.BinderException):
+        return HistoryError(said)
+    if isinstance(error, duckdb.CatalogException | duckdb.ParserException):
+        return HistoryError(said, hint="Tables and columns are explained in sql/README.md.")
+    if _NO_ROOM.search(said):
         return StorageError(
-            f"{path}: {_first_lines(error)}",
-            hint="Nothing is lost: make room, then type `nightbench land`.",
+            f"{path}: {said}", hint="Nothing is lost: make room, then type `nightbench land`."
         )
-    return HistoryError(f"{path}: {_first_lines(error)}")
+    return _file_error(path, error, said) or HistoryError(f"{path}: {said}")
 
 
-def _first_lines(error: duckdb.Error) -> str:
-    return str(error).strip()
+def _file_error(path: Path, error: duckdb.Error, said: str) -> HistoryError | None:
+    """What is wrong with the database file itself, where something is."""
+    if _NEWER.search(said):
+        return DamagedFile(
+            f"{path} was written by a newer DuckDB: {said}",
+            hint=f"Upgrade nightbench, or type `{REBUILD}`: this one makes it again.",
+        )
+    told_of_it = path.name in said or isinstance(
+        error, duckdb.FatalException | duckdb.InternalException | duckdb.SerializationException
+    )
+    if _DAMAGED.search(said) and (told_of_it or "Corrupt database file" in said):
+        return DamagedFile(
+            f"{path} is damaged: {said}",
+            hint=f"Type `{REBUILD}`: everything it held is made again from nights/.",
+        )
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+        return StorageError(f"{path}: {said}", hint="Type `nightbench land`, once nothing runs.")
+    return None

@@ -8,15 +8,22 @@ them; its definitions are its own (docs/metrics.md has ours), and what it does n
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nightbench.errors import DataError
-from nightbench.history.imported import Document, Imported, imported_key, modified
+from nightbench.history.identity import FIRST_NIGHT, LAST_NIGHT
+from nightbench.history.imported import Document, Imported, imported_key, modified, plausible
 from nightbench.history.importing_load import evalscope_perf, vllm_bench
 from nightbench.records import AccuracyResult
 
+# What reading somebody's JSON as something else ends in.
+_NO_RESULT = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(OverflowError, ZeroDivisionError, RecursionError),
+)
 FORMATS = ("vllm-bench", "evalscope", "evalscope-perf")
 
 
@@ -25,6 +32,18 @@ def read_results(tool: str, path: Path) -> list[Imported]:
 
     Raises:
         DataError: nothing of that tool is there, or a file is not what it should be.
+    """
+    results, problems = read_each(tool, path)
+    if problems:
+        raise problems[0]
+    return results
+
+
+def read_each(tool: str, path: Path) -> tuple[list[Imported], list[DataError]]:
+    """The same, a file that is not what it should be told beside those that are.
+
+    Raises:
+        DataError: nothing of that tool is there.
     """
     patterns = {
         "vllm-bench": "*.json",
@@ -41,18 +60,26 @@ def read_results(tool: str, path: Path) -> list[Imported]:
         raise DataError(
             f"there are no results of {tool} in {path}", hint=f"Expected {patterns[tool]} in it."
         )
-    return [_read(readers[tool], file, tool) for file in files]
+    results, problems = [], []
+    for file in files:
+        try:
+            results.append(_read(readers[tool], file, tool))
+        except DataError as error:
+            problems.append(error)
+    return results, problems
 
 
 def _read(reader: Any, file: Path, tool: str) -> Imported:
     try:
         imported: Imported = reader(file, json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if not FIRST_NIGHT <= imported.measured_at.date() <= LAST_NIGHT:
+            raise ValueError(f"measured at {imported.measured_at}")
+        return replace(imported, rows=tuple(plausible(row) for row in imported.rows))
+    except _NO_RESULT as error:
         raise DataError(
             f"{file} is not a result of {tool}: {error!r}",
             hint="Say --from as the tool it is from.",
         ) from error
-    return imported
 
 
 def _evalscope(file: Path, report: Document) -> Imported:

@@ -7,38 +7,34 @@ the ledger (it lands next time) or one that is (it only moves next time).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 from nightbench.history import publishing, tables
-from nightbench.history.database import Database, StorageError, open_writer, remove_database
+from nightbench.history.clock import AskUptime, Now, no_uptime, system_uptime, utc_now
+from nightbench.history.damage import Damaged, is_no_room
+from nightbench.history.database import Database, StorageError
+from nightbench.history.housekeeping import Finding, Sweeper, find_lost, keep_house, nights_ahead
+from nightbench.history.kept_nights import kept_nights
+from nightbench.history.landing_file import open_landing
 from nightbench.history.locks import held
-from nightbench.history.merging import merge_nights, sweep
-from nightbench.history.migrations import migrate
+from nightbench.history.manifest import REJECTED_NAME
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.retention import Retention, retire
+from nightbench.history.read_copy import is_current
+from nightbench.history.retention import Retention
 from nightbench.history.sharing import share
-from nightbench.history.spool import broken_folders, sealed_folders
+from nightbench.history.spool_folders import list_spool, sealed_folders, why_broken
 from nightbench.history.sql_files import checks
-from nightbench.history.taking import Damaged, take
+from nightbench.history.taking import Sealed, take
 from nightbench.home import Home
 from nightbench.progress import OnProgress, Progress, ignore
 
-Now = Callable[[], datetime]
+__all__ = ["Damaged", "Finding", "LandingReport", "Now", "land", "utc_now"]
 
 FOLDERS_AT_ONCE = 50  # in one transaction: a night of a large suite
-MERGES_PER_LANDING = 2  # one night ends when the next begins; two catch up after an outage
 READER_GRACE_S = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something a check found wrong in what has just landed."""
-
-    check: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -55,9 +51,17 @@ class LandingReport:
     published: bool = False
 
 
-def utc_now() -> datetime:
-    """The clock, unless another is passed in."""
-    return datetime.now(UTC)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """How a landing goes about it."""
+
+    deadline_s: float
+    retention: Retention
+    reader_grace_s: float
+    now: Now
+    uptime: AskUptime
+    check_copy: bool
+    on_progress: OnProgress
 
 
 def land(
@@ -67,6 +71,8 @@ def land(
     retention: Retention = Retention(),  # noqa: B008  (frozen)
     reader_grace_s: float = READER_GRACE_S,
     now: Now = utc_now,
+    uptime: AskUptime | None = None,
+    check_copy: bool = False,
     on_progress: OnProgress = ignore,
 ) -> LandingReport:
     """Land every sealed folder, check what landed, publish the read copy.
@@ -75,83 +81,73 @@ def land(
     (a few per landing), facts past their retention retired; the files of both are removed after
     `reader_grace_s`, when no reader that opened the history before can want them.
 
+    That time is measured by `uptime`, so that a clock that is set does not shorten it: the
+    machine's, unless another clock is passed in, which brings its own or has none. `check_copy`:
+    whether to hold the read copy against the landing file although nothing has changed.
+
     Raises:
         HistoryError: somebody holds the history past the deadline (named), or it cannot be written.
     """
+    if uptime is None:
+        uptime = system_uptime if now is utc_now else no_uptime
+    terms = _Terms(
+        deadline_s=deadline_s,
+        retention=retention,
+        reader_grace_s=reader_grace_s,
+        now=now,
+        uptime=uptime,
+        check_copy=check_copy,
+        on_progress=on_progress,
+    )
     try:
-        return _land(
-            home,
-            LandingReport(),
-            deadline_s=deadline_s,
-            retention=retention,
-            reader_grace_s=reader_grace_s,
-            now=now,
-            on_progress=on_progress,
-        )
+        return _land(home, LandingReport(), terms)
     except OSError as error:
+        see_to_it = "make room" if is_no_room(error) else "see to that"
         raise StorageError(
             f"{home.history}: {error}",
-            hint="Nothing is lost: make room, then type `nightbench land`.",
+            hint=f"Nothing is lost: {see_to_it}, then type `nightbench land`.",
         ) from error
 
 
-def _land(
-    home: Home,
-    report: LandingReport,
-    *,
-    deadline_s: float,
-    retention: Retention,
-    reader_grace_s: float,
-    now: Now,
-    on_progress: OnProgress,
-) -> LandingReport:
+def _land(home: Home, report: LandingReport, terms: _Terms) -> LandingReport:
     places = HistoryPlaces.of(home)
-    report.damaged += [
-        Damaged(folder, f"{folder} does not say what it is of: look into it, then move it away")
-        for folder in broken_folders(home.spool)
-    ]
-    if not sealed_folders(home.spool) and not places.landing.exists():
+    spool = list_spool(home.spool)
+    report.damaged += spool.strange
+    report.damaged += [Damaged(folder, why_broken(folder)) for folder in spool.broken]
+    if not spool.sealed and not places.landing.exists() and not kept_nights(places)[0]:
         return report
     places.make()
-    with held(places.lock, deadline_s=deadline_s):
+    with held(places.lock, deadline_s=terms.deadline_s):
         folders = sealed_folders(home.spool)
         publishing.remove_leftovers(places)
-        if not folders and publishing.is_published(places):
+        if not folders and _is_up_to_date(places, check_copy=terms.check_copy):
             return report
-        database = _open(places, deadline_s=deadline_s, now=now)
+        clock = terms.now()
+        sweeper = Sweeper(places, clock, terms.uptime(), terms.reader_grace_s)
+        sweeper.begin()
+        database = open_landing(places, deadline_s=terms.deadline_s, now=terms.now)
         try:
-            _land_all(database, folders, places, report, now=now, on_progress=on_progress)
-            report.merged, problems = merge_nights(database, places, limit=MERGES_PER_LANDING)
-            report.findings.extend(Finding("merging", problem) for problem in problems)
-            report.retired = retire(database, places, retention)
-            publishing.make_views(database, places)
+            _land_all(database, [*folders, *find_lost(database, places)], places, report, terms)
+            house = keep_house(database, places, terms.retention, clock=clock)
+            runs = {name.split("/")[0] for name in report.landed}
+            report.findings += check(database, runs)
+            house.say("dated ahead", nights_ahead(database, clock, runs))
         finally:
             database.close()
         share(places)  # before anybody can read of it in the copy
         publishing.publish(places)
         report.published = True
-        sweep(places, older_than=now() - timedelta(seconds=reader_grace_s))
+        sweeper.end(house)
+    report.merged, report.retired = house.merged, house.retired
+    report.findings += [*house.findings, *sweeper.findings]
     return report
 
 
-def _open(places: HistoryPlaces, *, deadline_s: float, now: Now) -> Database:
-    """The landing file at the newest schema. A new one is made aside: half a file is none."""
-    if not places.landing.exists():
-        aside = places.root / "creating.duckdb"
-        remove_database(aside)
-        fresh = open_writer(aside, deadline_s=deadline_s)
-        try:
-            migrate(fresh, now=lambda: tables.naive_utc(now()))
-        finally:
-            fresh.close()
-        aside.rename(places.landing)
-    database = open_writer(places.landing, deadline_s=deadline_s)
-    try:
-        migrate(database, now=lambda: tables.naive_utc(now()))
-    except BaseException:
-        database.close()
-        raise
-    return database
+def _is_up_to_date(places: HistoryPlaces, *, check_copy: bool) -> bool:
+    """Whether there is nothing to do for the read copy either."""
+    if not publishing.is_published(places) or not is_current(places):
+        return False
+    return not check_copy or publishing.is_same(places)
 
 
 def _land_all(
@@ -159,22 +155,28 @@ def _land_all(
     folders: Sequence[Path],
     places: HistoryPlaces,
     report: LandingReport,
-    *,
-    now: Now,
-    on_progress: OnProgress,
+    terms: _Terms,
 ) -> None:
     waiting = list(folders)
     while waiting:
         batch, waiting = waiting[:FOLDERS_AT_ONCE], waiting[FOLDERS_AT_ONCE:]
         done = len(folders) - len(waiting) - len(batch)
-        on_progress(Progress("land", batch[0].parent.name, done=done, total=len(folders)))
-        taken = take(database, places, batch, moment=tables.naive_utc(now()))
+        terms.on_progress(Progress("land", batch[0].parent.name, done=done, total=len(folders)))
+        taken = take(database, places, batch, moment=tables.naive_utc(terms.now()))
         waiting += taken.again
         report.landed += [one.name for one in taken.landed]
         report.row_count += sum(one.manifest.row_count for one in taken.landed)
         report.already += [one.name for one in taken.already]
         report.damaged += taken.damaged
-    report.findings.extend(check(database, {name.split("/")[0] for name in report.landed}))
+        report.findings += [finding for one in taken.landed for finding in _losses(one)]
+
+
+def _losses(one: Sealed) -> list[Finding]:
+    """What of a folder that has landed could not be sealed: it lies beside what was."""
+    manifest = one.manifest
+    details = [f"{rejected}; see {one.kept / REJECTED_NAME}" for rejected in manifest.rejected]
+    details += [f"{name} could not be read whole" for name in manifest.unreadable]
+    return [Finding("rejected rows", f"{one.name}: {detail}") for detail in details]
 
 
 def check(database: Database, run_ids: set[str]) -> list[Finding]:

@@ -23,7 +23,7 @@ def held(path: Path, *, deadline_s: float) -> Iterator[None]:
     """Hold the lock of a file; its holder's pid is written into it. Ends with the process.
 
     Raises:
-        HistoryError: another process holds it past the deadline; names it.
+        HistoryError: another process holds it past the deadline (named), or it is no file.
     """
     fd = _open(path)
     try:
@@ -41,6 +41,8 @@ def _open(path: Path) -> int:
         raise HistoryError(
             f"{path} cannot be locked: {error.strerror}", hint="Remove it, and begin again."
         ) from error
+    except OSError as error:
+        raise HistoryError(f"the lock {path} cannot be taken: {error}") from error
 
 
 def _sign(fd: int) -> None:

@@ -5,60 +5,98 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from nightbench.errors import HistoryError
+from nightbench.history import checked_json
+from nightbench.history.checked_json import DIGEST, Members
+from nightbench.history.identity import SpoolIdentity, Text
+from nightbench.history.regular_files import open_regular, read_regular, write_whole
+from nightbench.history.sql_files import schema_version
+from nightbench.history.tables import BY_NAME, naive_utc
+
+__all__ = ["FILE_NAME", "REJECTED_NAME", "FileEntry", "Manifest", "Rejected", "SpoolIdentity"]
 
 FILE_NAME = "manifest.json"
+REJECTED_NAME = "rejected.jsonl"
 _BLOCK = 1 << 20
+_STRICT = ConfigDict(extra="forbid", strict=True)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolIdentity:
-    """What a spool folder is about: the columns its rows do not carry."""
-
-    run_id: str
-    target: str
-    night: date
-    hardware_class: str | None = None
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Status = Annotated[str, Field(pattern="^(completed|failed|skipped|cancelled|crashed)$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
-    """One Parquet file of a sealed folder."""
+    """One Parquet file of a sealed folder, `path` in it: the table's name and .parquet."""
 
-    table: str
-    path: str  # relative to the folder
-    row_count: int
-    size_bytes: int
-    sha256: str
+    __pydantic_config__ = _STRICT
+
+    table: Text
+    path: Text
+    row_count: Count
+    size_bytes: Count
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """What a table cannot hold: rows that were kept out, and numbers that became null in rows that
+    were not. The rows as they were lie in `rejected.jsonl`."""
+
+    __pydantic_config__ = _STRICT
+
+    table: Text
+    row_count: Count
+    value_count: Count
+    problem: Text  # of the first of them
+
+    def __str__(self) -> str:
+        kept_out = f"{self.row_count} rows of {self.table} were not sealed" * bool(self.row_count)
+        made_null = f"{self.value_count} numbers of {self.table} are null" * bool(self.value_count)
+        return f"{' and '.join(filter(None, (kept_out, made_null)))} ({self.problem})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a sealed folder says of itself. `status`: completed, failed, cancelled or crashed.
+    """What a sealed folder says of itself. `status`: completed, failed, skipped, cancelled or
+    crashed.
 
-    `torn_lines` counts rows that a crash cut in two, `unreadable` names part files it left broken.
+    `torn_lines` counts rows that a crash cut in two; `unreadable` names working files that could
+    not be read, whole or in part, and stay beside what was sealed.
     """
 
-    schema_version: int
+    __pydantic_config__ = _STRICT
+
+    schema_version: Count
     identity: SpoolIdentity
-    status: str
+    status: Status
     sealed_at: datetime
     files: tuple[FileEntry, ...]
-    torn_lines: int = 0
-    unreadable: tuple[str, ...] = ()
+    torn_lines: Count = 0
+    unreadable: tuple[Text, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def row_count(self) -> int:
         """Rows of all tables."""
         return sum(entry.row_count for entry in self.files)
 
+    def members(self) -> Members:
+        """As they are written: times and dates in ISO 8601, and the digest of all."""
+        return checked_json.signed(json.loads(json.dumps(asdict(self), default=_iso)))
+
     def to_json(self) -> str:
-        """As it is written: one object, times and dates in ISO 8601."""
-        return json.dumps(asdict(self), indent=1, default=_iso, sort_keys=True) + "\n"
+        """One JSON object."""
+        return checked_json.text_of(self.members())
 
 
 def _iso(value: object) -> str:
@@ -67,26 +105,46 @@ def _iso(value: object) -> str:
     raise TypeError(f"{type(value).__name__} does not belong in a manifest")
 
 
-def parse(text: str) -> Manifest:
-    """A manifest from its JSON.
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
+
+
+def parse(members: Members, content: bytes | None = None) -> Manifest:
+    """A manifest from its members; with `content`, the very text that they were read from.
 
     Raises:
-        HistoryError: it is not one.
+        HistoryError: it is none, a newer nightbench wrote it, it names what no manifest names, or
+            it was changed after it was written.
     """
-    try:
-        raw = json.loads(text)
-        identity = raw["identity"]
-        return Manifest(
-            schema_version=raw["schema_version"],
-            identity=SpoolIdentity(**identity | {"night": date.fromisoformat(identity["night"])}),
-            status=raw["status"],
-            sealed_at=datetime.fromisoformat(raw["sealed_at"]),
-            files=tuple(FileEntry(**entry) for entry in raw["files"]),
-            torn_lines=raw["torn_lines"],
-            unreadable=tuple(raw["unreadable"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise HistoryError(f"not a manifest: {error!r}") from error
+    checked_json.check_version(members, schema_version())
+    rest = {name: value for name, value in members.items() if name != DIGEST}
+    manifest = checked_json.validated(_adapter(), rest)
+    check_files(manifest.files)
+    checked_json.check_digest(members, content)
+    return replace(manifest, sealed_at=naive_utc(manifest.sealed_at))
+
+
+def check_files(files: tuple[FileEntry, ...]) -> None:
+    """Whether they are files of the folder itself, one a table at most.
+
+    Raises:
+        HistoryError: a table nobody knows, a file that is not its table's, or a table twice.
+    """
+    for entry in files:
+        if entry.table not in BY_NAME:
+            raise HistoryError(f"there is no table {entry.table!r}")
+        if entry.path != file_name(entry.table):
+            raise HistoryError(
+                f"the file of {entry.table} is {file_name(entry.table)}, not {entry.path!r}"
+            )
+    if len({entry.table for entry in files}) != len(files):
+        raise HistoryError("it names the file of a table twice")
+
+
+def file_name(table: str) -> str:
+    """The file that holds a table's rows in a sealed folder."""
+    return f"{table}.parquet"
 
 
 def read(folder: Path) -> tuple[Manifest, str]:
@@ -97,53 +155,69 @@ def read(folder: Path) -> tuple[Manifest, str]:
     """
     path = folder / FILE_NAME
     try:
-        content = path.read_bytes()
-        return parse(content.decode()), hashlib.sha256(content).hexdigest()
-    except (OSError, UnicodeDecodeError, HistoryError) as error:
+        content = read_regular(path)
+        manifest = parse(checked_json.parse_members(content), content)
+    except HistoryError as error:
+        hint = error.hint or "The folder is kept where it is; look into it."
+        raise HistoryError(f"{path} cannot be read: {error.message}", hint=hint) from error
+    except OSError as error:
         raise HistoryError(
             f"{path} cannot be read: {error}", hint="The folder is kept where it is; look into it."
         ) from error
+    return manifest, hashlib.sha256(content).hexdigest()
 
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest whole or not at all."""
-    aside = folder / f"{FILE_NAME}.new"
-    with aside.open("w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(manifest.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(folder / FILE_NAME)
+    write_whole(folder / FILE_NAME, manifest.to_json().encode())
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
     """Hold every file against its size and digest.
 
     Raises:
-        HistoryError: a file is missing, cut or changed; says which.
+        HistoryError: a file is missing, cut, changed or cannot be read; says which.
     """
-    for entry in manifest.files:
-        path = folder / entry.path
-        hint = "Nothing of this folder was taken; restore the file or move the folder away."
-        if Path(entry.path).name != entry.path:
-            raise HistoryError(f"{folder}: a manifest names no file elsewhere ({entry.path})")
-        if not path.is_file():
-            raise HistoryError(f"{path} is in the manifest but not there", hint=hint)
-        size = path.stat().st_size
+    verify_files(folder, manifest.files)
+
+
+def verify_files(folder: Path, files: Iterable[FileEntry]) -> None:
+    """The same for some files of a folder."""
+    for entry in files:
+        try:
+            _verify_file(folder / entry.path, entry)
+        except FileNotFoundError as error:
+            raise _not_whole(f"{folder / entry.path} is in the manifest but not there") from error
+        except OSError as error:
+            raise _not_whole(f"{folder / entry.path} cannot be read: {error}") from error
+
+
+def _verify_file(path: Path, entry: FileEntry) -> None:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if size != entry.size_bytes:
-            raise HistoryError(
-                f"{path} has {size} bytes, its manifest says {entry.size_bytes}", hint=hint
-            )
-        if sha256_of(path) != entry.sha256:
-            raise HistoryError(f"{path} does not have the digest of its manifest", hint=hint)
+            raise _not_whole(f"{path} has {size} bytes, its manifest says {entry.size_bytes}")
+        if _sha256(file) != entry.sha256:
+            raise _not_whole(f"{path} does not have the digest of its manifest")
+
+
+def _not_whole(message: str) -> HistoryError:
+    return HistoryError(
+        message,
+        hint="Nothing of this folder was taken; restore the file or move the folder away.",
+    )
 
 
 def sha256_of(path: Path) -> str:
     """The hex digest of a file."""
+    with open_regular(path) as file:
+        return _sha256(file)
+
+
+def _sha256(file: Any) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()
 
 

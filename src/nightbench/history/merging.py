@@ -9,8 +9,6 @@ next merge see which one counts) or only the merged one.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -19,19 +17,29 @@ from typing import TYPE_CHECKING
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history import tables
+from nightbench.history.damage import is_no_room, words_of
 from nightbench.history.database import Database, StorageError
+from nightbench.history.kept_nights import MERGING_SUFFIX, kept_night, next_merged_name
 from nightbench.history.ledger import fact_row, record_fact_files
 from nightbench.history.manifest import FileEntry, Manifest
 from nightbench.history.merged import (
-    MERGED_NAME,
     LandedFolder,
     MergedNight,
     entries_of,
+    is_merged,
     read_merged,
     sources_of,
     write_merged,
 )
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.regular_files import (
+    create_anew,
+    is_regular,
+    names_in,
+    read_regular,
+    remove_files,
+)
+from nightbench.history.retired import copy_mark, is_retired
 from nightbench.history.sql_files import schema_version, statement
 from nightbench.private_files import PRIVATE_DIR
 
@@ -39,96 +47,55 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _GROUP_ROWS = 100_000
+_MOST_PROBLEMS = 20  # nights that cannot be merged are tried at every landing
 
 
 def merge_nights(
-    database: Database, places: HistoryPlaces, *, limit: int
+    database: Database, places: HistoryPlaces, *, limit: int, today: date
 ) -> tuple[list[date], list[str]]:
-    """Merge up to `limit` nights that are over. The landing lock must be held.
+    """Merge up to `limit` nights that are over; one dated ahead of `today` ends no other. The
+    landing lock must be held.
 
     Returns the nights merged, and what stood in the way of others: those stay as they were.
 
     Raises:
         StorageError: the history itself cannot be written.
     """
-    rows = database.run(statement("nights_to_merge"), {"limit": limit}).rows
-    merged, problems = [], []
+    rows = database.run(statement("nights_to_merge"), {"today": today}).rows
+    merged: list[date] = []
+    problems: list[str] = []
     for night in (row[0] for row in rows if isinstance(row[0], date)):
+        if len(merged) == limit or len(problems) == _MOST_PROBLEMS:
+            break
         try:
             _merge_night(database, places, night)
             merged.append(night)
         except StorageError:
             raise
-        except (HistoryError, OSError) as error:
-            problems.append(f"night {night} could not be merged: {error}")
+        except Exception as error:  # whatever is wrong with one night
+            if isinstance(error, OSError) and is_no_room(error):
+                raise
+            problems.append(f"night {night} could not be merged: {words_of(error)}")
     return merged, problems
 
 
-def sweep(places: HistoryPlaces, *, older_than: datetime) -> int:
-    """Remove what was merged or retired before that time and no new reader sees; how many."""
-    return sum(_sweep_night(root, older_than) for root in places.nights.glob("night=*"))
-
-
-def _sweep_night(root: Path, older_than: datetime) -> int:
-    names = sorted(os.listdir(root))  # noqa: PTH208  (a thousand nights: no paths made in vain)
-    for name in names:
-        if name.startswith("+") and name.endswith(".new"):
-            shutil.rmtree(root / name)
-    merged = [name for name in names if name.startswith("+") and not name.endswith(".new")]
-    removed = 0
-    if names != merged[-1:]:  # not only one merged folder
-        for marker in root.glob("*/*/*.retired"):
-            removed += _remove_retired(marker, older_than)
-        if merged and _modified(root / merged[-1] / MERGED_NAME) < older_than:
-            removed += _remove_replaced(root, read_merged(root / merged[-1]))
-    for name in os.listdir(root / merged[-1]) if merged else ():  # noqa: PTH208
-        if name.endswith(".retired"):
-            removed += _remove_retired(root / merged[-1] / name, older_than)
-    return removed
-
-
-def _remove_retired(marker: Path, older_than: datetime) -> int:
-    data = marker.with_suffix(".parquet")
-    if not data.exists() or _modified(marker) >= older_than:
-        return 0
-    data.unlink()
-    return 1
-
-
-def _modified(path: Path) -> datetime:
-    from datetime import UTC
-
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def _remove_replaced(root: Path, merged: MergedNight) -> int:
-    removed = 0
-    for name in merged.replaces:
-        if (root / name).exists():
-            shutil.rmtree(root / name)
-            removed += 1
-            parent = (root / name).parent
-            if parent != root and not any(parent.iterdir()):
-                parent.rmdir()
-    return removed
-
-
 def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None:
-    sources = sources_of(places, night)
+    there = kept_night(places, night)
+    sources = sources_of(there)
     folders = _folders(database, night, sources)
-    number = len(places.merged(night)) + 1
-    final = places.night(night) / f"+merged-{number:04d}"
-    aside = final.with_name(f"{final.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
+    name = next_merged_name(there)
+    aside = there.root / f"{name}{MERGING_SUFFIX}"
+    remove_files(aside, names_in(aside))
     aside.mkdir(mode=PRIVATE_DIR)
-    files = tuple(_merge_tables(aside, sources))
+    files, retired = _merge_tables(aside, sources)
     merged = MergedNight(
         schema_version=schema_version(),
         folders=tuple(folders),
-        files=files,
-        replaces=_replaced_by(sources, places.night(night)),
+        files=tuple(files),
+        replaces=_replaced_by(sources, there.root),
     )
     write_merged(aside, merged)
+    final = there.root / name
     aside.rename(final)
     kept = final.relative_to(places.root)
     with database.transaction():
@@ -138,7 +105,7 @@ def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None
             [
                 fact_row(entry, night, merged.schema_version, kept)
                 for entry in files
-                if tables.BY_NAME[entry.table].bulky
+                if tables.BY_NAME[entry.table].bulky and entry.table not in retired
             ],
         )
 
@@ -148,7 +115,7 @@ def _replaced_by(sources: Sequence[Path], root: Path) -> tuple[str, ...]:
     replaced = []
     for source in sources:
         replaced.append(str(source.relative_to(root)))
-        if (source / MERGED_NAME).exists():
+        if is_merged(source):
             replaced += read_merged(source).replaces
     return tuple(replaced)
 
@@ -157,7 +124,7 @@ def _folders(database: Database, night: date, sources: Sequence[Path]) -> list[L
     """Every landed folder of the night with its manifest, as the ledger knows them."""
     known: dict[str, Manifest] = {}
     for source in sources:
-        if (source / MERGED_NAME).exists():
+        if is_merged(source):
             known |= {one.digest: one.manifest for one in read_merged(source).folders}
         else:
             manifest, digest = manifests.read(source)
@@ -166,6 +133,9 @@ def _folders(database: Database, night: date, sources: Sequence[Path]) -> list[L
     missing = [f"{row[0]}/{row[1]}" for row in rows if row[2] not in known]
     if missing:
         raise HistoryError(f"night {night}: the kept folders of {', '.join(missing)} are missing")
+    unknown = set(known) - {str(row[2]) for row in rows}
+    if unknown:
+        raise HistoryError(f"night {night} holds {len(unknown)} folders that never landed")
     return [
         LandedFolder(known[str(digest)], str(digest), landed_at)
         for _, _, digest, landed_at in rows
@@ -173,16 +143,24 @@ def _folders(database: Database, night: date, sources: Sequence[Path]) -> list[L
     ]
 
 
-def _merge_tables(aside: Path, sources: Sequence[Path]) -> list[FileEntry]:
+def _merge_tables(aside: Path, sources: Sequence[Path]) -> tuple[list[FileEntry], set[str]]:
+    """The merged files, and the tables whose facts were all retired: they stay so, and are there
+    until they are swept."""
     by_table: dict[str, list[tuple[Path, FileEntry]]] = {}
     for source in sources:
         for entry in entries_of(source)[1]:
-            by_table.setdefault(entry.table, []).append((source / entry.path, entry))
-    return [
-        _concatenate(aside, table, by_table[table.name])
-        for table in tables.TABLES
-        if table.name in by_table
-    ]
+            path = source / entry.path
+            if not is_retired(path) or is_regular(path):
+                by_table.setdefault(entry.table, []).append((path, entry))
+    merged, retired = [], set()
+    for table in tables.TABLES:
+        parts = by_table.get(table.name)
+        if parts:
+            merged.append(_concatenate(aside, table, parts))
+            if all(is_retired(path) for path, _ in parts):
+                retired.add(table.name)
+                copy_mark(parts[0][0], aside / merged[-1].path)
+    return merged, retired
 
 
 def _concatenate(
@@ -194,7 +172,10 @@ def _concatenate(
     schema = tables.sealed_schema(table)
     path = aside / f"{table.name}.parquet"
     row_count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with (
+        create_anew(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
         for some in _row_groups(parts):
             rows = pa.concat_tables([_read_whole(source, entry, schema) for source, entry in some])
             writer.write_table(rows)
@@ -228,8 +209,11 @@ def _read_whole(source: Path, entry: FileEntry, schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    content = source.read_bytes()
+    content = read_regular(source, most_bytes=entry.size_bytes)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise HistoryError(f"{source} is not what its manifest says")
     with pq.ParquetFile(pa.BufferReader(content)) as file:
-        return tables.fit(file.read(use_threads=False), schema)
+        rows = file.read(use_threads=False)
+    if rows.num_rows != entry.row_count:
+        raise HistoryError(f"{source} has not as many rows as its manifest says")
+    return tables.fit(rows, schema)

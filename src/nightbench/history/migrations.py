@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history.database import Database
-from nightbench.history.sql_files import Migration, migrations, statement
+from nightbench.history.sql_files import Migration, migrations, schema_version, statement
 
 
 def migrate(
@@ -16,8 +17,11 @@ def migrate(
     *,
     now: Callable[[], datetime],
     steps: Sequence[Migration] | None = None,
+    applied_at: Mapping[int, datetime] | None = None,
 ) -> list[Migration]:
     """Bring the schema to the newest version; returns what was applied now.
+
+    `applied_at`: when steps were applied to the file that this one takes the place of.
 
     Raises:
         HistoryError: a newer nightbench wrote the file, or an applied migration was edited.
@@ -39,7 +43,7 @@ def migrate(
                     "version": step.version,
                     "name": step.name,
                     "digest": digest_of(step),
-                    "applied_at": now(),
+                    "applied_at": (applied_at or {}).get(step.version) or now(),
                 },
             )
     return todo
@@ -50,15 +54,24 @@ def digest_of(step: Migration) -> str:
     return hashlib.sha256(step.text.encode()).hexdigest()
 
 
+def refuse_the_future(path: Path, version: int) -> None:
+    """Whether this nightbench may write in the place of a file of that schema version.
+
+    Raises:
+        HistoryError: a newer one wrote it.
+    """
+    newest = schema_version()
+    if version > newest:
+        raise HistoryError(
+            f"{path} has schema version {version}, this nightbench knows {newest}",
+            hint="Upgrade nightbench: it never writes to a history from its future.",
+        )
+
+
 def _refuse_a_strange_past(
     database: Database, applied: dict[int, str], wanted: Sequence[Migration]
 ) -> None:
-    newest = max((step.version for step in migrations()), default=0)
-    if applied and max(applied) > newest:
-        raise HistoryError(
-            f"{database.path} has schema version {max(applied)}, this nightbench knows {newest}",
-            hint="Upgrade nightbench: it never writes to a history from its future.",
-        )
+    refuse_the_future(database.path, max(applied, default=0))
     for step in wanted:
         if step.version in applied and applied[step.version] != digest_of(step):
             raise HistoryError(

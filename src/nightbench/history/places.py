@@ -44,6 +44,11 @@ class HistoryPlaces:
         return self.root / "landing.lock"
 
     @property
+    def passes(self) -> Path:
+        """What the last landing wrote down for the next one (see `passes`)."""
+        return self.root / "passes.json"
+
+    @property
     def nights(self) -> Path:
         """Landed folders, one folder per night."""
         return self.root / "nights"
@@ -55,10 +60,6 @@ class HistoryPlaces:
     def night(self, night: date) -> Path:
         """The folder of a night; its name is what DuckDB prunes by."""
         return self.nights / f"night={night.isoformat()}"
-
-    def merged(self, night: date) -> list[Path]:
-        """Merged folders of a night, the newest last. ('+' cannot begin a run id.)"""
-        return sorted(self.night(night).glob("+merged-[0-9][0-9][0-9][0-9]"))
 
     def make(self) -> None:
         """The folders, readable for their owner only."""

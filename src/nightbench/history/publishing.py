@@ -12,21 +12,32 @@ from nightbench.errors import HistoryError
 from nightbench.history import sql_files
 from nightbench.history.database import Database, log_of, quoted_list
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.regular_files import create_anew, is_folder, is_regular, open_regular
 from nightbench.history.tables import TABLES, Table
 from nightbench.private_files import Readers
 
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks where the file system can
+_BLOCK = 1 << 22
 
 
-def make_views(database: Database, places: HistoryPlaces) -> None:
-    """Every view anew, in one transaction: those over Parquet list exactly the landed files."""
+def make_views(database: Database, places: HistoryPlaces) -> list[str]:
+    """Every view anew, in one transaction: those over Parquet list exactly the landed files.
+
+    A file that is not there would end every query of its view: it is left out, and returned.
+    """
+    missing: list[tuple[object, ...]] = []
     with database.transaction():
         for table in TABLES:
             if table.bulky:
-                files = database.run(sql_files.statement("fact_files"), {"table_name": table.name})
-                database.script(facts_view(table, places.root, files.rows))
+                rows = database.run(sql_files.statement("fact_files"), {"table_name": table.name})
+                there: list[tuple[object, ...]] = []
+                for row in rows.rows:
+                    path = str(row[1])
+                    (there if is_regular(places.root / path) else missing).append(row)
+                database.script(facts_view(table, places.root, there))
         for view in sql_files.views():
             database.script(view.text)
+    return [str(path) for _, path in missing]
 
 
 def facts_view(table: Table, root: Path, files: Sequence[tuple[object, ...]]) -> str:
@@ -50,10 +61,27 @@ def facts_view(table: Table, root: Path, files: Sequence[tuple[object, ...]]) ->
 
 
 def is_published(places: HistoryPlaces) -> bool:
-    """Whether the read copy has everything the landing file has."""
-    if not places.published.exists() or log_of(places.landing).exists():
+    """Whether the read copy is of the landing file as it is.
+
+    The copy carries the time of what it was made of. Which of two times is the later says nothing:
+    the clock may have been set in between.
+    """
+    if log_of(places.landing).exists():
         return False
-    return places.published.stat().st_mtime_ns >= places.landing.stat().st_mtime_ns
+    try:
+        copy, landing = places.published.stat(), places.landing.stat()
+    except FileNotFoundError:
+        return False
+    return (copy.st_size, copy.st_mtime_ns) == (landing.st_size, landing.st_mtime_ns)
+
+
+def is_same(places: HistoryPlaces) -> bool:
+    """Whether the read copy has, byte for byte, what the landing file has."""
+    with open_regular(places.published) as copy, open_regular(places.landing) as landing:
+        while block := copy.read(_BLOCK):
+            if block != landing.read(_BLOCK):
+                return False
+        return landing.read(1) == b""
 
 
 def publish(places: HistoryPlaces) -> None:
@@ -68,6 +96,11 @@ def publish(places: HistoryPlaces) -> None:
         raise HistoryError(
             f"{places.landing}: its log could not be folded in; the disk may be full",
             hint="What landed is kept; make room and type `nightbench land`.",
+        )
+    if is_folder(places.published):
+        raise HistoryError(
+            f"{places.published} is a folder, where the read copy belongs",
+            hint="Move it away and type `nightbench land`.",
         )
     aside = places.root / f".history.{os.getpid()}.new"
     try:
@@ -84,15 +117,18 @@ def publish(places: HistoryPlaces) -> None:
 def remove_leftovers(places: HistoryPlaces) -> None:
     """Copies that a killed lander did not finish. The landing lock must be held."""
     for path in places.root.glob(".history.*.new"):
-        path.unlink()
+        if not is_folder(path):
+            path.unlink()
 
 
 def _copy(source: Path, target: Path, readers: Readers) -> None:
-    with source.open("rb") as read, target.open("wb") as written:
+    with open_regular(source) as read, create_anew(target) as written:
         readers.give(written.fileno(), readers.file_mode)
         try:
             fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
         except OSError:  # the file system cannot share blocks
-            shutil.copyfileobj(read, written, 1 << 22)
+            shutil.copyfileobj(read, written, _BLOCK)
         written.flush()
         os.fsync(written.fileno())
+        made_of = os.fstat(read.fileno())
+        os.utime(written.fileno(), ns=(made_of.st_atime_ns, made_of.st_mtime_ns))

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nightbench.errors import BadInput, HistoryError
 from nightbench.history import sql_files
-from nightbench.history.database import Database, Result, open_reader
+from nightbench.history.database import DamagedFile, Database, Result
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.read_copy import StaleCopy, open_copy
 from nightbench.home import Home
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class History:
-    """The published history. It shows the moment it was opened at."""
+Answer = TypeVar("Answer")
 
-    def __init__(self, database: Database) -> None:
+
+class History:
+    """The published history. It shows the moment it was opened at.
+
+    Where its file turns out to be damaged it is made again, once, and asked again.
+    """
+
+    def __init__(self, database: Database, places: HistoryPlaces) -> None:
         self._database = database
+        self._places = places
 
     def sql(self, text: str, **params: object) -> Result:
         """One reading statement, with `$name` parameters bound.
@@ -30,11 +39,11 @@ class History:
             BadInput: it writes, is several, or does not parse.
             HistoryError: it failed.
         """
-        return self._database.read(text, params or None)
+        return self._ask(lambda database: database.read(text, params or None))
 
     def frame(self, text: str, **params: object) -> pd.DataFrame:
         """`sql` as a DataFrame."""
-        return self._database.frame(text, params or None)
+        return self._ask(lambda database: database.frame(text, params or None))
 
     def query(self, name: str, **params: object) -> pd.DataFrame:
         """A named question of sql/queries, as a DataFrame.
@@ -43,12 +52,20 @@ class History:
             BadInput: no such query, an unknown parameter, or one missing.
         """
         question = sql_files.query(name)
-        return self._database.frame(question.text, complete(question, params) or None)
+        return self.frame(question.text, **complete(question, params))
 
     def rows(self, name: str, **params: object) -> Result:
         """`query` without pandas."""
         question = sql_files.query(name)
-        return self._database.read(question.text, complete(question, params) or None)
+        return self.sql(question.text, **complete(question, params))
+
+    def _ask(self, ask: Callable[[Database], Answer]) -> Answer:
+        try:
+            return ask(self._database)
+        except DamagedFile as error:
+            self._database.close()
+            self._database = _renewed(self._places, error)
+        return ask(self._database)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -67,31 +84,65 @@ class History:
 
 
 def open_history(home: Home) -> History:
-    """The published history of a home.
+    """The published history of a home. A copy that is missing, damaged or of before is made again.
 
     Raises:
-        HistoryError: nothing has landed yet, or the file cannot be read.
+        HistoryError: nothing has landed yet, or the history cannot be read.
     """
     places = HistoryPlaces.of(home)
-    if not os.access(places.published, os.R_OK):
-        raise _missing_or_closed(home, places.published)
-    return History(open_reader(places.published, facts=places.nights))
-
-
-def _missing_or_closed(home: Home, published: Path) -> HistoryError:
+    _refuse_missing_or_closed(home, places)
     try:
-        published.stat()
-    except PermissionError:
-        pass
-    except OSError:
-        return HistoryError(
+        database = open_copy(places)
+    except (DamagedFile, StaleCopy) as error:
+        database = _renewed(places, error)
+    return History(database, places)
+
+
+def _refuse_missing_or_closed(home: Home, places: HistoryPlaces) -> None:
+    if os.access(places.published, os.R_OK):
+        return
+    if not (_is_there(places.landing) or _is_there(places.published)):
+        raise HistoryError(
             f"there is no history in {home.root} yet",
             hint="Run a night first: `nightbench run`. (NIGHTBENCH_HOME says where it is kept.)",
         )
-    return HistoryError(
-        f"you may not read the history in {home.root}",
-        hint="Its owner opens it to a group that you are in: NIGHTBENCH_GROUP=… nightbench land",
-    )
+    if not os.access(places.landing, os.R_OK):
+        raise HistoryError(
+            f"you may not read the history in {home.root}",
+            hint="Its owner opens it to a group of yours: NIGHTBENCH_GROUP=… nightbench land",
+        )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something has that name; what may not be looked at is there."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _renewed(places: HistoryPlaces, why: HistoryError) -> Database:
+    """The read copy, made again.
+
+    Raises:
+        HistoryError: it could not be; says which command helps.
+    """
+    from nightbench.history.renewing import renew  # half a second that reading can do without
+
+    try:
+        renew(places)
+    except DamagedFile:
+        raise  # the landing file itself: its own error says what helps
+    except (HistoryError, OSError) as error:
+        said = error.message if isinstance(error, HistoryError) else str(error)
+        raise HistoryError(
+            f"{why.message}; it could not be made again: {said}",
+            hint="`nightbench land`, typed by whom the history belongs to, makes it again.",
+        ) from error
+    return open_copy(places)
 
 
 def complete(question: sql_files.NamedQuery, given: dict[str, object]) -> dict[str, object]:

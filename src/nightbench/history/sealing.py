@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,40 +10,38 @@ from typing import TYPE_CHECKING
 from nightbench.history import manifest as manifests
 from nightbench.history import tables
 from nightbench.history.manifest import FileEntry, Manifest, SpoolIdentity
+from nightbench.history.regular_files import create_anew
+from nightbench.history.rejecting import Rejections
+from nightbench.history.row_values import Members
 from nightbench.history.sql_files import schema_version
 from nightbench.history.tables import TABLES, Table
+from nightbench.history.working_files import line_rows, part_names, part_tables, remaining_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH = 50_000
 CRASH_ERROR = "the process that measured this died"
 
 
-@dataclass(slots=True)
-class _Losses:
-    """What could not be read back: rows cut by a crash, part files without an end."""
-
-    torn_lines: int = 0
-    unreadable: tuple[str, ...] = ()
-
-
 def compact(folder: Path, identity: SpoolIdentity, *, status: str, sealed_at: datetime) -> Manifest:
-    """Write one Parquet file per table, then the manifest. Working files stay (see below)."""
-    losses = _Losses()
-    entries = []
-    for table in TABLES:
-        entry = _write_table(folder, table, identity, status, losses)
-        if entry is not None:
-            entries.append(entry)
+    """Write one Parquet file per table, then the manifest. Working files stay (see below).
+
+    Rows that their table cannot hold are kept aside and counted; the others are sealed.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    with Rejections(folder) as rejections:
+        entries = [_write_table(folder, table, identity, status, rejections) for table in TABLES]
     manifest = Manifest(
         schema_version=schema_version(),
         identity=identity,
         status=status,
         sealed_at=tables.naive_utc(sealed_at),
-        files=tuple(entries),
-        torn_lines=losses.torn_lines,
-        unreadable=losses.unreadable,
+        files=tuple(entry for entry in entries if entry is not None),
+        torn_lines=rejections.torn_lines,
+        unreadable=tuple(rejections.unreadable),
+        rejected=rejections.all,
     )
     manifests.write(folder, manifest)
     return manifest
@@ -53,26 +49,24 @@ def compact(folder: Path, identity: SpoolIdentity, *, status: str, sealed_at: da
 
 def remove_working_files(folder: Path) -> None:
     """What the Parquet files replaced. Unreadable parts stay, for a person to look at."""
-    unreadable = manifests.read(folder)[0].unreadable
-    for pattern in ("*.jsonl", "*.part*.parquet", "*.new"):
-        for path in folder.glob(pattern):
-            if path.name not in unreadable:
-                path.unlink()
+    for name in remaining_names(folder, manifests.read(folder)[0].unreadable):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_table(
-    folder: Path, table: Table, identity: SpoolIdentity, status: str, losses: _Losses
+    folder: Path, table: Table, identity: SpoolIdentity, status: str, rejections: Rejections
 ) -> FileEntry | None:
     import pyarrow.parquet as pq
 
-    spooled = "load_requests" if table.name == "load_chunks" else table.name
-    batches = _batches(folder, table, spooled, status, losses)
-    path = folder / f"{table.name}.parquet"
+    path = folder / manifests.file_name(table.name)
     aside = path.with_suffix(".parquet.new")
     schema = tables.sealed_schema(table)
     row_count = 0
-    with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
-        for batch in batches:
+    with (
+        create_anew(aside) as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
+        for batch in _batches(folder, table, status, rejections):
             writer.write_table(_with_identity(batch, table, identity, schema))
             row_count += batch.num_rows
     if row_count == 0:
@@ -89,75 +83,31 @@ def _write_table(
     )
 
 
-def _batches(
-    folder: Path, table: Table, spooled: str, status: str, losses: _Losses
-) -> Iterator[pa.Table]:
-    lines = folder / f"{spooled}.jsonl"
-    counts_losses = table.name == spooled
-    if lines.exists():
-        rows, torn = _read_lines(lines, table)
-        if counts_losses:
-            losses.torn_lines += torn
-        rows = _latest(rows, table)
-        if status == "crashed":
-            rows = [_mark_crashed(row) for row in rows]
-        yield from _arrow_batches(rows, table)
-    for part in sorted(folder.glob(f"{spooled}.part*.parquet")):
-        try:
-            yield from _read_part(part, table)
-        except (OSError, ValueError):  # pyarrow.ArrowInvalid is a ValueError: no footer, cut short
-            if counts_losses:
-                losses.unreadable += (part.name,)
+def _batches(folder: Path, table: Table, status: str, rejections: Rejections) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    schema = tables.field_schema(table, table.fields)
+    for rows in _latest(line_rows(folder, table, rejections), table):
+        kept = [_mark_crashed(row) for row in rows] if status == "crashed" else rows
+        yield pa.Table.from_pylist(kept, schema=schema)
+    for name in part_names(folder, table):
+        yield from part_tables(folder, name, table, rejections)
 
 
-def _read_lines(path: Path, table: Table) -> tuple[list[dict[str, object]], int]:
-    """The rows of a JSON-lines file, and how many lines were cut."""
-    rows, torn = [], 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                rows.append(tables.decode(table, json.loads(line)))
-            except (ValueError, AttributeError):
-                torn += 1
-    return rows, torn
-
-
-def _latest(rows: list[dict[str, object]], table: Table) -> list[dict[str, object]]:
+def _latest(batches: Iterator[list[Members]], table: Table) -> Iterator[list[Members]]:
     """Of the rows that say the same thing again, the last."""
     if table.latest_by is None:
-        return rows
-    keep = {tuple(row[name] for name in table.latest_by): row for row in rows}
-    return list(keep.values())
+        yield from batches
+        return
+    keep = {tuple(row[n] for n in table.latest_by): row for rows in batches for row in rows}
+    if keep:
+        yield list(keep.values())
 
 
-def _mark_crashed(row: dict[str, object]) -> dict[str, object]:
+def _mark_crashed(row: Members) -> Members:
     if row.get("status") != "running":
         return row
     return row | {"status": "crashed", "error": row.get("error") or CRASH_ERROR}
-
-
-def _arrow_batches(rows: list[dict[str, object]], table: Table) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
-    schema = tables.field_schema(table, table.fields)
-    for start in range(0, len(rows), _BATCH):
-        yield pa.Table.from_pylist(rows[start : start + _BATCH], schema=schema)
-
-
-def _read_part(path: Path, table: Table) -> Iterable[pa.Table]:
-    """A part file's row groups, with the columns of the table; a missing column is null."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = tables.field_schema(table, table.fields)
-    with pq.ParquetFile(path) as file:
-        there = set(file.schema_arrow.names)
-        present = [name for name in schema.names if name in there]
-        batches = [
-            pa.Table.from_batches([batch])
-            for batch in file.iter_batches(batch_size=_BATCH, columns=present)
-        ]
-    yield from (tables.fit(batch, schema) for batch in batches)
 
 
 def _with_identity(

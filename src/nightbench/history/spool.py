@@ -10,38 +10,31 @@ dead writers left. The run itself has the folder `_run`.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
-import re
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from nightbench.errors import HistoryError
-from nightbench.history import manifest as manifests
 from nightbench.history import tables
-from nightbench.history.manifest import SpoolIdentity
+from nightbench.history.clock import Now, utc_now
+from nightbench.history.identity import SpoolIdentity, check_identity, storable
+from nightbench.history.recovering import recover, seal
+from nightbench.history.row_values import line_of
+from nightbench.history.spool_folders import (
+    OPEN,
+    broken_folders,
+    lock_folder,
+    sealed_folders,
+    sealed_path,
+    write_identity,
+)
 from nightbench.history.tables import RUN_FOLDER, Row
-from nightbench.owned_files import NotARegularFile, open_lock
-from nightbench.private_files import PRIVATE_DIR, PRIVATE_FILE, make_private
+from nightbench.private_files import PRIVATE_DIR, make_private
 from nightbench.redaction import Redactor
 
 __all__ = ["RUN_FOLDER", "Spool", "SpoolIdentity", "broken_folders", "recover", "sealed_folders"]
-
-LOCK_NAME = "lock"
-IDENTITY_NAME = "identity.json"
-BROKEN = ".broken"
-_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
-
-Now = Callable[[], datetime]
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Spool:
@@ -69,7 +62,7 @@ class Spool:
         spool: Path,
         identity: SpoolIdentity,
         *,
-        now: Now = _utc_now,
+        now: Now = utc_now,
         redact: Redactor | None = None,
     ) -> Spool:
         """Begin the folder of one target of one run (or of the run itself: target `_run`).
@@ -79,12 +72,10 @@ class Spool:
         Raises:
             HistoryError: this run has spooled this target before, or the names are no file names.
         """
-        for name in (identity.run_id, identity.target):
-            if not _NAME.match(name):
-                raise HistoryError(f"{name!r} cannot name a spool folder")
-        run_folder = spool / identity.run_id
-        folder = run_folder / f"{identity.target}.open"
-        for taken in (folder, _sealed_path(folder)):
+        check_identity(identity)
+        identity = replace(identity, hardware_class=storable(identity.hardware_class))
+        folder = spool / identity.run_id / f"{identity.target}{OPEN}"
+        for taken in (folder, sealed_path(folder)):
             if taken.exists():
                 raise HistoryError(
                     f"{taken} is already there", hint="A run spools each target once."
@@ -92,7 +83,7 @@ class Spool:
         try:
             lock_fd = _begin(folder, identity)
         except OSError as error:
-            raise HistoryError(f"{folder} cannot be written: {error}", hint="Make room.") from error
+            raise _no_room(f"{folder} cannot be written", error) from error
         return cls(folder, identity, lock_fd, now, redact or Redactor.from_env())
 
     @property
@@ -110,17 +101,20 @@ class Spool:
         self._redact = self._redact.knowing(*secrets)
 
     def append(self, row: Row) -> None:
-        """Write one row; it is with the operating system when this returns.
+        """Write one row; it is with the operating system when this returns. Values that its table
+        cannot hold are found when the folder is sealed: one row is no reason to end a night.
 
         Raises:
             HistoryError: the disk did not take it (nothing of the row remains).
         """
         table = tables.table_of(row)
-        members = tables.encode(row, self._redact)
-        line = json.dumps(members, ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = line_of(row, self._redact)
         with self._guard:
             self._must_be_open()
-            _append_whole(self._file(table.name), line.encode(errors="replace"), self._folder)
+            try:
+                _append_whole(self._file(table.name), line)
+            except OSError as error:
+                raise _no_room(f"{self._folder} did not take a row", error) from error
 
     def add_parquet(self, table: str, path: Path) -> None:
         """Move in a Parquet file that holds rows of a bulky table (its columns: the row's fields).
@@ -136,11 +130,18 @@ class Spool:
             _move(path, self._folder / f"{table}.part{self._parts:04d}.parquet")
 
     def set_hardware_class(self, hardware_class: str | None) -> None:
-        """Say what it was measured on, once that is known."""
+        """Say what it was measured on, once that is known.
+
+        Raises:
+            HistoryError: the disk did not take it.
+        """
         with self._guard:
             self._must_be_open()
-            self._identity = replace(self._identity, hardware_class=hardware_class)
-            _write_identity(self._folder, self._identity)
+            self._identity = replace(self._identity, hardware_class=storable(hardware_class))
+            try:
+                write_identity(self._folder, self._identity)
+            except OSError as error:
+                raise _no_room(f"{self._folder} cannot be written", error) from error
 
     def seal(self, status: str) -> Path:
         """Close the folder: Parquet per table, the manifest last, then the name `.sealed`.
@@ -151,7 +152,7 @@ class Spool:
         with self._guard:
             if self._sealed is None:
                 self._close_files()
-                self._sealed = _seal(self._folder, self._identity, status, self._now())
+                self._sealed = seal(self._folder, self._identity, status, self._now())
                 os.close(self._lock_fd)
             return self._sealed
 
@@ -185,7 +186,7 @@ class Spool:
 
     def _file(self, table: str) -> int:
         if table not in self._files:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._files[table] = os.open(self._folder / f"{table}.jsonl", flags, 0o600)
         return self._files[table]
 
@@ -201,106 +202,29 @@ def _begin(folder: Path, identity: SpoolIdentity) -> int:
         with contextlib.suppress(FileNotFoundError):  # a lander removed the empty run folder
             make_private(folder.parent)
             aside.mkdir(mode=PRIVATE_DIR, exist_ok=True)
-    lock_fd = _lock(aside)
+    lock_fd = lock_folder(aside)
     if lock_fd is None:
         raise HistoryError(f"{aside} is being opened by somebody else")
-    _write_identity(aside, identity)
+    write_identity(aside, identity)
     aside.rename(folder)
     return lock_fd
 
 
-def recover(spool: Path, *, now: Now = _utc_now) -> list[Path]:
-    """Seal what dead writers left open, as `crashed`; folders whose writer lives are left alone.
-
-    Raises:
-        HistoryError: a folder could not be written; it is tried again the next time.
-    """
-    sealed = []
-    for folder in sorted(spool.glob("*/*.open")):
-        lock_fd = _lock(folder)
-        if lock_fd is None:
-            continue
-        try:
-            identity = _identity_or_none(folder)
-            if identity is None:
-                folder.rename(folder.with_suffix(BROKEN))
-            else:
-                sealed.append(_seal(folder, identity, "crashed", now()))
-        finally:
-            os.close(lock_fd)
-    return sealed
-
-
-def broken_folders(spool: Path) -> list[Path]:
-    """Folders that say of no run and target: only a person can tell what they are."""
-    return sorted(spool.glob(f"*/*{BROKEN}"))
-
-
-def _identity_or_none(folder: Path) -> SpoolIdentity | None:
-    try:
-        return _read_identity(folder)
-    except (HistoryError, ValueError, KeyError, TypeError):
-        return None
-
-
-def sealed_folders(spool: Path) -> list[Path]:
-    """Sealed folders that wait to be landed: a run's own first, then its targets."""
-    return sorted(spool.glob("*/*.sealed"), key=lambda p: (p.parent.name, p.name))
-
-
-def _seal(folder: Path, identity: SpoolIdentity, status: str, moment: datetime) -> Path:
-    from nightbench.history import sealing
-
-    sealed = _sealed_path(folder)
-    try:
-        if not (folder / manifests.FILE_NAME).exists():
-            sealing.compact(folder, identity, status=status, sealed_at=moment)
-        sealing.remove_working_files(folder)
-        (folder / IDENTITY_NAME).unlink(missing_ok=True)
-        (folder / LOCK_NAME).unlink(missing_ok=True)
-        folder.rename(sealed)
-    except OSError as error:
-        raise HistoryError(
-            f"{folder} could not be sealed: {error}",
-            hint="The rows are still there: make room and type `nightbench land`.",
-        ) from error
-    return sealed
-
-
-def _sealed_path(folder: Path) -> Path:
-    return folder.with_name(folder.name.removesuffix(".open") + ".sealed")
-
-
-def _lock(folder: Path) -> int | None:
-    """The folder's lock, or None where a living writer holds it. Ends with the file descriptor."""
-    try:
-        fd = open_lock(folder / LOCK_NAME, PRIVATE_FILE)
-    except FileNotFoundError:
-        return None  # sealed under our eyes
-    except NotARegularFile as error:
-        raise HistoryError(f"{folder / LOCK_NAME} is no lock: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    if not folder.exists():  # renamed between open and flock
-        os.close(fd)
-        return None
-    return fd
-
-
-def _append_whole(fd: int, line: bytes, folder: Path) -> None:
+def _append_whole(fd: int, line: bytes) -> None:
     """All of the line or nothing of it: half a line would swallow the next one."""
     before = os.fstat(fd).st_size
     try:
         written = 0
         while written < len(line):
             written += os.write(fd, line[written:])
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(fd, before)
-        raise HistoryError(f"{folder} did not take a row: {error}", hint="Make room.") from error
+        raise
+
+
+def _no_room(what: str, error: OSError) -> HistoryError:
+    return HistoryError(f"{what}: {error}", hint="Make room.")
 
 
 def _move(source: Path, target: Path) -> None:
@@ -311,18 +235,3 @@ def _move(source: Path, target: Path) -> None:
         target.chmod(0o600)
     except OSError as error:
         raise HistoryError(f"{source} could not be moved into the spool: {error}") from error
-
-
-def _write_identity(folder: Path, identity: SpoolIdentity) -> None:
-    members: Mapping[str, object] = asdict(identity) | {"night": identity.night.isoformat()}
-    aside = folder / f"{IDENTITY_NAME}.new"
-    aside.write_text(json.dumps(members))
-    aside.rename(folder / IDENTITY_NAME)
-
-
-def _read_identity(folder: Path) -> SpoolIdentity:
-    path = folder / IDENTITY_NAME
-    if not path.exists():  # died between manifest and rename
-        return manifests.read(folder)[0].identity
-    members = json.loads(path.read_text())
-    return SpoolIdentity(**members | {"night": date.fromisoformat(members["night"])})

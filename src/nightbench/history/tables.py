@@ -122,7 +122,7 @@ def spooled_fields(table: Table) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(table.row_type))
 
 
-def _kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
+def kinds_of(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
     """Field name → (type without None, may be None)."""
     if row_type not in _KINDS:
         _KINDS[row_type] = _read_kinds(row_type)
@@ -157,7 +157,7 @@ def _plain(value: object, redact: Callable[[str], str]) -> object:
 
 def decode(table: Table, members: dict[str, object]) -> dict[str, object]:
     """What `encode` wrote, with its times as naive UTC datetimes; missing fields are None."""
-    kinds = _kinds(table.row_type)
+    kinds = kinds_of(table.row_type)
     return {name: _typed(members.get(name), kinds[name][0]) for name in spooled_fields(table)}
 
 
@@ -191,7 +191,7 @@ def field_schema(table: Table, names: tuple[str, ...]) -> pa.Schema:
         list[int]: pa.list_(pa.int32()),
         list[float]: pa.list_(pa.float64()),
     }
-    kinds = _kinds(table.row_type)
+    kinds = kinds_of(table.row_type)
     return pa.schema([pa.field(n, arrow[kinds[n][0]], nullable=kinds[n][1]) for n in names])
 
 
@@ -213,7 +213,7 @@ def fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
     there = set(rows.schema.names)
     columns = [
-        _naive(rows[name]).cast(schema.field(name).type)
+        cast(rows[name], schema.field(name).type)
         if name in there
         else pa.nulls(rows.num_rows, schema.field(name).type)
         for name in schema.names
@@ -221,9 +221,14 @@ def fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _naive(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times with a zone become naive UTC, as everywhere in the history."""
+def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as another kind; times with a zone become naive UTC, as everywhere in the history.
+
+    Raises:
+        pyarrow.ArrowException: a value cannot become one of that kind.
+    """
     import pyarrow as pa
 
     zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
-    return column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")) if zoned else column
+    naive = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")) if zoned else column
+    return naive.cast(kind)

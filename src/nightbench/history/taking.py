@@ -6,6 +6,8 @@ one: the damaged one is named, the others land.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +17,10 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
+from nightbench.history.damage import Damaged, is_no_room, reason_of
 from nightbench.history.database import Database, StorageError
+from nightbench.history.identity import check_place
+from nightbench.history.landed_at import LANDED_NAME, write_landed_at
 from nightbench.history.ledger import (
     fact_rows,
     insert_rows,
@@ -24,17 +29,15 @@ from nightbench.history.ledger import (
     record_landings,
 )
 from nightbench.history.manifest import Manifest
+from nightbench.history.merged import digest_of
+from nightbench.history.parquet_footers import check_contents
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.regular_files import is_folder, names_in
+from nightbench.history.spool_folders import LOCK_NAME
 from nightbench.history.sql_files import statement
 from nightbench.private_files import make_private
 
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A sealed folder that was not taken, and why. It stays where it is."""
-
-    folder: Path
-    reason: str
+__all__ = ["Damaged", "Sealed", "Taken", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ class Sealed:
         return f"{self.folder.parent.name}/{self.folder.name.removesuffix('.sealed')}"
 
     @property
+    def is_named_rightly(self) -> bool:
+        """Whether it lies where its manifest says. A copy under another name is let go when it has
+        landed; landing itself takes none."""
+        return self.name == "/".join(self.key)
+
+    @property
     def key(self) -> tuple[str, str]:
         """What the ledger knows it by."""
         return self.manifest.identity.run_id, self.manifest.identity.target
@@ -72,27 +81,38 @@ def take(
 ) -> Taken:
     """Take what has not landed yet, move what has to `nights/`. The landing lock must be held.
 
+    A folder may lie in `nights/` already, where the ledger has lost it: then it is taken there.
+
     Raises:
         StorageError: the history itself cannot be written.
     """
     sealed, damaged = _read(folders, places)
     known = _landed_digests(database, sealed)
-    already = tuple(one for one in sealed if one.digest in known.get(one.key, ()))
-    for one in already:
-        _keep(one)
-    fresh: dict[tuple[str, str], Sealed] = {}
-    again = []
-    for one in sealed:
-        if one.key in known:
-            if one not in already:
-                damaged.append(Damaged(one.folder, str(_other_content(one.folder))))
-        elif one.key in fresh:
-            again.append(one.folder)
-        else:
-            fresh[one.key] = one
-    whole, broken = _verify(tuple(fresh.values()))
-    landed, refused = _insert(database, places, whole, moment)
-    return Taken(landed, already, (*damaged, *broken, *refused), tuple(again))
+    already, fresh, again = [], {}, []
+    for one in sorted(sealed, key=lambda one: not one.is_named_rightly):
+        try:
+            if one.digest in known.get(one.key, ()):
+                manifests.verify(one.folder, one.manifest)
+                _keep(one)
+                already.append(one)
+            elif one.key in known:
+                raise _other_content(one.folder)
+            elif one.key in fresh:
+                again.append(one.folder)
+            else:
+                _verify(one)
+                fresh[one.key] = one
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder
+            damaged.append(_damaged(one.folder, error))
+    landed, refused = _insert(database, places, tuple(fresh.values()), moment)
+    unmoved = _keep_all(landed)
+    return Taken(landed, tuple(already), (*damaged, *refused, *unmoved), tuple(again))
+
+
+def _damaged(folder: Path, error: Exception) -> Damaged:
+    if isinstance(error, StorageError) or (isinstance(error, OSError) and is_no_room(error)):
+        raise error
+    return Damaged(folder, reason_of(folder, error))
 
 
 def _read(
@@ -102,12 +122,11 @@ def _read(
     for folder in folders:
         try:
             manifest, digest = manifests.read(folder)
-        except HistoryError as error:
-            damaged.append(Damaged(folder, str(error)))
-        else:
             identity = manifest.identity
             kept = places.kept(identity.night, identity.run_id, identity.target)
             sealed.append(Sealed(folder, manifest, digest, kept))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder
+            damaged.append(Damaged(folder, reason_of(folder, error)))
     return tuple(sealed), damaged
 
 
@@ -130,15 +149,14 @@ def _other_content(folder: Path) -> HistoryError:
     )
 
 
-def _verify(sealed: Sequence[Sealed]) -> tuple[tuple[Sealed, ...], tuple[Damaged, ...]]:
-    whole, broken = [], []
-    for one in sealed:
-        try:
-            manifests.verify(one.folder, one.manifest)
-            whole.append(one)
-        except HistoryError as error:
-            broken.append(Damaged(one.folder, str(error)))
-    return tuple(whole), tuple(broken)
+def _verify(one: Sealed) -> None:
+    """Whether a folder is whole, holds what it says, and may have the place that it asks for."""
+    if one.folder != one.kept:
+        check_place(one.folder, one.manifest.identity)
+        if os.path.lexists(one.kept) and digest_of(one.kept) != one.digest:
+            raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
+    manifests.verify(one.folder, one.manifest)
+    check_contents(one.folder, one.manifest.files, one.manifest.identity)
 
 
 def _insert(
@@ -147,11 +165,10 @@ def _insert(
     """All of them in one transaction; where that fails, each in its own."""
     try:
         _insert_together(database, places, sealed, moment)
-    except StorageError:
-        raise
-    except HistoryError as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder
+        damaged = _damaged(sealed[0].folder, error)
         if len(sealed) == 1:
-            return (), (Damaged(sealed[0].folder, str(error)),)
+            return (), (damaged,)
         parts = [_insert(database, places, (one,), moment) for one in sealed]
         landed = tuple(one for part in parts for one in part[0])
         return landed, tuple(one for part in parts for one in part[1])
@@ -163,6 +180,9 @@ def _insert_together(
 ) -> None:
     if not sealed:
         return
+    for one in sealed:
+        _make_room(places, one)
+        write_landed_at(one.folder, moment)
     with database.transaction():
         insert_rows(database, [(one.folder, one.manifest) for one in sealed])
         record_landings(database, [ledger_row(one.manifest, one.digest, moment) for one in sealed])
@@ -174,27 +194,67 @@ def _insert_together(
                 for row in fact_rows(one.manifest, one.kept.relative_to(places.root))
             ],
         )
+
+
+def _make_room(places: HistoryPlaces, one: Sealed) -> None:
+    """The folders that a landed one will lie in, none of them a link."""
+    for folder in (places.night(one.manifest.identity.night), one.kept.parent):
+        make_private(folder)
+        if not is_folder(folder):
+            raise HistoryError(f"{folder} is not a folder: {one.folder} cannot lie in it")
+
+
+def _keep_all(sealed: Sequence[Sealed]) -> list[Damaged]:
+    """Move what has landed. One that cannot be moved is in the ledger: the next landing does."""
+    problems = []
     for one in sealed:
-        _keep(one)
+        try:
+            _keep(one)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder
+            problems.append(_damaged(one.folder, error))
+    return problems
 
 
 def _keep(one: Sealed) -> None:
     """Move a landed folder out of the spool. A second copy of one that is kept is removed."""
-    if one.kept.exists():
-        shutil.rmtree(one.folder)
+    if one.folder == one.kept:
+        return
+    if os.path.lexists(one.kept):
+        _drop(one)
     else:
         make_private(one.kept.parent)
-        _move(one.folder, one.kept)
+        _move(one)
     with suppress(OSError):  # not empty: other targets of the run are still spooling
         one.folder.parent.rmdir()
 
 
-def _move(folder: Path, kept: Path) -> None:
+def _drop(one: Sealed) -> None:
+    """Remove a copy, once the one that is kept was found to be the same, and whole."""
+    if digest_of(one.kept) != one.digest:
+        raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
+    manifests.verify(one.kept, one.manifest)
+    own = {manifests.FILE_NAME, LANDED_NAME, LOCK_NAME, manifests.REJECTED_NAME}
+    own |= {entry.path for entry in one.manifest.files} | set(one.manifest.unreadable)
+    strange = set(names_in(one.folder)) - own
+    if strange:
+        raise HistoryError(
+            f"{one.folder} has landed, and holds what its manifest does not name:"
+            f" {', '.join(sorted(strange)[:3])}",
+            hint="Look into it, then move it away.",
+        )
+    shutil.rmtree(one.folder)
+
+
+def _move(one: Sealed) -> None:
+    folder, kept = one.folder, one.kept
     try:
         folder.rename(kept)
-    except OSError:  # the spool is on another file system
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # else the spool is on another file system
+            raise
         aside = kept.with_name(f".{kept.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(folder, aside)
+        shutil.copytree(folder, aside, symlinks=True)
+        manifests.verify(aside, one.manifest)
         aside.rename(kept)
         shutil.rmtree(folder)

@@ -11,12 +11,12 @@ import numpy as np
 
 from nightbench import bounded_json
 from nightbench.answer_limits import TooLarge
+from nightbench.counts import as_count
 from nightbench.load.sse import event_data, event_end, next_event
 
 _MOST_AROUND = 400  # an event longer than this around its text is parsed every time
 _MOST_EVENTS = 1_000_000  # of one answer; answers.c has it too
 _MOST_PROBLEMS = 10_000
-_MOST_TOKENS = 10_000_000  # of one answer: more is no count
 _NEWLINE = ord("\n")
 _WINDOW_BYTES = 1 << 16  # alike events are looked for so far ahead
 # Of "before NUL after NUL stream": the events that are before, the inside of a JSON string, after.
@@ -72,13 +72,6 @@ def read_answer(body: bytes, translate: Translate | None = None) -> StreamConten
     reader = _EventReader(translate)
     reader.read(body, len(body))
     return reader.content
-
-
-def as_count(value: object) -> int | None:
-    """A number of tokens, where it can be one."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if 0 <= value < _MOST_TOKENS else None
 
 
 class _EventReader:

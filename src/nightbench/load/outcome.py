@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from nightbench.answer_limits import DEFAULT_LIMITS
+from nightbench.counts import as_count
 from nightbench.load.events import (
     QUOTED,
     StreamContent,
     Translate,
-    as_count,
     read_answer,
     read_stream,
 )

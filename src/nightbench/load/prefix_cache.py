@@ -38,8 +38,8 @@ class CacheUse:
 
     @property
     def hits(self) -> int:
-        """Prompt tokens the level found in the cache."""
-        return round(self.after.hits - self.before.hits)
+        """Prompt tokens the level found in the cache; none where the counters began anew."""
+        return max(0, round(self.after.hits - self.before.hits))
 
     def hits_above_template(self, warmup_prompts: int, num_prompts: int) -> int:
         """The level's hits beyond what every request shares through the chat template.
@@ -67,7 +67,8 @@ def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:
-    """The counters of a Prometheus page, over all engines; None where it has none."""
+    """The counters of a Prometheus page, over all engines; None where it has none, or what is
+    there is no reading."""
     found = {_QUERIES: 0.0, _HITS: 0.0}
     seen = False
     for name, value in readings(text, "vllm:"):

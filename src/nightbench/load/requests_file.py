@@ -47,7 +47,10 @@ class RequestWriter:
         import pyarrow.parquet as pq
 
         self._schema = schema()
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        # Until it is sealed nothing else can tell whether a byte of it has changed.
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="zstd", write_page_checksum=True
+        )
 
     def __enter__(self) -> RequestWriter:
         return self

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from nightbench.counts import as_reading
 from nightbench.records import TelemetryRow
 from nightbench.serving import processes
 from nightbench.serving.gpus import Gpu, Nvml
@@ -23,10 +24,13 @@ Sampler = Callable[[], list[TelemetryRow]]
 
 
 def rows(source: str, readings: dict[str, float]) -> list[TelemetryRow]:
-    """One row per reading, stamped now."""
+    """One row per reading, stamped now. What is no number, or none a counter can have, is left
+    out."""
     at = datetime.now(UTC)
     return [
-        TelemetryRow(read_at=at, source=source, name=n, value=float(v)) for n, v in readings.items()
+        TelemetryRow(read_at=at, source=source, name=name, value=reading)
+        for name, value in readings.items()
+        if (reading := as_reading(value)) is not None
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.accuracy.replies import AskFailed, Reply
+from nightbench.accuracy.replies import AskFailed, Reply, parse_reply
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput, DataError, EndpointError
 from nightbench.progress import Progress
@@ -179,6 +179,24 @@ def test_a_failed_request_is_a_wrong_row_with_its_kind(iquiz: Path) -> None:
     assert results[0].num_failed == 1
     assert results[0].truncated == 9
     assert results[0].invalid_reasons == ["failures"]
+
+
+def test_a_usage_that_cannot_be_is_not_measured_and_the_sample_says_so(iquiz: Path) -> None:
+    async def send(ask: Ask) -> Reply:
+        absurd = 2**66 if "IQ 1?" in ask.prompt else 7
+        reply = {
+            "choices": [{"message": {"content": "答案：B"}}],
+            "usage": {"completion_tokens": absurd},
+        }
+        return parse_reply(json.dumps(reply).encode())
+
+    results, samples = evaluated(spec(), iquiz, send)
+
+    odd = next(s for s in samples if s.sample_id == "IQ/1")
+    assert (odd.reply, odd.completion_tokens, odd.error_kind) == ("答案：B", None, None)
+    assert odd.error == f"no counts: completion_tokens {2**66}"
+    assert results[0].completion_tokens == 9 * 7
+    assert (results[0].valid, results[0].num_failed) == (True, 0)
 
 
 def test_a_server_that_dies_ends_it_and_what_was_answered_is_kept(iquiz: Path) -> None:

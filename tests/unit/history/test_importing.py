@@ -240,3 +240,48 @@ def test_what_was_imported_under_our_targets_name_stays_out_of_what_is_drawn_and
     assert len(compared) > 0
     assert compared["imported"].all()
     assert not compared["same_question"].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("completed", 2**66),
+        ("completed", -1),
+        ("total_output_tokens", 1e308),
+        ("duration", float("nan")),
+        ("output_throughput", float("inf")),
+        ("num_prompts", 1e400),
+        ("date", "00010101-000000"),
+    ],
+)
+def test_a_result_whose_numbers_are_absurd_is_none(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    path = write(tmp_path / "r.json", VLLM | {name: value})
+    with pytest.raises(DataError, match="is not a result of vllm-bench"):
+        read_results("vllm-bench", path)
+
+
+def test_a_number_that_may_be_missing_is_missing_where_it_is_absurd(tmp_path: Path) -> None:
+    absurd = {"mean_ttft_ms": -1e300, "p99_ttft_ms": float("nan"), "max_concurrency": 2**66}
+    level = only_level("vllm-bench", write(tmp_path / "r.json", VLLM | absurd))
+    assert (level.mean_ttft_ms, level.p99_ttft_ms, level.max_concurrency) == (None, None, None)
+    assert level.median_ttft_ms == 100.0
+
+
+def test_one_bad_file_of_many_is_named_and_the_others_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nightbench.cli.main import main
+
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path / "home"))
+    write(tmp_path / "results" / "a.json", VLLM)
+    write(tmp_path / "results" / "b.json", VLLM | {"completed": 2**66})
+    write(tmp_path / "results" / "c.json", VLLM | {"completed": 98})
+    assert main(["import", "--from", "vllm-bench", str(tmp_path / "results")]) == 1
+    said = capsys.readouterr()
+    assert "imported 2 results" in said.out
+    assert "b.json is not a result of vllm-bench" in said.err
+    with open_history(Home(tmp_path / "home")) as history:
+        assert history.sql("SELECT count(*) FROM load_levels").rows == ((2,),)
+    assert main(["import", "--from", "vllm-bench", str(tmp_path), "--target", "../../x"]) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.cli.private_files import (
+from nightbench.cli.secret_files import (
     close_to_others,
     open_private,
     private_folder,

@@ -1,0 +1,1 @@
+SELECT DISTINCT night FROM landings ORDER BY night;

@@ -1,1 +1,0 @@
-SELECT max(night) AS night FROM landings;
