@@ -46,7 +46,7 @@ def _variable_name(name: str) -> str:
 
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-Variables = Annotated[dict[str, str], BeforeValidator(_as_text)]
+Variables = Annotated[dict[str, str], BeforeValidator(_as_text), Field(repr=False)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
 VariableNames = tuple[VariableName, ...]
 Url = Annotated[
@@ -218,7 +218,7 @@ class RemoteEngine(Strict):
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
     first_answer_timeout_s: PositiveFloat = 120
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], Field(repr=False)] = {}
 
     @model_validator(mode="after")
     def _somewhere(self) -> RemoteEngine:

@@ -10,6 +10,7 @@ from nightbench.answer_limits import AnswerLimits
 from nightbench.errors import BadInput, SuiteError
 from nightbench.night import config_digest
 from nightbench.resources import suites_dir
+from nightbench.suite import Target
 from nightbench.suite_file import find_suite, read_suite
 
 TARGET = "{name: a, model: /m, engine: {kind: vllm}}"
@@ -214,3 +215,10 @@ def test_aliases_that_stand_for_gigabytes_are_refused_with_their_line(tmp_path: 
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     found = problems(tmp_path, "\n".join(lines))
     assert found.startswith("line 7, column 10: more than 20,000 values")
+
+
+def test_what_a_suite_says_of_keys_is_not_in_its_representation() -> None:
+    engine = {"kind": "remote", "base_url": "http://h/v1", "headers": {"X-Key": "canary"}}
+    ours = {"kind": "command", "argv": ["{port}"], "env": {"X_KEY": "canary"}}
+    targets = [Target.model_validate({"name": "a", "engine": one}) for one in (engine, ours)]
+    assert "canary" not in repr(targets)

@@ -20,7 +20,8 @@ class Job:
     host: str
     port: int
     tls: bool
-    head: str  # the request's head up to and with "Content-Length: ", latin-1
+    # The request's head up to and with "Content-Length: ", latin-1; it carries the key.
+    head: str = field(repr=False)
     bodies_path: str
     raw_path: str
     warmup: tuple[int, ...]  # indices of bodies

@@ -11,6 +11,7 @@ from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.load.bodies import Bodies
 from nightbench.load.levels import plan_levels
+from nightbench.load.measure import GeneratorOptions, plan_jobs
 from nightbench.load.message import address_of, body_of, head_of, write_bodies
 from nightbench.load.workloads import Prompts, prompt_hash
 from nightbench.suite import LoadSpec
@@ -102,3 +103,10 @@ def test_the_generator_reads_what_was_written(tmp_path: Path) -> None:
         body = body_of(level, "glm", text)
         expected = f"{head}{len(body)}\r\n\r\n".encode() + body
         assert Bodies(path, head).message(index) == expected
+
+
+def test_a_job_does_not_show_the_key_that_is_in_its_head() -> None:
+    (level,) = plan_levels(SPEC)
+    jobs = plan_jobs(level, ENDPOINT, Path("bodies"), GeneratorOptions())
+    assert ENDPOINT.api_key in jobs[0].head
+    assert ENDPOINT.api_key not in repr(jobs)
