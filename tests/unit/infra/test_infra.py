@@ -12,6 +12,7 @@ import subprocess
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -103,6 +104,22 @@ def test_no_password_is_written_down() -> None:
             text = file.read_text(encoding="utf-8")
             for _, value in re.findall(r"(PASSWORD|AUTH_STRING)[:=]\s*(\S+)", text):
                 assert value.startswith(("${", "…", "user:password")), f"{file}: {value}"
+
+
+def test_a_worker_calls_the_server_by_a_name_that_the_server_answers() -> None:
+    [joined] = [word for word in COMPOSE["services"]["worker"]["command"] if "--join=" in word]
+    name = urlsplit(joined.removeprefix("--join=")).hostname
+    assert f"--allowed-host={name}" in COMPOSE["services"]["server"]["command"]
+
+
+def test_a_run_chooses_nothing_of_a_job_but_its_hardware_and_its_times() -> None:
+    chosen = set(JOB["variables"]["properties"])
+    assert chosen == {
+        *("name", "labels", "gpus", "node_selector", "cpu_request"),
+        *("memory_request", "memory_limit", "shared_memory", "finished_job_ttl"),
+        *("job_watch_timeout_seconds", "pod_watch_timeout_seconds", "stream_output"),
+    }
+    assert JOB["variables"]["additionalProperties"] is False
 
 
 def test_every_placeholder_of_the_job_is_a_variable_that_can_be_set() -> None:
