@@ -16,11 +16,14 @@ def readings(page: str, prefix: str) -> Iterator[tuple[str, float]]:
 
     A line that is no sample, or whose value is no finite number, is read over.
     """
+    return ((name, value) for name, value in samples(page, prefix) if value is not None)
+
+
+def samples(page: str, prefix: str) -> Iterator[tuple[str, float | None]]:
+    """The same with those whose value is no reading: None."""
     for line in islice(_lines(page, prefix), MOST_LINES):
         name = line.partition("{")[0].partition(" ")[0]
-        value = as_reading(line.rsplit(" ", 1)[-1])
-        if value is not None:
-            yield name, value
+        yield name, as_reading(line.rsplit(" ", 1)[-1])
 
 
 def _lines(page: str, prefix: str) -> Iterator[str]:

@@ -114,3 +114,11 @@ def test_no_flow_is_named_like_something_it_could_shadow() -> None:
     taken = set(sys.stdlib_module_names) | set(packages_distributions())
     taken -= {"flows", "tasks", "nightbench"}
     assert {path.stem for path in (ROOT / "flows").glob("*.py")} & taken <= {"__init__"}
+
+
+def test_no_child_of_ours_imports_what_lies_in_the_working_directory() -> None:
+    """`python -m` does, whoever has put it there; `-P` does not."""
+    for path in OURS:
+        text = path.read_text(encoding="utf-8")
+        assert 'sys.executable, "-m", "nightbench' not in text, name(path)
+        assert 'sys.executable, "-m", "prefect' not in text, name(path)

@@ -160,7 +160,7 @@ def test_nobody_there_and_no_url_are_failures_to_connect() -> None:
 def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     pieces = [b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"]
 
-    assert page_of(pieces) == Page(302, b"")
+    assert page_of(pieces) == Page(302, b"", location="http://127.0.0.1:9/")
 
 
 def test_a_header_with_a_second_line_is_refused_and_not_shown() -> None:

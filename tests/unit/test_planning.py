@@ -172,7 +172,7 @@ def test_more_streams_take_less_time_and_a_duration_is_its_own_estimate() -> Non
     assert seconds(request_rate=float("inf"), num_prompts=10) == 0
 
 
-def test_a_plan_names_what_an_engine_does_not_get_and_what_it_lacks(tmp_path: Path) -> None:
+def test_a_plan_names_what_an_engine_does_not_get_and_what_it_lacks() -> None:
     suite = Suite.model_validate(
         {
             "name": "s",
@@ -187,7 +187,7 @@ def test_a_plan_names_what_an_engine_does_not_get_and_what_it_lacks(tmp_path: Pa
         }
     )
     environ = {"PATH": "/bin", "MINE": "canary-1", "PGPASSWORD": "canary-2", "CUDA_HOME": "/cuda"}
-    ours, far = plan_suite(suite, tmp_path, environ=environ)
+    ours, far = plan_suite(suite, environ=environ)
     assert ours.env_left_out == ("PGPASSWORD",)
     assert ours.warnings == ("engine.pass_env: GONE is not set",)
     assert far.env_left_out == ()

@@ -137,7 +137,7 @@ class _Worker:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "nightbench.accuracy.math_worker", str(os.getpid())],
+        [sys.executable, "-P", "-m", "nightbench.accuracy.math_worker", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -89,8 +89,13 @@ class Tally:
 
 
 def _without_texts(sample: AccuracySample) -> AccuracySample:
-    reply = None if sample.reply is None else ""
-    return replace(sample, question="", reply=reply, reasoning=None)
+    """Of a text its first character stays: whether there was any says whether a result is one."""
+    return replace(
+        sample,
+        question="",
+        reply=None if sample.reply is None else sample.reply.lstrip()[:1],
+        reasoning=None if sample.reasoning is None else sample.reasoning.lstrip()[:1],
+    )
 
 
 def sample_of(

@@ -188,7 +188,7 @@ def _kept(runs: Sequence[Record], ledger: MirrorLedger, limit: int) -> list[Reco
 
 
 def _carry_out(home: Home, order: _Order, timeout_s: float) -> None:
-    argv = [sys.executable, "-m", "nightbench.dashboards.swanlab_mirror"]
+    argv = [sys.executable, "-P", "-m", "nightbench.dashboards.swanlab_mirror"]
     run_child(home, argv, json.dumps(asdict(order)), timeout_s)
 
 

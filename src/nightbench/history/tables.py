@@ -151,7 +151,7 @@ def _plain(value: object, redact: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
-        return [_plain(one, redact) for one in value]
+        return [redact(one) if isinstance(one, str) else one for one in value]
     return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
 
 

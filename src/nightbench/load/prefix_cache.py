@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from nightbench.bounded_http import NotRead, Page, Question, fetch
 from nightbench.endpoint import Endpoint
-from nightbench.exposition import readings
+from nightbench.exposition import samples
 
 _QUERIES = "prefix_cache_queries"
 _HITS = "prefix_cache_hits"
@@ -71,9 +71,11 @@ def parse_cache_counters(text: str) -> CacheCounters | None:
     there is no reading."""
     found = {_QUERIES: 0.0, _HITS: 0.0}
     seen = False
-    for name, value in readings(text, "vllm:"):
+    for name, value in samples(text, "vllm:"):
         counter = name.removesuffix("_total")
         if counter in found:
+            if value is None:
+                return None
             found[counter] += value
             seen = True
     return CacheCounters(found[_QUERIES], found[_HITS]) if seen else None

@@ -144,7 +144,7 @@ class Crew:
 def _start() -> _Shard:
     # A session of its own: Ctrl-C reaches the parent alone, which ends its children in order.
     process = subprocess.Popen(
-        [sys.executable, "-m", "nightbench.load.generator"],
+        [sys.executable, "-P", "-m", "nightbench.load.generator"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # Its endpoint's key comes by the pipe.

@@ -83,7 +83,7 @@ def test_a_prompt_can_be_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        (["--dataset", "openqa"], "needs path"),
+        (["--dataset", "sharegpt"], "needs path"),
         (["--dataset", "random:many"], "random:TOKENS"),
         (["--dataset", "nonsense:x"], "workload"),
         (["--num-prompts", "0"], "num_prompts"),

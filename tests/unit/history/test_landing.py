@@ -13,7 +13,7 @@ import pytest
 
 import nightbench.history
 from nightbench.errors import BadInput, HistoryError
-from nightbench.history import landing
+from nightbench.history import checked_json, landing
 from nightbench.history.landing import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
@@ -312,9 +312,10 @@ def test_one_folder_that_cannot_be_inserted_does_not_keep_its_batch_out(home: Ho
     folders = spool_night(home.spool, 0, SHAPE)
     manifest = folders[0] / "manifest.json"
     members = json.loads(manifest.read_text())
+    del members[checked_json.DIGEST]
     levels = next(entry for entry in members["files"] if entry["table"] == "load_levels")
     levels["row_count"] += 1
-    manifest.write_text(json.dumps(members))
+    manifest.write_text(checked_json.text_of(checked_json.signed(members)))
     report = land(home)
     assert [damaged.folder for damaged in report.damaged] == [folders[0]]
     assert "3 rows of load_levels, the manifest says 4" in report.damaged[0].reason

@@ -8,7 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from nightbench.endpoint import Endpoint
@@ -36,18 +35,18 @@ def engine(url: str, **fields: object) -> RemoteEngine:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_first_answer_tells_nothing_of_the_key(way: str) -> None:
-    with hostile(first=way) as server, httpx.Client() as client:
+    with hostile(first=way) as server:
         endpoint = Endpoint(base_url=f"{server.url}/v1", model="m", api_key=KEY)
-        told = probing.ask(client, endpoint, timeout_s=10).detail
+        told = probing.ask(endpoint, timeout_s=10).detail
     assert not [at for at in range(len(KEY) - 11) if KEY[at : at + 12] in told]
     assert server.carried == []
 
 
 def test_names_and_versions_that_a_server_gives_hold_no_key() -> None:
-    with hostile() as server, httpx.Client() as client:
+    with hostile() as server:
         endpoint = Endpoint(base_url=f"{server.url}/v1", model="", api_key=KEY)
-        assert probing.list_models(client, endpoint) == ["m-***"]
-        assert probing.read_version(client, endpoint, "/version") == "1-***"
+        assert probing.list_models(endpoint) == ["m-***"]
+        assert probing.read_version(endpoint, "/version") == "1-***"
 
 
 def test_a_refusal_holds_no_key_and_nothing_it_came_from() -> None:
