@@ -103,3 +103,14 @@ def test_progress_drives_no_terminal() -> None:
         progress(Progress("model", f"m{CLEARS}", f"pulling{CLEARS} [bold]x"))
     assert not set(CLEARS[0] + CLEARS[4] + CLEARS[-1]) & set(out.getvalue())
     assert "[bold]x" in out.getvalue()
+
+
+def test_a_name_in_an_error_drives_no_terminal_and_shows_no_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", KEY)
+    assert main(["plan", f"suite{CLEARS}-{KEY}"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no suite file suite\ufffd[2J" in said
+    assert KEY not in said
+    assert not set(said) & set("\x1b\x9b\u202e")
