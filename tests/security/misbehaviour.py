@@ -10,7 +10,7 @@ any; timeouts are short. Takes about half an hour.
 from __future__ import annotations
 
 import argparse
-import os
+import re
 import subprocess
 import sys
 import threading
@@ -75,13 +75,11 @@ def cost_of(what: str, mode: str, port: int) -> Cost:
     with process, watch:
         assert process.stdout is not None
         said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     timer.cancel()
     seconds = time.monotonic() - began
     last = said.strip().splitlines()[-1:] or [""]
     outcome = last[0] if process.returncode == 0 else f"FAILED ({process.returncode}): {last[0]}"
-    return Cost(outcome, watch.most_bytes, usage.ru_maxrss * 1024, seconds)
+    return Cost(outcome, watch.most_bytes, watch.most_of_one_bytes, seconds)
 
 
 class _TreeWatch:
@@ -92,6 +90,7 @@ class _TreeWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.most_bytes = 0
+        self.most_of_one_bytes = 0
 
     def __enter__(self) -> _TreeWatch:
         self._thread.start()
@@ -106,6 +105,7 @@ class _TreeWatch:
             try:
                 tree = [self._root, *self._root.children(recursive=True)]
                 self.most_bytes = max(self.most_bytes, sum(map(_held_bytes, tree)))
+                self.most_of_one_bytes = max(self.most_of_one_bytes, *map(_peak_bytes, tree))
             except psutil.Error:
                 continue
 
@@ -115,6 +115,16 @@ def _held_bytes(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    """The most it ever held. (What wait4 tells begins with what its parent held at the fork.)"""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 @contextmanager

@@ -121,10 +121,10 @@ ASKED = (
             "length_of_a_million_digits",
             "length_too_short",
             "no_http",
-            "redirect_loop",
         ),
         "cut",
     )
+    | {"redirect_loop": "bad_request"}  # not followed
 )
 # … and what it reads over without keeping anything of it.
 READ_OVER = (
