@@ -22,8 +22,9 @@ def readings(page: str, prefix: str) -> Iterator[tuple[str, float]]:
 def samples(page: str, prefix: str) -> Iterator[tuple[str, float | None]]:
     """The same with those whose value is no reading: None."""
     for line in islice(_lines(page, prefix), MOST_LINES):
-        name = line.partition("{")[0].partition(" ")[0]
-        yield name, as_reading(line.rsplit(" ", 1)[-1])
+        name, said = line.partition("{")[0].partition(" ")[0], line.rsplit(" ", 1)[-1]
+        # Python's own way to write a million is not Prometheus's.
+        yield name, None if "_" in said else as_reading(said)
 
 
 def _lines(page: str, prefix: str) -> Iterator[str]:

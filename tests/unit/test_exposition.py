@@ -25,7 +25,7 @@ def test_a_line_is_a_name_labels_and_a_value() -> None:
 
 
 def test_what_is_no_finite_number_is_read_over() -> None:
-    values = ["abc", "NaN", "+Inf", "-Inf", "", "1e999", "0x10", "9" * 400]
+    values = ["abc", "NaN", "+Inf", "-Inf", "", "1e999", "0x10", "1_000", "9" * 400]
     page = "".join(f"vllm:prefix_cache_queries_total {value}\n" for value in values)
 
     assert list(readings(page, "vllm:")) == []

@@ -173,6 +173,7 @@ class Connection:
     def on_message_complete(self) -> None:
         """httptools: the response's last byte has come. After an interim one another follows."""
         if self._parser.get_status_code() < _FINAL:
+            self._chunked = False
             return
         self._complete = True
         self._keep = self._parser.should_keep_alive()  # the parser knows it only now
