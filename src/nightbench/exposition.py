@@ -8,7 +8,6 @@ from itertools import islice
 from nightbench.counts import as_reading
 
 MOST_LINES = 100_000  # that are looked at: an engine has hundreds
-LONGEST_LINE = 10_000
 
 
 def readings(page: str, prefix: str) -> Iterator[tuple[str, float]]:
@@ -29,9 +28,9 @@ def samples(page: str, prefix: str) -> Iterator[tuple[str, float | None]]:
 
 def _lines(page: str, prefix: str) -> Iterator[str]:
     """What follows `prefix` in the lines that begin so; others cost nothing, of however many."""
-    page, begin = f"\n{page}", f"\n{prefix}"
+    page, begin = f"\n{page}\n", f"\n{prefix}"
     at = page.find(begin)
     while at >= 0:
-        line, _, _ = page[at + len(begin) : at + LONGEST_LINE].partition("\n")
-        yield line
-        at = page.find(begin, at + len(begin) + len(line))
+        end = page.find("\n", at + 1)
+        yield page[at + len(begin) : end]
+        at = page.find(begin, end)
