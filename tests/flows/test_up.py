@@ -79,8 +79,10 @@ def automation_of(up_house: UpHouse) -> dict[str, Any]:
         (["--suites", "nowhere"], "--suites nowhere is no folder"),
         (["--database-url", "postgresql://me:pw@db/prefect"], "has a password in it"),
         (["--database-url", "mysql://db/prefect"], "mysql:// is no Postgres"),
+        (["--allowed-host", "http://proxy"], "'http://proxy' is no name of a host"),
+        (["--no-auth"], "--no-auth, and a password in PREFECT_SERVER_API_AUTH_STRING"),
     ],
-    ids=["suite", "zone", "time", "folder", "password", "mysql"],
+    ids=["suite", "zone", "time", "folder", "password", "mysql", "name", "no-auth"],
 )
 def test_bad_input_is_refused_before_anything_starts(
     house: House, arguments: list[str], said: str
@@ -167,3 +169,23 @@ def test_the_schedule_fires_and_runs_unattended(up_house: UpHouse) -> None:
         240,
     )
     assert up_house.sql("SELECT DISTINCT trigger FROM runs") == [{"trigger": "schedule"}]
+
+
+def test_no_password_opens_it_to_this_machine_says_so_and_to_no_page_of_another_origin(
+    up_house: UpHouse,
+) -> None:
+    up_house.arguments = ("--no-auth", "--host", "0.0.0.0", "--allowed-host", "inside")  # noqa: S104
+    up_house.up()
+    assert "warning: no password is asked for. Whoever reaches 0.0.0.0" in up_house.said()
+    assert "assword  " not in up_house.said()
+    assert len(up_house.ask("POST", "/deployments/filter", {})) == 4
+
+    def status(**headers: str) -> int:
+        url = f"{up_house.url}/deployments/filter"
+        return httpx.post(url, json={}, headers=headers, trust_env=False).status_code
+
+    assert status(host="inside:4200") == status(host="10.0.0.7") == 200
+    assert status(host="elsewhere.example") == 403
+    assert status(origin="http://elsewhere.example") == 403
+    again = up_house("run", "reference")
+    assert again.returncode == 0, again.stderr
