@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightbench.errors import BadInput
@@ -42,6 +42,7 @@ def test_a_server_started_by_hand_counts_as_a_run() -> None:
     assert moment_in("notes") is None
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(-100, 5000)), st.integers(1, 80))
 def test_exactly_so_many_are_kept_or_all_there_are(days: set[int], number: int) -> None:
     runs = [run(day) for day in days]
