@@ -110,6 +110,8 @@ def server_settings(
     )
     # A browser asks where it got the page from, under whatever name that was.
     env.setdefault("PREFECT_UI_API_URL", "/api")
+    # The UI is unpacked where this user may write; an installation may be root's, or everybody's.
+    env.setdefault("PREFECT_UI_STATIC_DIRECTORY", str(home.prefect / "ui"))
     if database is not None:
         env[DATABASE_NAME] = database
     env = {name: value for name, value in env.items() if name not in AUTH_NAMES}
