@@ -87,13 +87,13 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
     given = environ.get("PREFECT_API_URL")
     if given:
         access = PrefectAccess(given, auth_string(environ))
-        _refuse_wrong_password(access, environ)
+        refuse_wrong_password(access, environ)
         yield access
         return
     running = running_api(home)
     if running:
         access = PrefectAccess(running, known_auth(home, environ), is_ours=True)
-        _refuse_wrong_password(access, environ)
+        refuse_wrong_password(access, environ)
         yield access
         return
     server = OwnServer(home, environ)
@@ -105,7 +105,7 @@ def prefect_api(home: Home, environ: Mapping[str, str] = os.environ) -> Iterator
         server.stop()
 
 
-def _refuse_wrong_password(access: PrefectAccess, environ: Mapping[str, str]) -> None:
+def refuse_wrong_password(access: PrefectAccess, environ: Mapping[str, str]) -> None:
     """Before anything is measured that could not be reported. (A key is for Prefect's cloud.)"""
     if environ.get("PREFECT_API_KEY"):
         return

@@ -23,12 +23,14 @@ from nightbench.cli.prefect_access import (
     AUTH_NAMES,
     PrefectAccess,
     auth_string,
+    known_auth,
     password_file,
     password_of,
     sign_in_folder,
 )
 from nightbench.cli.prefect_api import (
     address_file,
+    refuse_wrong_password,
     running_api,
     server_argv,
     wait_until_healthy,
@@ -121,11 +123,10 @@ def _nights(args: argparse.Namespace) -> Nights:
 
 
 def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
-    password = _password(args, home)
     already = running_api(home)
     if already:
-        access = PrefectAccess(already, _auth(password), is_ours=True)
-        return _already_up(home, access, password, nights, pool)
+        return _already_up(home, already, nights, pool)
+    password = _password(args, home)
     if is_listening(client_host(args.host), args.port):
         raise BadInput(
             f"port {args.port} on {args.host} is taken",
@@ -184,15 +185,17 @@ def _door(args: argparse.Namespace, home: Home) -> Door:
     )
 
 
-def _already_up(
-    home: Home, access: PrefectAccess, password: Password | None, nights: Nights, pool: str
-) -> int:
-    print(f"nightbench is up already: {access.url.removesuffix('/api')}")
+def _already_up(home: Home, url: str, nights: Nights, pool: str) -> int:
+    access = PrefectAccess(url, known_auth(home), is_ours=True)
+    print(f"nightbench is up already: {url.removesuffix('/api')}")
+    refuse_wrong_password(access, os.environ)
     if nights != Nights():
         env = worker_settings(home, access)
-        registering.register(access.url, pool, nights, machine_timezone(), env)
+        registering.register(url, pool, nights, machine_timezone(), env)
         _say_nights(access)
-    _say_ways_in(home, access, password)
+    # Nothing is made here: what another `up` has made is not new to anybody.
+    kept_in = None if auth_string() else password_file(home)
+    _say_ways_in(home, access, Password(access.auth, kept_in) if access.auth else None)
     return 0
 
 

@@ -24,14 +24,6 @@ from nightbench.home import Home
 URL = "http://127.0.0.1:4200"
 
 
-def ways_in(url: str, password: Password, tokens: Path, *, is_terminal: bool) -> list[str]:
-    """All that `up` says of getting in."""
-    return [
-        address(url, tokens, is_terminal=is_terminal),
-        *password_lines(password, is_terminal=is_terminal),
-    ]
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
@@ -91,13 +83,14 @@ def test_neither_password_nor_access_shows_it() -> None:
     assert "owl" not in repr(PrefectAccess(URL, "night:owl"))
 
 
-def test_a_terminal_is_told_once_and_signed_in_each_time(home: Home) -> None:
-    def told(*, is_terminal: bool) -> str:
-        password = password_of(home, {})
-        tokens = sign_in_folder(home)
-        return "\n".join(ways_in(URL, password, tokens, is_terminal=is_terminal))
+def told(home: Home, password: Password, *, is_terminal: bool) -> str:
+    where = address(URL, sign_in_folder(home), is_terminal=is_terminal)
+    return "\n".join((where, *password_lines(password, is_terminal=is_terminal)))
 
-    first, again = told(is_terminal=True), told(is_terminal=True)
+
+def test_a_terminal_is_told_once_and_signed_in_each_time(home: Home) -> None:
+    first = told(home, password_of(home, {}), is_terminal=True)
+    again = told(home, password_of(home, {}), is_terminal=True)
     auth = password_of(home, {}).auth
     assert auth in first
     assert auth not in again
@@ -108,19 +101,17 @@ def test_a_terminal_is_told_once_and_signed_in_each_time(home: Home) -> None:
 
 def test_a_journal_is_told_where_the_password_is_and_no_more(home: Home) -> None:
     password = password_of(home, {})
-    told = "\n".join(ways_in(URL, password, sign_in_folder(home), is_terminal=False))
+    said = told(home, password, is_terminal=False)
     assert password.is_new
-    assert password.auth not in told
-    assert "#" not in told
-    assert str(password_file(home)) in told
+    assert password.auth not in said
+    assert "#" not in said
+    assert str(password_file(home)) in said
     assert not sign_in_folder(home).exists()
 
 
 def test_a_password_of_the_environment_is_never_shown(home: Home) -> None:
     home.prefect.mkdir(parents=True)
-    told = ways_in(URL, Password("night:owl"), sign_in_folder(home), is_terminal=True)
-    assert "owl" not in "\n".join(told)
-    assert told[-1] == "as the environment says"
+    assert "owl" not in told(home, Password("night:owl"), is_terminal=True)
 
 
 def test_no_password_says_what_that_opens_and_to_whom() -> None:
