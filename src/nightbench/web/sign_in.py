@@ -71,7 +71,7 @@ class Tokens:
             file.unlink()  # of two at once, one finds it
         except (OSError, ValueError):
             return False
-        return 0 <= self._clock() - made < LASTS_S
+        return abs(self._clock() - made) < LASTS_S
 
     def forget(self) -> None:
         """Whatever was given out before is worth nothing any more."""

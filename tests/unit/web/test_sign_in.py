@@ -65,7 +65,7 @@ def test_what_was_not_given_out_is_worth_nothing(folder: Path, body: bytes) -> N
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_token_lasts_a_day_and_not_from_a_day_ahead(folder: Path) -> None:
+def test_a_token_lasts_a_day_by_a_clock_that_may_be_set_back(folder: Path) -> None:
     clock = Clock()
     tokens = Tokens(folder, clock)
     kept, old, ahead = tokens.make(), tokens.make(), tokens.make()
@@ -73,8 +73,11 @@ def test_a_token_lasts_a_day_and_not_from_a_day_ahead(folder: Path) -> None:
     assert tokens.take(kept)
     clock.now += 1
     assert not tokens.take(old)
-    clock.now = 0
+    clock.now -= 2 * LASTS_S
     assert not tokens.take(ahead)
+    soon = tokens.make()
+    clock.now -= 5
+    assert tokens.take(soon)
 
 
 def test_the_tokens_of_the_server_before_are_worth_nothing(folder: Path) -> None:
