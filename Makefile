@@ -8,7 +8,7 @@ BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly rehearse test test-engines test-unit test-faults test-up test-browser canaries fidelity lint up clean
+.PHONY: help nightly rehearse test test-engines test-unit test-faults test-damage test-up test-browser canaries fidelity lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,6 +43,10 @@ rehearse: $(VENV)/.installed  ## every suite that ships, in miniature: vLLM for 
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
 	@$(BIN)/python -m pytest tests/faults $(TWO_AT_A_TIME)
+
+test-damage: $(VENV)/.installed-dev  ## landing killed 100 times, 1,000 bytes flipped, forged folders, wrong clocks (an hour)
+	@NIGHTBENCH_KILLS=100 $(BIN)/python -m pytest tests/history --ignore=tests/history/test_mirror_faults.py
+	@$(BIN)/python -m tests.history.test_flipped_bytes 1000
 
 test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes, cancels, Postgres
 	@$(BIN)/python -m pytest tests/flows -m up

@@ -299,6 +299,7 @@ NOON = worlds.utc(2026, 3, 1)
         (at(NOON, 100.0), NOON + 3 * DAY, Uptime("b", 10.0), 86400.0, False),
         (at(NOON, 100.0), NOON + 8 * DAY, Uptime("b", 10.0), 0.0, True),
         (at(NOON, 100.0), NOON - HOUR, Uptime("b", 10.0), 0.0, True),
+        (at(NOON, 100.0), NOON - HOUR / 60, Uptime("b", 10.0), 0.0, False),
         (at(NOON, None, None), NOON + HOUR, None, 3600.0, False),
         (at(NOON, None, None), NOON + TEN_YEARS, None, 0.0, True),
         (None, NOON, Uptime("a", 5.0), 0.0, False),

@@ -17,7 +17,6 @@ from nightbench.history.manifest import FileEntry
 from nightbench.history.merged import (
     LandedFolder,
     MergedNight,
-    digest_of,
     name_of,
     read_merged,
 )
@@ -91,7 +90,7 @@ class _Night:
             held = self.taken.get(name_of(folder))
             if held is None:
                 self._consider(folder)
-            elif digest_of(folder) != held:
+            elif manifests.digest_of(folder) != held:
                 self.into.notes.append(f"{folder} is not what was merged of it")
         for source in self.partly:
             if source.found.names.isdisjoint(self.taken):

@@ -9,11 +9,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 from nightbench.errors import HistoryError
+from nightbench.history import manifest as manifests
 from nightbench.history import passes, publishing
 from nightbench.history.clock import Uptime
 from nightbench.history.database import Database
 from nightbench.history.kept_nights import KeptNight, kept_nights
-from nightbench.history.merged import digest_of, is_merged, sources_of
+from nightbench.history.merged import is_merged, sources_of
 from nightbench.history.merging import merge_nights
 from nightbench.history.passes import Pass, Passage
 from nightbench.history.places import HistoryPlaces
@@ -40,6 +41,7 @@ class House:
     merged: list[date] = field(default_factory=list)
     retired: int = 0
     findings: list[Finding] = field(default_factory=list)
+    nights: list[KeptNight] = field(default_factory=list)  # as they lie now
     listed: set[str] = field(default_factory=set)  # paths that the views read
     past: set[str] = field(default_factory=set)  # paths that are past their retention
 
@@ -55,7 +57,7 @@ def find_lost(database: Database, places: HistoryPlaces) -> list[Path]:
     run_ids = sorted({path.parent.name for path in loose})
     rows = database.run(statement("landed_digests"), {"run_ids": run_ids}).rows if run_ids else ()
     known = {str(digest) for _, _, digest in rows}
-    return [path for path in loose if digest_of(path) not in known]
+    return [path for path in loose if manifests.digest_of(path) not in known]
 
 
 def _loose(night: KeptNight) -> list[Path]:
@@ -79,23 +81,24 @@ def keep_house(
     today = last_night_by(clock)
     house.merged, problems = merge_nights(database, places, limit=MERGES_PER_LANDING, today=today)
     house.say("merging", problems)
-    retired = retire(database, places, retention, clock=clock)
+    house.nights, strange = kept_nights(places)
+    retired = retire(database, places, retention, nights=house.nights, clock=clock)
     house.retired, house.past = retired.count, retired.past
     house.say("retention", retired.problems)
     missing = publishing.make_views(database, places)
     house.say("kept files", _named("these are missing, and left out of the views", missing))
-    house.say("kept nights", _lost_nights(database, places))
+    house.say("kept nights", _lost_nights(database, house.nights))
+    house.say("kept nights", [one.reason for one in strange])
     house.listed = {str(row[0]) for row in database.run(statement("fact_paths")).rows}
     return house
 
 
-def _lost_nights(database: Database, places: HistoryPlaces) -> list[str]:
-    """Merged nights that the ledger does not know, and what is in `nights/` besides nights."""
+def _lost_nights(database: Database, nights: Sequence[KeptNight]) -> list[str]:
+    """Merged nights that the ledger does not know."""
     landed = {row[0] for row in database.run(statement("landed_nights")).rows}
-    nights, strange = kept_nights(places)
     lost = [str(night.night) for night in nights if night.merged and night.night not in landed]
     said = "these nights are kept and not in the history (`nightbench land --rebuild` takes them)"
-    return [*_named(said, lost), *(one.reason for one in strange)]
+    return _named(said, lost)
 
 
 def nights_ahead(database: Database, clock: datetime, run_ids: set[str]) -> list[str]:
@@ -143,7 +146,7 @@ class Sweeper:
         Raises:
             OSError: the disk does not take it.
         """
-        found, problems = removals(self.places, listed=house.listed, past=house.past)
+        found, problems = removals(self.places, house.nights, listed=house.listed, past=house.past)
         elapsed_s = self._passage.elapsed_s + (self._last.elapsed_s if self._last else 0.0)
         due = self._last.due if self._last else {}
         if self._passage.jump is None:

@@ -75,12 +75,15 @@ def kept_nights(places: HistoryPlaces) -> tuple[list[KeptNight], list[Damaged]]:
         OSError: `nights/` itself may not be listed.
     """
     nights, strange = [], []
-    listed = os.listdir(places.nights) if places.nights.is_dir() else ()  # noqa: PTH208
-    for name in sorted(listed):
+    if not places.nights.is_dir():
+        return [], []
+    with os.scandir(places.nights) as entries:
+        folders = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    for name, is_real in sorted(folders.items()):
         path, night = places.nights / name, night_of(name)
         try:
-            if night is not None and is_folder(path):
-                nights.append(kept_night(places, night))
+            if night is not None and is_real:
+                nights.append(_listed(night, path))
             elif not name.startswith("."):
                 strange.append(Damaged(path, f"{path} is not the folder of a night"))
         except OSError as error:
@@ -105,13 +108,19 @@ def kept_night(places: HistoryPlaces, night: date) -> KeptNight:
         OSError: it may not be listed.
     """
     root = places.night(night)
+    return _listed(night, root) if is_folder(root) else KeptNight(night, root, (), (), (), ())
+
+
+def _listed(night: date, root: Path) -> KeptNight:
     merged, unfinished, runs, strange = [], [], [], []
-    for name in names_in(root):
-        if _MERGED.fullmatch(name) and is_folder(root / name):
+    with os.scandir(root) as entries:
+        folders = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    for name, is_real in sorted(folders.items()):
+        if is_real and _MERGED.fullmatch(name):
             merged.append(name)
-        elif _MERGED.fullmatch(name.removesuffix(MERGING_SUFFIX)) and is_folder(root / name):
+        elif is_real and _MERGED.fullmatch(name.removesuffix(MERGING_SUFFIX)):
             unfinished.append(name)
-        elif is_name(name) and is_folder(root / name):
+        elif is_real and is_name(name):
             runs.append(name)
         elif not name.startswith("."):
             strange.append(name)

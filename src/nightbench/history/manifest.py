@@ -110,8 +110,8 @@ def _adapter() -> TypeAdapter[Manifest]:
     return TypeAdapter(Manifest)
 
 
-def parse(members: Members, content: bytes | None = None) -> Manifest:
-    """A manifest from its members; with `content`, the very text that they were read from.
+def parse(members: Members) -> Manifest:
+    """A manifest from its members.
 
     Raises:
         HistoryError: it is none, a newer nightbench wrote it, it names what no manifest names, or
@@ -121,7 +121,7 @@ def parse(members: Members, content: bytes | None = None) -> Manifest:
     rest = {name: value for name, value in members.items() if name != DIGEST}
     manifest = checked_json.validated(_adapter(), rest)
     check_files(manifest.files)
-    checked_json.check_digest(members, content)
+    checked_json.check_digest(members)
     return replace(manifest, sealed_at=naive_utc(manifest.sealed_at))
 
 
@@ -156,7 +156,8 @@ def read(folder: Path) -> tuple[Manifest, str]:
     path = folder / FILE_NAME
     try:
         content = read_regular(path)
-        manifest = parse(checked_json.parse_members(content), content)
+        members = checked_json.parse_members(content)
+        manifest = parse(members)
     except HistoryError as error:
         hint = error.hint or "The folder is kept where it is; look into it."
         raise HistoryError(f"{path} cannot be read: {error.message}", hint=hint) from error
@@ -164,7 +165,27 @@ def read(folder: Path) -> tuple[Manifest, str]:
         raise HistoryError(
             f"{path} cannot be read: {error}", hint="The folder is kept where it is; look into it."
         ) from error
-    return manifest, hashlib.sha256(content).hexdigest()
+    return manifest, _digest_of(members, content)
+
+
+def digest_of(folder: Path) -> str | None:
+    """The digest of a folder, be its manifest a good one or not; None where there is none."""
+    try:
+        content = read_regular(folder / FILE_NAME)
+    except (OSError, HistoryError):
+        return None
+    try:
+        members = checked_json.parse_members(content)
+        checked_json.check_digest(members)
+    except HistoryError:
+        members = {}
+    return _digest_of(members, content)
+
+
+def _digest_of(members: Members, content: bytes) -> str:
+    """What a manifest is signed with; of one of before, the digest of its text."""
+    signed = members.get(DIGEST)
+    return signed if isinstance(signed, str) else hashlib.sha256(content).hexdigest()
 
 
 def write(folder: Path, manifest: Manifest) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from nightbench.errors import HistoryError
 from nightbench.history import checked_json
 from nightbench.history import manifest as manifests
-from nightbench.history.checked_json import DIGEST, Members
+from nightbench.history.checked_json import DIGEST
 from nightbench.history.kept_nights import KeptNight
 from nightbench.history.manifest import FileEntry, Manifest
 from nightbench.history.regular_files import is_regular, read_regular, write_whole
@@ -88,15 +87,17 @@ def read_merged(folder: Path) -> MergedNight:
     """
     path = folder / MERGED_NAME
     try:
-        content = read_regular(path)
-        return _parse(checked_json.parse_members(content), content)
+        return _parse(read_regular(path))
     except HistoryError as error:
         raise HistoryError(f"{path} cannot be read: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise HistoryError(f"{path} cannot be read: {error}") from error
 
 
-def _parse(members: Members, content: bytes) -> MergedNight:
+@lru_cache(maxsize=64)
+def _parse(content: bytes) -> MergedNight:
+    """One landing reads the same few again and again: for merging, for retention, for sweeping."""
+    members = checked_json.parse_members(content)
     checked_json.check_version(members, schema_version())
     rest = {name: value for name, value in members.items() if name not in (DIGEST, "folders")}
     checked = checked_json.validated(_adapter(), rest)
@@ -110,7 +111,7 @@ def _parse(members: Members, content: bytes) -> MergedNight:
         files=checked.files,
         replaces=checked.replaces,
     )
-    checked_json.check_digest(members, content)
+    checked_json.check_digest(members)
     return merged
 
 
@@ -153,14 +154,6 @@ def sources_of(night: KeptNight) -> list[Path]:
 def name_of(loose: Path) -> str:
     """run/target of a folder that lies as it landed."""
     return f"{loose.parent.name}/{loose.name}"
-
-
-def digest_of(folder: Path) -> str | None:
-    """The digest of a folder's manifest, be it a good one or not."""
-    try:
-        return hashlib.sha256(read_regular(folder / manifests.FILE_NAME)).hexdigest()
-    except (OSError, HistoryError):
-        return None
 
 
 def entries_of(source: Path) -> tuple[int, tuple[FileEntry, ...]]:

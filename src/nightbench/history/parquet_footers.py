@@ -7,6 +7,7 @@ group the least and the greatest value of run, target and night.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from nightbench.history.manifest import FileEntry, SpoolIdentity
 from nightbench.history.regular_files import open_regular
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 
@@ -45,37 +47,41 @@ def _check_columns(path: Path, parquet: pq.ParquetFile, entry: FileEntry) -> Non
             f" {entry.row_count}",
             hint="Nothing of this was taken.",
         )
-    schema = tables.sealed_schema(tables.BY_NAME[entry.table])
-    names = parquet.schema_arrow.names
-    wrong = [
-        field.name
-        for field in parquet.schema_arrow
-        if field.name not in schema.names or field.type != schema.field(field.name).type
-    ]
-    if wrong or len(set(names)) != len(names):
+    found = parquet.schema_arrow
+    kinds = _kinds(entry.table)
+    wrong = [field.name for field in found if kinds.get(field.name) != field.type]
+    if wrong or len(set(found.names)) != len(found.names):
         raise HistoryError(f"{path} has columns that {entry.table} has not: {', '.join(wrong)}")
 
 
 def _check_identity(
     path: Path, parquet: pq.ParquetFile, entry: FileEntry, identity: SpoolIdentity
 ) -> None:
-    for name in tables.BY_NAME[entry.table].identity:
-        expected = getattr(identity, name)
-        for number in range(parquet.num_row_groups):
-            if not _all_are(parquet, number, name, expected):
+    names = parquet.schema_arrow.names
+    for number in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        for name in tables.BY_NAME[entry.table].identity:
+            column = group.column(names.index(name)) if name in names else None
+            expected = getattr(identity, name)
+            all_are = None if column is None else _all_are(column, name, expected)
+            if all_are is None and column is not None:  # the footer does not tell
+                values = parquet.read_row_group(number, columns=[name])[name]
+                all_are = values.unique().to_pylist() == [expected]
+            if not all_are:
                 raise HistoryError(f"{path} has rows whose {name} is not that of its manifest")
 
 
-def _all_are(parquet: pq.ParquetFile, number: int, name: str, expected: object) -> bool:
-    """Whether a column has the one value in all rows of a group."""
-    if name not in parquet.schema_arrow.names:
-        return False
-    group = parquet.metadata.row_group(number)
-    column = group.column(parquet.schema_arrow.names.index(name))
+def _all_are(column: pq.ColumnChunkMetaData, name: str, expected: object) -> bool | None:
+    """Whether a column has the one value in all rows of a group; None where nothing tells."""
     found = column.statistics if column.path_in_schema == name else None
     if found is None or found.null_count is None or not (found.has_min_max or expected is None):
-        values = parquet.read_row_group(number, columns=[name])[name].unique().to_pylist()
-        return bool(values == [expected])
+        return None
     if expected is None:
-        return bool(found.null_count == group.num_rows)
+        return bool(found.null_count == column.num_values)
     return bool(found.null_count == 0 and found.min == expected == found.max)
+
+
+@cache
+def _kinds(table: str) -> dict[str, pa.DataType]:
+    """The type of each column of a table's file."""
+    return {field.name: field.type for field in tables.sealed_schema(tables.BY_NAME[table])}

@@ -56,7 +56,8 @@ class Passage:
 def passage(last: Pass | None, clock: datetime, uptime: Uptime | None, *, most_s: float) -> Passage:
     """How much time has passed since the last landing, at least, and whether the clock was set.
 
-    By the uptime where it is of the same boot; else by the clock, and no more than `most_s`.
+    By the uptime where it is of the same boot; else, after a boot or on another node, by the clock,
+    and no more than `most_s`.
     """
     if last is None:
         return Passage(0.0, None)
@@ -65,8 +66,8 @@ def passage(last: Pass | None, clock: datetime, uptime: Uptime | None, *, most_s
         elapsed_s = max(0.0, uptime.seconds - last.uptime_s)
         steady = abs(by_clock_s - elapsed_s) <= _AGREE_WITHIN_S
         return Passage(elapsed_s, None if steady else _words(last.clock, clock, elapsed_s))
-    if 0 <= by_clock_s <= LONGEST_GAP_S:
-        return Passage(min(by_clock_s, most_s), None)
+    if -_AGREE_WITHIN_S <= by_clock_s <= LONGEST_GAP_S:  # another node's may be a little behind
+        return Passage(min(max(0.0, by_clock_s), most_s), None)
     return Passage(0.0, _words(last.clock, clock, None))
 
 
@@ -88,7 +89,7 @@ def read_pass(path: Path) -> Pass | None:
     try:
         content = read_regular(path)
         members = checked_json.parse_members(content)
-        checked_json.check_digest(members, content)
+        checked_json.check_digest(members)
         rest = {name: value for name, value in members.items() if name != DIGEST}
         return checked_json.validated(TypeAdapter(Pass), rest)
     except FileNotFoundError:

@@ -63,8 +63,9 @@ def create_anew(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in its place with all of its content, or leave the old one.
+def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Put a file in its place with all of its content, or leave the old one. `sync`: whether it
+    must outlast a power cut.
 
     Raises:
         OSError: the disk does not take it.
@@ -72,8 +73,9 @@ def write_whole(path: Path, content: bytes) -> None:
     aside = path.with_name(f"{path.name}.new")
     with create_anew(aside) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     aside.rename(path)
 
 

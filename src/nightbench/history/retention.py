@@ -7,7 +7,7 @@ file is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from nightbench.errors import HistoryError
 from nightbench.history import tables
 from nightbench.history.database import Database
-from nightbench.history.kept_nights import KeptNight, kept_nights
+from nightbench.history.kept_nights import KeptNight
 from nightbench.history.ledger import LedgerRow, fact_row, record_fact_files
 from nightbench.history.merged import entries_of, sources_of
 from nightbench.history.places import HistoryPlaces
@@ -63,13 +63,18 @@ class Retired:
 
 
 def retire(
-    database: Database, places: HistoryPlaces, retention: Retention, *, clock: datetime
+    database: Database,
+    places: HistoryPlaces,
+    retention: Retention,
+    *,
+    nights: Sequence[KeptNight],
+    clock: datetime,
 ) -> Retired:
     """Take facts older than their retention out of the views; their files go when swept.
 
     The landing lock must be held.
     """
-    hidden, problems = _hidden(places)
+    hidden, problems = _hidden(places, nights)
     retired = Retired(problems=problems)
     for table in (table.name for table in tables.TABLES if table.bulky):
         rows = database.run(statement("facts_of_table"), {"table_name": table}).rows
@@ -79,12 +84,12 @@ def retire(
             if one.row["path"] in visible:
                 marker_of(one.path).unlink(missing_ok=True)
         gone = [one for one in marked if one.row["path"] not in visible]
-        nights = {*visible.values(), *(one.night for one in gone)}
+        dated = {*visible.values(), *(one.night for one in gone)}
         keep = retention.nights.get(table)
-        back = [one for one in gone if not _stays(one, nights, keep, clock, retired)]
+        back = [one for one in gone if not _stays(one, dated, keep, clock, retired)]
         _restore(database, back)
         if keep is not None:
-            due = [p for p, night in visible.items() if _is_past(night, nights, keep, clock)]
+            due = [p for p, night in visible.items() if _is_past(night, dated, keep, clock)]
             _retire(database, places, due, keep, clock)
             retired.count += len(due)
             retired.past.update(due)
@@ -129,11 +134,13 @@ def _restore(database: Database, back: list[_Hidden]) -> None:
         marker_of(one.path).unlink(missing_ok=True)
 
 
-def _hidden(places: HistoryPlaces) -> tuple[dict[str, list[_Hidden]], list[str]]:
+def _hidden(
+    places: HistoryPlaces, nights: Sequence[KeptNight]
+) -> tuple[dict[str, list[_Hidden]], list[str]]:
     """Retired files that are still there, by table; and what stood in the way of finding more."""
     found: dict[str, list[_Hidden]] = {}
     problems = []
-    for night in kept_nights(places)[0]:
+    for night in nights:
         try:
             for table, one in _hidden_of(places, night):
                 found.setdefault(table, []).append(one)

@@ -49,7 +49,7 @@ def nights_kept_of(path: Path) -> int | None:
         if not content:
             return None
         members = checked_json.parse_members(content)
-        checked_json.check_digest(members, content)
+        checked_json.check_digest(members)
     except (OSError, HistoryError) as error:
         raise HistoryError(f"{marker} cannot be read: {error}") from error
     nights = members.get("keep_nights")

@@ -150,7 +150,7 @@ def read_identity(folder: Path) -> SpoolIdentity:
         members = checked_json.parse_members(content)
         if "schema_version" in members:
             checked_json.check_version(members, schema_version())
-            checked_json.check_digest(members, content)
+            checked_json.check_digest(members)
         rest = {n: v for n, v in members.items() if n not in (DIGEST, "schema_version")}
         identity = checked_json.validated(_adapter(), rest)
     check_identity(identity)

@@ -8,25 +8,25 @@ removed, so that whatever else a folder holds stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history import manifest as manifests
 from nightbench.history.damage import reason_of
-from nightbench.history.kept_nights import KeptNight, kept_nights
+from nightbench.history.kept_nights import KeptNight
 from nightbench.history.landed_at import LANDED_NAME
+from nightbench.history.manifest import FileEntry
 from nightbench.history.merged import (
     MERGED_NAME,
-    digest_of,
     name_of,
     newest_merged,
     read_merged,
 )
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import is_folder, is_regular, names_in, remove_files
-from nightbench.history.retired import is_retired, marker_of
+from nightbench.history.retired import MARK, is_retired
 from nightbench.history.spool_folders import IDENTITY_NAME, LOCK_NAME
 
 
@@ -42,13 +42,13 @@ class Removal:
 
 
 def removals(
-    places: HistoryPlaces, *, listed: Set[str], past: Set[str]
+    places: HistoryPlaces, nights: Sequence[KeptNight], *, listed: Set[str], past: Set[str]
 ) -> tuple[list[Removal], list[str]]:
     """What may be removed, and what stands in the way of more. `listed`: paths that the ledger
     lists; `past`: those that are past their retention, by the clock of now."""
     found: list[Removal] = []
     problems: list[str] = []
-    for night in kept_nights(places)[0]:
+    for night in nights:
         try:
             of_night = [*_replaced(places, night, problems), *_unfinished(places, night)]
             found += [one for one in of_night if not _is_listed(places, one, listed)]
@@ -58,8 +58,8 @@ def removals(
 
 
 def _is_listed(places: HistoryPlaces, removal: Removal, listed: Set[str]) -> bool:
-    folder = removal.folder.relative_to(places.root)
-    return any(str(folder / name) in listed for name in removal.files)
+    folder = _path(places, removal.folder)
+    return any(f"{folder}/{name}" in listed for name in removal.files)
 
 
 def _unfinished(places: HistoryPlaces, night: KeptNight) -> Iterator[Removal]:
@@ -86,23 +86,24 @@ def _replaced(places: HistoryPlaces, night: KeptNight, problems: list[str]) -> I
         folder = night.root / name
         before = read_merged(folder)
         if before.digests <= merged.digests:
-            files = (*_with_marks(folder, [e.path for e in before.files]), MERGED_NAME)
+            files = (*_with_marks(before.files), MERGED_NAME)
             yield Removal(_path(places, folder), folder, files, holder)
         else:
             problems.append(f"{folder} holds folders that {holder.name} does not: it is kept")
     held = {one.name: one for one in merged.folders}
     for folder in night.loose():
         one = held.get(name_of(folder))
-        if one is not None and digest_of(folder) == one.digest:
+        if one is not None and manifests.digest_of(folder) == one.digest:
             own = (IDENTITY_NAME, LOCK_NAME, LANDED_NAME, manifests.FILE_NAME)
-            files = (*_with_marks(folder, [e.path for e in one.manifest.files]), *own)
+            files = (*_with_marks(one.manifest.files), *own)
             yield Removal(_path(places, folder), folder, files, holder)
         elif one is not None:
             problems.append(f"{folder} is not what was merged into {holder.name}: it is kept")
 
 
-def _with_marks(folder: Path, names: list[str]) -> list[str]:
-    return [*names, *(marker_of(folder / name).name for name in names)]
+def _with_marks(entries: Iterable[FileEntry]) -> list[str]:
+    names = [entry.path for entry in entries]
+    return [*names, *(f"{name.removesuffix('.parquet')}{MARK}" for name in names)]
 
 
 def _path(places: HistoryPlaces, path: Path) -> str:
@@ -141,7 +142,7 @@ def _check_holder(holder: Path | None, whole: dict[Path, bool]) -> None:
     if holder not in whole:
         whole[holder] = False
         entries = read_merged(holder).files
-        there = [e for e in entries if not marker_of(holder / e.path).exists()]
+        there = [e for e in entries if not is_retired(holder / e.path)]
         manifests.verify_files(holder, there)
         whole[holder] = True
     if not whole[holder]:

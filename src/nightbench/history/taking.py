@@ -29,7 +29,6 @@ from nightbench.history.ledger import (
     record_landings,
 )
 from nightbench.history.manifest import Manifest
-from nightbench.history.merged import digest_of
 from nightbench.history.parquet_footers import check_contents
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import is_folder, names_in
@@ -153,7 +152,7 @@ def _verify(one: Sealed) -> None:
     """Whether a folder is whole, holds what it says, and may have the place that it asks for."""
     if one.folder != one.kept:
         check_place(one.folder, one.manifest.identity)
-        if os.path.lexists(one.kept) and digest_of(one.kept) != one.digest:
+        if os.path.lexists(one.kept) and manifests.digest_of(one.kept) != one.digest:
             raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
     manifests.verify(one.folder, one.manifest)
     check_contents(one.folder, one.manifest.files, one.manifest.identity)
@@ -230,7 +229,7 @@ def _keep(one: Sealed) -> None:
 
 def _drop(one: Sealed) -> None:
     """Remove a copy, once the one that is kept was found to be the same, and whole."""
-    if digest_of(one.kept) != one.digest:
+    if manifests.digest_of(one.kept) != one.digest:
         raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
     manifests.verify(one.kept, one.manifest)
     own = {manifests.FILE_NAME, LANDED_NAME, LOCK_NAME, manifests.REJECTED_NAME}

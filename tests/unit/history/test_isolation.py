@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightbench.history import manifest, tables
+from nightbench.history import housekeeping, manifest, tables
 from nightbench.history.condition import condition
 from nightbench.history.landing import LandingReport, land
 from nightbench.history.places import HistoryPlaces
@@ -390,16 +390,73 @@ def test_nights_that_cannot_be_merged_keep_no_other_from_being_merged(home: Home
     assert len([f for f in report.findings if f.check == "merging"]) == 2
 
 
-def test_a_late_folder_joins_a_night_that_was_merged_twice(home: Home) -> None:
+def test_late_folders_join_a_night_that_was_merged_often(home: Home) -> None:
     spool_night(home.spool, 0, SHAPE)
     land(home, now=lambda: began(0))
-    for number, target in enumerate(("late", "later", "latest"), 1):
+    for number, target in enumerate(("late", "later", "latest", "last", "really-last"), 1):
         spool_night(home.spool, number, SHAPE)
         spool_target(home.spool, 0, target, SHAPE)
         report = land(home, now=lambda: began(3 * number))  # noqa: B023
         assert FIRST_NIGHT in report.merged, report.findings
-    assert count(home, "targets WHERE night = '2026-01-01'") == 5
-    assert count(home, "load_levels WHERE night = '2026-01-01'") == 15
+    assert count(home, "targets WHERE night = '2026-01-01'") == 7
+    assert count(home, "load_levels WHERE night = '2026-01-01'") == 21
+
+
+def land_again(home: Home, night: int) -> LandingReport:
+    """A landing with something to do, days later."""
+    HistoryPlaces.of(home).published.unlink()
+    return land(home, now=lambda: began(night))
+
+
+def test_folders_that_the_views_still_read_are_not_removed_though_a_merged_one_is_there(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = HistoryPlaces.of(home)
+    spool_night(home.spool, 0, SHAPE)
+    land(home, now=lambda: began(0))
+    spool_night(home.spool, 1, SHAPE)
+    monkeypatch.setattr(housekeeping, "MERGES_PER_LANDING", 0)
+    land(home, now=lambda: began(1))
+    unmerged = places.landing.read_bytes()
+    monkeypatch.undo()
+    assert land_again(home, 1).merged == [FIRST_NIGHT]
+    places.landing.write_bytes(unmerged)  # as if it had died before its transaction …
+    monkeypatch.setattr(housekeeping, "MERGES_PER_LANDING", 0)  # … and merging had no turn since
+    for night in (3, 6, 9):
+        land_again(home, night)
+    assert count(home, "load_requests") == 48
+    assert places.kept(FIRST_NIGHT, run_id_of(0), "starter").exists()
+
+
+def test_a_folder_that_is_not_what_was_merged_of_it_is_kept_and_named(home: Home) -> None:
+    for night in range(2):
+        spool_night(home.spool, night, SHAPE)
+        land(home, now=lambda: began(night))  # noqa: B023
+    kept = HistoryPlaces.of(home).kept(FIRST_NIGHT, run_id_of(0), "starter")
+    content = (kept / "manifest.json").read_text()
+    (kept / "manifest.json").write_text(content.replace("completed", "failed"))
+    for night in (3, 6, 9):
+        report = land_again(home, night)
+    assert any(f"{kept} is not what was merged" in f.detail for f in report.findings)
+    assert (kept / "load_levels.parquet").exists()
+    assert not HistoryPlaces.of(home).kept(FIRST_NIGHT, run_id_of(0), "other").exists()
+
+
+def test_what_a_merged_folder_replaced_stays_until_the_merged_one_is_whole(home: Home) -> None:
+    for night in range(2):
+        spool_night(home.spool, night, SHAPE)
+        land(home, now=lambda: began(night))  # noqa: B023
+    root = HistoryPlaces.of(home).night(FIRST_NIGHT)
+    merged = root / "+merged-0001" / "load_levels.parquet"
+    whole = merged.read_bytes()
+    merged.write_bytes(whole[:-1] + b"!")
+    for night in (3, 6):
+        report = land_again(home, night)
+        assert any("does not have the digest" in f.detail for f in report.findings)
+    assert (root / run_id_of(0) / "starter" / "load_levels.parquet").exists()
+    merged.write_bytes(whole)
+    land_again(home, 9)
+    assert not (root / run_id_of(0)).exists()
 
 
 def test_what_sealing_rejected_stays_when_its_folder_is_merged_and_removed(home: Home) -> None:
