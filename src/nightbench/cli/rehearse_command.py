@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     derived, notes = rehearsal_of(suite_file.suite, stage)
     file, results = work / f"{suite_file.suite.name}.yaml", work / "results.json"
     file.write_text(yaml.safe_dump(derived, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    command = [sys.executable, "-m", "nightbench.cli.main", "run", "--rehearsal", str(file)]
+    command = [sys.executable, "-P", "-m", "nightbench.cli.main", "run", "--rehearsal", str(file)]
     code = run_to_its_end([*command, "--json", str(results)], _environment(os.environ, own))
     _print(console, results, notes)
     if code:
