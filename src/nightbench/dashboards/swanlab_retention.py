@@ -39,7 +39,7 @@ def remove_old(home: Home, keep_runs: int, *, timeout_s: float = 120.0) -> tuple
         DashboardError: SwanLab failed or took too long; the rest goes the next time.
     """
     removed: tuple[str, ...] = ()
-    argv = [sys.executable, "-m", "nightbench.dashboards.swanlab_store"]
+    argv = [sys.executable, "-P", "-m", "nightbench.dashboards.swanlab_store"]
     for store in stores_in(home):
         drawn = drawn_in(store)
         folders = superfluous(drawn, keep_runs, datetime.now(UTC))
