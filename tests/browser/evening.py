@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import Page, Response, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
-from nightbench.cli.prefect_access import known_auth
+from nightbench.cli.prefect_access import basic, known_auth
 from nightbench.home import Home
 from nightbench.serving.probing import free_port
 from tests.terminal import on_a_terminal, sign_in_address
@@ -63,8 +63,7 @@ class Up:
 
     def _ask(self, what: str, query: dict[str, str]) -> list[dict[str, object]]:
         url = f"{self.url}/api/{what}/filter"
-        user, _, password = self.password.partition(":")
-        auth = (user, password)
+        auth = basic(self.password)
         answer = httpx.post(url, json=query, auth=auth, timeout=30, trust_env=False)
         found: list[dict[str, object]] = answer.json()
         return found

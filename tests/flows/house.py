@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import yaml
 
-from nightbench.cli.prefect_access import PrefectAccess
+from nightbench.cli.prefect_access import PrefectAccess, basic
 
 NIGHTBENCH = [sys.executable, "-m", "nightbench.cli.main"]
 REFERENCE_SERVER = Path(__file__).parents[1] / "truth" / "server.py"
@@ -41,8 +41,7 @@ class House:
     @property
     def auth(self) -> tuple[str, str] | None:
         """What Prefect's API asks for."""
-        user, _, password = (self.access.auth or "").partition(":")
-        return (user, password) if user else None
+        return basic(self.access.auth)
 
     def suite(self, **changes: Any) -> Path:
         """A suite file; `changes` replace its parts."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from nightbench.cli.prefect_access import PrefectAccess
+from nightbench.cli.prefect_access import PrefectAccess, basic
 from nightbench.home import Home
 
 
 def ask(access: PrefectAccess, auth: str | None, **headers: str) -> int:
-    user, _, password = (auth or "").partition(":")
     return httpx.post(
         f"{access.url}/deployments/filter",
         json={},
-        auth=(user, password) if user else None,
+        auth=basic(auth),
         headers=headers,
         timeout=30,
         trust_env=False,

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nightbench.cli.passwords import kept_or_new
+from nightbench.cli.passwords import kept
+from nightbench.cli.prefect_access import basic
 from nightbench.dashboards import swanlab_mirror
 from nightbench.errors import DashboardError
 from nightbench.history.landing import land
@@ -79,8 +80,8 @@ def test_what_mirror_and_parent_left_behind_is_gone_when_the_dashboard_is_served
     assert watch.stdout is not None
     url = watch.stdout.readline().split()[2]
     assert url.startswith("http://127.0.0.1:")
-    user, _, password = kept_or_new(home.dashboards / "watch" / "password").auth.partition(":")
-    shown = httpx.get(f"{url}/api/v1/project", auth=(user, password), trust_env=False).text
+    auth = basic(kept(home.dashboards / "watch" / "password"))
+    shown = httpx.get(f"{url}/api/v1/project", auth=auth, trust_env=False).text
     assert "starter over nights" in shown
     assert statuses(home) == {"starter over nights": 1}
     watch.send_signal(how)

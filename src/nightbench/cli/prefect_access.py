@@ -41,6 +41,12 @@ def auth_string(environ: Mapping[str, str] = os.environ) -> str | None:
     return next((environ[name] for name in AUTH_NAMES if environ.get(name)), None)
 
 
+def basic(auth: str | None) -> tuple[str, str] | None:
+    """User and password as an HTTP client wants them."""
+    user, _, password = (auth or "").partition(":")
+    return (user, password) if user else None
+
+
 def password_file(home: Home) -> Path:
     """Where the password of a home's server is kept."""
     return home.prefect / "password"

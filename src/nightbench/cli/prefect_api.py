@@ -16,10 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
 from nightbench.child_env import FOR_PREFECT, environment_for
 from nightbench.cli.passwords import new_auth
@@ -27,6 +25,7 @@ from nightbench.cli.prefect_access import (
     AUTH_NAMES,
     PrefectAccess,
     auth_string,
+    basic,
     known_auth,
     password_file,
 )
@@ -38,6 +37,7 @@ from nightbench.secret_values import secrets_of
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervision import Order, Supervised, tail_of
 from nightbench.web.door import Door
+from nightbench.web.listening import is_ours
 
 START_TIMEOUT_S = 120.0
 POLL_S = 0.1
@@ -109,18 +109,14 @@ def refuse_wrong_password(access: PrefectAccess, environ: Mapping[str, str]) -> 
     """Before anything is measured that could not be reported. (A key is for Prefect's cloud.)"""
     if environ.get("PREFECT_API_KEY"):
         return
-    user, _, password = (access.auth or "").partition(":")
     try:
         answer = httpx.get(
-            f"{access.url}/admin/version",
-            auth=(user, password) if user else None,
-            timeout=5,
-            trust_env=False,
+            f"{access.url}/admin/version", auth=basic(access.auth), timeout=5, trust_env=False
         )
     except httpx.HTTPError:
         return  # one that is away for a moment is waited for
     if answer.status_code == httpx.codes.UNAUTHORIZED:
-        what = "refuses the password" if user else "asks for a password"
+        what = "refuses the password" if access.auth else "asks for a password"
         raise NightbenchError(f"the Prefect server at {access.url} {what}", hint=WANTED)
 
 
@@ -201,19 +197,6 @@ def running_api(home: Home) -> str | None:
     file = address_file(home)
     url = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
     return url if url and is_ours(url) and is_healthy(url) else None
-
-
-def is_ours(url: str) -> bool:
-    """Whether a process of this user listens at the port of a URL of this machine."""
-    port = urlsplit(url).port
-    for one in psutil.net_connections("tcp"):
-        if one.status != psutil.CONN_LISTEN or one.laddr[1:] != (port,) or one.pid is None:
-            continue
-        try:
-            return bool(psutil.Process(one.pid).uids().effective == os.geteuid())
-        except psutil.Error:
-            continue
-    return False
 
 
 def is_healthy(url: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from nightbench.cli.prefect_access import AUTH_NAMES, auth_string
+from nightbench.cli.prefect_access import AUTH_NAMES, auth_string, basic
 from nightbench.errors import NightbenchError
 from nightbench.redaction import Redactor
 
@@ -26,10 +26,9 @@ class PrefectRest:
     """A Prefect API at a URL, with the environment's authentication. Use as a context manager."""
 
     def __init__(self, url: str, environ: Mapping[str, str] = os.environ) -> None:
-        user, _, password = (auth_string(environ) or "").partition(":")
         self._client = httpx.Client(
             base_url=url,
-            auth=(user, password) if user else None,
+            auth=basic(auth_string(environ)),
             timeout=TIMEOUT_S,
             trust_env=False,
         )

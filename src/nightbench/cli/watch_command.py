@@ -22,6 +22,7 @@ from nightbench.errors import BadInput, DashboardError
 from nightbench.home import Home
 from nightbench.kept_runs import Keep
 from nightbench.web.door import PASSWORD_NAME, Door
+from nightbench.web.listening import is_ours
 
 _UP_S = 30.0
 
@@ -134,9 +135,7 @@ def free_port(wanted: int) -> int:
 def _wait_until_up(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     give_up = time.monotonic() + _UP_S
     while server.poll() is None and time.monotonic() < give_up:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if is_ours(f"http://127.0.0.1:{port}"):
+            return
         time.sleep(0.1)
     raise DashboardError("SwanLab's dashboard did not start", hint=f"Its log is {log}.")
