@@ -260,7 +260,8 @@ class Generator:
 
     def _check_held(self) -> None:
         busy = {c.exchange: c for c in self._connections if c.exchange is not None}
-        for exchange in overgrown(busy, self.job.held_bytes - self._unwritten_bytes):
+        left_bytes = max(0, self.job.held_bytes - self._unwritten_bytes)
+        for exchange in overgrown(busy, left_bytes):
             busy[exchange].too_large(f"all answers were more than {megabytes(self.job.held_bytes)}")
 
     def _on_stdin(self, mask: int, floor: int) -> None:
