@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tests.security.hostile import WAYS, Hostile, hostile
 from tests.security.looking import Watch, search, told_names
-from tests.security.scene import KINDS, Scene, canary
+from tests.security.canary_scene import KINDS, Scene, canary
 
 NIGHTBENCH = (sys.executable, "-m", "nightbench.cli.main")
 ENGINE = Path(__file__).with_name("echoing_engine.py")

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from nightbench.serving.processes import descendants
-from tests.security.scene import MADE, Scene
+from tests.security.canary_scene import MADE, Scene
 
 PART = 12
 # Which processes need which secrets in their environment, by a word of their command line.

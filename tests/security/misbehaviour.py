@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.security.asking import ANSWERS, TIMEOUTS_S
+from tests.security.asked_clients import ANSWERS, TIMEOUTS_S
 from tests.security.hostile_server import url_of
 from tests.security.modes import MODES, OF_PAGES, OF_STREAMS
 
@@ -63,7 +63,7 @@ def cost_of(what: str, mode: str, port: int) -> Cost:
     url = url_of(port, mode, everything=what == "probes")
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.security.asking", what, url],
+        [sys.executable, "-m", "tests.security.asked_clients", what, url],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

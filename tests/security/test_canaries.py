@@ -16,7 +16,7 @@ import pytest
 
 from tests.security.canaries import all_commands, play, prepare, report, short_commands
 from tests.security.looking import Watch, search
-from tests.security.scene import KINDS
+from tests.security.canary_scene import KINDS
 
 
 @pytest.mark.timeout(240)

@@ -122,3 +122,9 @@ def test_no_child_of_ours_imports_what_lies_in_the_working_directory() -> None:
         text = path.read_text(encoding="utf-8")
         assert 'sys.executable, "-m", "nightbench' not in text, name(path)
         assert 'sys.executable, "-m", "prefect' not in text, name(path)
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Of two, pytest would import the first and refuse the second, in whole runs only."""
+    files = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert [file for file in set(files) if files.count(file) > 1] == []

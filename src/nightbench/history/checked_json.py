@@ -45,7 +45,7 @@ def parse_members(content: bytes) -> Members:
         HistoryError: it is none.
     """
     try:
-        members = json.loads(content)
+        members = json.loads(content.decode())  # of bytes it would guess at UTF-16 and take it
     except (ValueError, RecursionError) as error:
         raise HistoryError(f"it is not JSON: {error}") from error
     if not isinstance(members, dict):

@@ -1,6 +1,6 @@
 """Asks a hostile server as nightbench does, in a process of its own, and says what came of it.
 
-python -m tests.security.asking load|load-in-python|accuracy|probes URL
+python -m tests.security.asked_clients load|load-in-python|accuracy|probes URL
 """
 
 from __future__ import annotations
