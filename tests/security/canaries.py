@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.security.canary_scene import KINDS, Scene, canary
 from tests.security.hostile import WAYS, Hostile, hostile
 from tests.security.looking import Watch, search, told_names
-from tests.security.canary_scene import KINDS, Scene, canary
 
 NIGHTBENCH = (sys.executable, "-m", "nightbench.cli.main")
 ENGINE = Path(__file__).with_name("echoing_engine.py")

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.security.canaries import all_commands, play, prepare, report, short_commands
-from tests.security.looking import Watch, search
 from tests.security.canary_scene import KINDS
+from tests.security.looking import Watch, search
 
 
 @pytest.mark.timeout(240)
