@@ -14,7 +14,7 @@ help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 # Installed aside of the stamp, so that an interrupted install is done again.
-$(VENV)/.installed: pyproject.toml infra/build_native.py $(wildcard src/nightbench/load/*.[ch])
+$(VENV)/.installed: pyproject.toml infra/build_native.py $(wildcard src/nightbench/load/native/*.[ch])
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing nightbench into $(VENV) (about a minute) …"
 	@$(PIP) -e .

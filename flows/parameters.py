@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 
-from nightbench import offering
+from nightbench.suite import catalogue
 
 
 class OneOf:
@@ -27,5 +27,5 @@ class OneOf:
         return handler(core_schema) | {"enum": self._choices()}
 
 
-SuiteName = Annotated[str, OneOf(offering.suite_names)]
-TargetName = Annotated[str, OneOf(offering.target_names)]
+SuiteName = Annotated[str, OneOf(catalogue.suite_names)]
+TargetName = Annotated[str, OneOf(catalogue.target_names)]

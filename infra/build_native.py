@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LOAD = Path("src/nightbench/load")
+NATIVE = Path("src/nightbench/load/native")
 
 
 class BuildNative(BuildHookInterface):
@@ -23,8 +23,8 @@ class BuildNative(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before a wheel, editable or not, is put together."""
-        folder = Path(self.root) / LOAD
-        known = runpy.run_path(str(folder / "compiled.py"))
+        folder = Path(self.root) / NATIVE
+        known = runpy.run_path(str(folder / "parts.py"))
         compiler = shlex.split(os.environ.get("CC", "cc"))
         for part, sources in known["PARTS"].items():
             library = folder / f"_{part}.so"
@@ -34,7 +34,7 @@ class BuildNative(BuildHookInterface):
             except (OSError, subprocess.CalledProcessError) as error:
                 self.app.display_warning(f"the load generator's {part} stays in Python: {error}")
                 continue
-            build_data["artifacts"].append(str(LOAD / library.name))
+            build_data["artifacts"].append(str(NATIVE / library.name))
             build_data["pure_python"] = False
             platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["tag"] = f"py3-none-{platform}"

@@ -1,5 +1,6 @@
--- Made from the migrations and views by `python -m nightbench.history.schema_dump`;
--- a test holds it. Views over Parquet are shown as their empty tables in `shape`.
+-- Made from the migrations and views by
+-- `python -m nightbench.history.duckdb_files.schema_dump`; a test holds it.
+-- Views over Parquet are shown as their empty tables in `shape`.
 
 accuracy_results (
     run_id VARCHAR NOT NULL,

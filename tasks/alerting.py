@@ -29,10 +29,10 @@ from nightbench.alerts.sending import channels, channels_of, reason, without_mar
 from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer
 from nightbench.history.run_results import RunResults
-from nightbench.night import Night
-from nightbench.redacted_errors import without_secrets
-from nightbench.redaction import Redactor
-from nightbench.secret_values import secrets_of_address
+from nightbench.night.run import Night
+from nightbench.secrets.redacted_errors import without_secrets
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import secrets_of_address
 from tasks.concluding import TargetsFailed
 from tasks.naming import suite_of
 from tasks.redacting import step

@@ -10,12 +10,12 @@ from prefect import get_client, runtime
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
-from nightbench import budget, resuming
-from nightbench import night as nights
-from nightbench.night import Night
-from nightbench.planning import refuse_what_cannot_run
-from nightbench.scheduling import known_timezone, machine_timezone
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.night import budget, resuming
+from nightbench.night import run as nights
+from nightbench.night.planning import refuse_what_cannot_run
+from nightbench.night.run import Night
+from nightbench.night.scheduling import known_timezone, machine_timezone
+from nightbench.suite.file import find_suite, read_suite
 from tasks.housing import home_to_write
 from tasks.naming import tag_run
 from tasks.redacting import step

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from prefect.logging import get_run_logger
 
-from nightbench import night as nights
-from nightbench.budget import NightClock, Stage, StagePlan
 from nightbench.errors import HistoryError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import stage_times
-from nightbench.home import Home
-from nightbench.load.levels import Level
-from nightbench.load.workloads import Prompts
-from nightbench.night import Night
-from nightbench.suite import AccuracySpec, LoadSpec, Target
+from nightbench.home.paths import Home
+from nightbench.load.plan.levels import Level
+from nightbench.load.plan.workloads import Prompts
+from nightbench.night import run as nights
+from nightbench.night.budget import NightClock, Stage, StagePlan
+from nightbench.night.run import Night
+from nightbench.suite.models import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
 from tasks.redacting import step
 

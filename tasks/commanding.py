@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from prefect.logging import get_run_logger
 
-from nightbench.child_env import FOR_COMMANDS, environment_for
-from nightbench.night import Night
-from nightbench.night_commands import NightCommandFailed, NightContext, run_command
-from nightbench.suite import NightCommand
+from nightbench.night.commands import NightCommandFailed, NightContext, run_command
+from nightbench.night.run import Night
+from nightbench.secrets.child_env import FOR_COMMANDS, environment_for
+from nightbench.suite.models import NightCommand
 from tasks.keeping import RunKeeper
 from tasks.redacting import step
 

@@ -17,11 +17,11 @@ from prefect.deployments import run_deployment
 from prefect.logging import get_run_logger
 from prefect.states import Cancelling
 
-from nightbench.night import Night, utc_now
-from nightbench.placing import Pool, place
-from nightbench.serving.machine import this_machine
-from nightbench.suite import Target
-from nightbench.suite_file import suites_by_name
+from nightbench.night.placing import Pool, place
+from nightbench.night.run import Night, utc_now
+from nightbench.serving.hardware.machine import this_machine
+from nightbench.suite.file import suites_by_name
+from nightbench.suite.models import Target
 from tasks.redacting import step
 
 TARGET_FLOW = "benchmark-target"

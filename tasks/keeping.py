@@ -12,17 +12,17 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
-from nightbench import night as nights
-from nightbench.budget import TimeIsOver
-from nightbench.history import landing
 from nightbench.history.damage import Damaged
-from nightbench.history.landing import LandingReport
-from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity, recover
+from nightbench.history.duckdb_files import ingest
+from nightbench.history.duckdb_files.ingest import LandingReport
+from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity, recover
 from nightbench.history.tables import Row
-from nightbench.home import Home
-from nightbench.night import Night
+from nightbench.home.paths import Home
+from nightbench.night import run as nights
+from nightbench.night.budget import TimeIsOver
+from nightbench.night.run import Night
 from nightbench.serving.server import Server
-from nightbench.suite import Target
+from nightbench.suite.models import Target
 from tasks.redacting import known, step
 from tasks.reporting import Reporter
 
@@ -183,7 +183,7 @@ def kept_run(night: Night) -> Iterator[RunKeeper]:
 @step(name="land", task_run_name="land")
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
-    report = landing.land(Home.from_env(), on_progress=Reporter())
+    report = ingest.land(Home.from_env(), on_progress=Reporter())
     get_run_logger().info(
         "landed %s folders, %s rows; %s were there already",
         len(report.landed),

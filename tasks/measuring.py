@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nightbench import resuming
 from nightbench.accuracy import benchmarks, questions
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
-from nightbench.home import Home
-from nightbench.load.levels import Level, plan_levels
+from nightbench.home.paths import Home
 from nightbench.load.measure import GeneratorOptions, measure_level, never_stop
-from nightbench.load.workloads import Prompts, read_prompts
-from nightbench.night import Night
+from nightbench.load.plan.levels import Level, plan_levels
+from nightbench.load.plan.workloads import Prompts, read_prompts
+from nightbench.night import resuming
+from nightbench.night.run import Night
 from nightbench.records import AccuracySample, blamed
 from nightbench.serving.server import Server
-from nightbench.suite import AccuracySpec, LoadSpec, Target
+from nightbench.suite.models import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
 from tasks.redacting import step
 from tasks.reporting import log, reported

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect import get_client, runtime
 
-from nightbench.night import Night
+from nightbench.night.run import Night
 
 
 def by_suite() -> str:

@@ -25,10 +25,10 @@ from nightbench.alerts.message import trouble_message
 from nightbench.errors import HistoryError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import scheduled_nights
-from nightbench.home import Home
-from nightbench.night import utc_now
-from nightbench.private_files import make_private
-from nightbench.scheduling import LOOK_BACK, Schedule, look, read_watched, write_watched
+from nightbench.home.paths import Home
+from nightbench.home.private_files import make_private
+from nightbench.night.run import utc_now
+from nightbench.night.scheduling import LOOK_BACK, Schedule, look, read_watched, write_watched
 from tasks.alerting import send
 from tasks.redacting import step
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nightbench.budget import NightClock, TimeIsOver
-from nightbench.home import Home
-from nightbench.serving.machine import this_machine
+from nightbench.home.paths import Home
+from nightbench.night.budget import NightClock, TimeIsOver
+from nightbench.serving.hardware.machine import this_machine
 from nightbench.serving.server import prepare
-from nightbench.suite import Target
+from nightbench.suite.models import Target
 from tasks.redacting import step
 from tasks.reporting import reported
 

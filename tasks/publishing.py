@@ -15,10 +15,10 @@ from nightbench.dashboards.swanlab_mirror import mirror_pending, mirror_run
 from nightbench.errors import DashboardError, HistoryError, ServerError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults, read_run
-from nightbench.home import Home
-from nightbench.kept_runs import Keep
-from nightbench.night import Night
-from nightbench.suite import Target
+from nightbench.home.kept_runs import Keep
+from nightbench.home.paths import Home
+from nightbench.night.run import Night
+from nightbench.suite.models import Target
 from tasks.redacting import known, step
 from tasks.reporting import artifact_key
 

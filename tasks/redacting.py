@@ -15,10 +15,10 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
-from nightbench.redacted_errors import without_secrets
-from nightbench.redaction import Redactor
-from nightbench.suite import Suite
-from nightbench.suite_secrets import redactor_of_suite
+from nightbench.secrets.redacted_errors import without_secrets
+from nightbench.secrets.redaction import Redactor
+from nightbench.suite.models import Suite
+from nightbench.suite.secret_sources import redactor_of_suite
 from nightbench.terminal_text import safe_text
 
 P = ParamSpec("P")

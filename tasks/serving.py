@@ -13,14 +13,14 @@ from prefect import runtime
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
-from nightbench.budget import NightClock, TimeIsOver
 from nightbench.dashboards.sentences import boot_sentence
 from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
-from nightbench.home import Home
-from nightbench.serving import lease_folder, reaper
-from nightbench.serving.launching import Options
+from nightbench.home.paths import Home
+from nightbench.night.budget import NightClock, TimeIsOver
+from nightbench.serving.hardware import lease_folder, reaper
 from nightbench.serving.server import Server, serve
-from nightbench.suite import Target
+from nightbench.serving.supervise.launcher import Options
+from nightbench.suite.models import Target
 from tasks.keeping import TargetKeeper
 from tasks.publishing import attach_log
 from tasks.redacting import step

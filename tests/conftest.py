@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from nightbench.cli.prefect_access import PrefectAccess
-from nightbench.home import Home
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.machine import Machine, this_machine
+from nightbench.home.paths import Home
+from nightbench.serving.hardware.machine import Machine, this_machine
+from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.server import Server
-from nightbench.suite import Target
+from nightbench.suite.models import Target
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILTIN_MODEL = "builtin:smollm2-135m-instruct"
@@ -57,7 +57,7 @@ def engine_home() -> Home:
 @pytest.fixture(scope="session")
 def engine_environment(engine_home: Home) -> EngineEnvironment:
     """The real engine of this machine, built now if it was not."""
-    from nightbench.serving import environments
+    from nightbench.serving.provision import environments
 
     return environments.ensure(
         "auto", engine_home, on_progress=print, has_gpu=this_machine().has_gpu
@@ -67,7 +67,7 @@ def engine_environment(engine_home: Home) -> EngineEnvironment:
 @pytest.fixture(scope="session")
 def builtin_model(engine_home: Home, engine_environment: EngineEnvironment) -> Path:
     """SmolLM2-135M-Instruct, converted."""
-    from nightbench.serving import models
+    from nightbench.serving.provision import models
 
     return models.resolve(
         BUILTIN_MODEL, engine_home, engine_environment, REPOSITORY, on_progress=print

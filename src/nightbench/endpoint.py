@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.errors import BadInput
-from nightbench.redaction import Redactor
-from nightbench.secret_values import secrets_of_headers
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import secrets_of_headers
+from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

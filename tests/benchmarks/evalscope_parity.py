@@ -22,7 +22,7 @@ from pathlib import Path
 
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.questions import prepare
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 from tests.benchmarks.evalscope_peer import GOLDEN, EvalScope, Line
 from tests.benchmarks.evalscope_real import real_questions
 from tests.benchmarks.evalscope_replies import programs, recorded_replies

@@ -12,10 +12,10 @@ from nightbench.accuracy import benchmarks
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.questions import prepare
 from nightbench.accuracy.sample_files import AskedAs, SampleFile, read_samples
-from nightbench.data import read_records
+from nightbench.data.loading import read_records
 from nightbench.endpoint import Endpoint
 from nightbench.records import AccuracySample
-from nightbench.suite import AccuracySpec, Generation
+from nightbench.suite.models import AccuracySpec, Generation
 from tests.benchmarks.evalscope_peer import EvalScope, Line
 
 

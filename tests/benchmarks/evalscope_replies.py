@@ -11,9 +11,9 @@ from typing import Any
 
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.benchmark import Score
-from nightbench.accuracy.code_scoring import code_scorer, humaneval_record
-from nightbench.accuracy.rescoring import score_replies
-from nightbench.data import read_records
+from nightbench.accuracy.scoring.programs import code_scorer, humaneval_record
+from nightbench.accuracy.scoring.rescoring import score_replies
+from nightbench.data.loading import read_records
 from tests.benchmarks.evalscope_peer import GOLDEN, EvalScope, Line
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import psutil
 
-from nightbench.load.host import HostUse, read_host
+from nightbench.load.drive.host import HostUse, read_host
 from tests.benchmarks.fidelity_tools import TOOLS, Said, Tool, Work, environment_of
 from tests.truth.reference import ReferenceServer
 

@@ -23,17 +23,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightbench.history import manifest as manifests
-from nightbench.history import merged as merged_nights
 from nightbench.history import tables
-from nightbench.history.landing import land
-from nightbench.history.manifest import FileEntry, Manifest, SpoolIdentity
+from nightbench.history.duckdb_files import compacted_night as merged_nights
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.rebuilding import rebuild
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
-from nightbench.history.rebuilding import rebuild
-from nightbench.history.spool import RUN_FOLDER, Spool
+from nightbench.history.spool import manifest as manifests
+from nightbench.history.spool.manifest import FileEntry, Manifest, SpoolIdentity
+from nightbench.history.spool.writer import RUN_FOLDER, Spool
 from nightbench.history.sql_files import schema_version
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks import synthetic_nights as synthetic
 
 TARGETS = tuple(f"target{number:02d}" for number in range(20))

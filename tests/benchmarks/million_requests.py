@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nightbench.load.job import ShardReport
-from nightbench.load.levels import Level, LevelTimeouts
-from nightbench.load.parsing import Finished, parse
-from nightbench.load.rawlog import HEADER, NO_STAMP, Cause, pack
-from nightbench.load.reads import PlainReads
-from nightbench.load.summary import sum_up
+from nightbench.load.drive.rawlog import HEADER, NO_STAMP, Cause, pack
+from nightbench.load.drive.worker_protocol import ShardReport
+from nightbench.load.parse.parsing import Finished, parse
+from nightbench.load.parse.reads import PlainReads
+from nightbench.load.plan.levels import Level, LevelTimeouts
+from nightbench.load.summarize.summary import sum_up
 
 START_NS, OFFSET_NS, MS = 1_000_000_000_000, 1_763_000_000_000_000_000, 1_000_000
 STREAMS, SECOND = 512, 1_000_000_000

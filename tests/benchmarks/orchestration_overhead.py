@@ -100,7 +100,7 @@ def _suite(folder: Path, url: str, targets: int, levels: int) -> Path:
 NIGHT = """
 import os, sys, time
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 home = Home.from_env()
 os.environ.update(prefect_settings(home))
@@ -152,12 +152,12 @@ def _night_runner(folder: Path) -> Iterator[Callable[[Path], float]]:
 def _bare(path: Path) -> float:
     """Seconds to measure the suite's targets with the library alone."""
     from nightbench.accuracy.evaluate import evaluate
-    from nightbench.load.levels import plan_levels
     from nightbench.load.measure import GeneratorOptions, measure_level
-    from nightbench.load.workloads import read_prompts
+    from nightbench.load.plan.levels import plan_levels
+    from nightbench.load.plan.workloads import read_prompts
     from nightbench.serving.remote import connect
-    from nightbench.suite import RemoteEngine
-    from nightbench.suite_file import read_suite
+    from nightbench.suite.file import read_suite
+    from nightbench.suite.models import RemoteEngine
 
     file = read_suite(path)
     options = GeneratorOptions(watch_prefix_cache=False)

@@ -31,7 +31,7 @@ SHORT = (
 DAY = f"""
 import os, sys, time
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 home = Home.from_env()
 os.environ.update(prefect_settings(home))

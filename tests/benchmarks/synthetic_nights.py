@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
+from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
 from nightbench.records import (
     AccuracyResult,
     AccuracySample,

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, Response, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
 from nightbench.cli.prefect_access import basic, known_auth
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.serving.probing import free_port
 from tests.terminal import on_a_terminal, sign_in_address
 

@@ -20,8 +20,8 @@ from evening import (
 )
 from playwright.sync_api import Page, expect
 
-from nightbench.home import Home
-from nightbench.serving.environments import EngineEnvironment
+from nightbench.home.paths import Home
+from nightbench.serving.provision.environments import EngineEnvironment
 from tests.browser.conftest import TakePicture
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.timeout(1500)]

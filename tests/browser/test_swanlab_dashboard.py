@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nightbench.cli.ways_in import address
-from nightbench.history.landing import land
-from nightbench.home import Home
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 from tests.browser.conftest import TakePicture
 from tests.terminal import sign_in_address

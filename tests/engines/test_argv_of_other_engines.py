@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nightbench.engines import dispatch
-from nightbench.home import Home
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.suite import Target
+from nightbench.home.paths import Home
+from nightbench.serving.provision.environments import EngineEnvironment
+from nightbench.suite.models import Target
 from tests.engines.unpacking import unpacked
 
 pytestmark = [pytest.mark.engine, pytest.mark.build, pytest.mark.timeout(600)]

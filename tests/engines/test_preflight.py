@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import ArgumentsRefused
-from nightbench.home import Home
-from nightbench.planning import known_refusals
-from nightbench.serving import preflight
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.machine import Machine
-from nightbench.serving.preflight import Ask
+from nightbench.home.paths import Home
+from nightbench.night.planning import known_refusals
+from nightbench.serving.hardware.machine import Machine
+from nightbench.serving.provision import preflight
+from nightbench.serving.provision.environments import EngineEnvironment
+from nightbench.serving.provision.preflight import Ask
 from nightbench.serving.server import serve
-from nightbench.suite import Target
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import Target
 from tests.engines.unpacking import fetched, unpacked
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]

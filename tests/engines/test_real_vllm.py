@@ -15,18 +15,18 @@ from asking import MAX_TOKENS, ask
 
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.errors import BadInput
-from nightbench.home import Home
-from nightbench.load.levels import plan_levels
+from nightbench.home.paths import Home
 from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.plan.levels import plan_levels
+from nightbench.load.plan.workloads import read_prompts
 from nightbench.load.prefix_cache import TEMPLATE_TOKENS, read_cache_counters
-from nightbench.load.workloads import read_prompts
 from nightbench.records import AccuracySample, LoadLevel
 from nightbench.resources import suites_dir
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
-from nightbench.suite import AccuracySpec, LoadSpec, Target
-from nightbench.suite_file import read_suite
+from nightbench.serving.supervise.launcher import Options
+from nightbench.suite.file import read_suite
+from nightbench.suite.models import AccuracySpec, LoadSpec, Target
 
 RunInEngine = Callable[..., str]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.resources import suites_dir
 
 pytestmark = [pytest.mark.engine, pytest.mark.build, pytest.mark.timeout(1800)]

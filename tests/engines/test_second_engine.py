@@ -15,16 +15,16 @@ import yaml
 
 from nightbench.accuracy.comparison import compare
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.home import Home
-from nightbench.load.levels import plan_levels
+from nightbench.home.paths import Home
 from nightbench.load.measure import measure_level
-from nightbench.load.workloads import read_prompts
+from nightbench.load.plan.levels import plan_levels
+from nightbench.load.plan.workloads import read_prompts
 from nightbench.records import AccuracySample
 from nightbench.resources import suites_dir
-from nightbench.serving.machine import Machine
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import serve
-from nightbench.suite import AccuracySpec
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import AccuracySpec
 
 pytestmark = [pytest.mark.engine, pytest.mark.build, pytest.mark.timeout(1800)]
 

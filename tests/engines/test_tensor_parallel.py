@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from asking import ask
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.records import ServerRow
-from nightbench.serving import probing, processes, reaper
-from nightbench.serving.machine import Machine
+from nightbench.serving import probing, processes
+from nightbench.serving.hardware import reaper
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
-from nightbench.suite import Target
+from nightbench.suite.models import Target
 
 TinyLlama = Callable[[int], Path]
 

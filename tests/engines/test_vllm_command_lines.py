@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nightbench.engines import dispatch
-from nightbench.suite import Target
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import Target
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 

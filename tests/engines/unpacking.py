@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nightbench.home import Home
-from nightbench.serving import recipes
+from nightbench.home.paths import Home
+from nightbench.serving.provision import recipes
 
 
 def unpacked(tool: str, home: Home) -> Path:

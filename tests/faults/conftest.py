@@ -11,9 +11,9 @@ from night import Night
 from scene import Scene
 
 from nightbench.cli.prefect_access import PrefectAccess
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.serving import processes
-from nightbench.serving.machine import Machine
+from nightbench.serving.hardware.machine import Machine
 
 
 @pytest.fixture(scope="session")

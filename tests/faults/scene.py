@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.records import ServerRow
-from nightbench.serving import probing, processes, reaper
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving import probing, processes
+from nightbench.serving.hardware import reaper
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
-from nightbench.serving.supervision import wait_until
-from nightbench.suite import Target
+from nightbench.serving.supervise.launcher import Options
+from nightbench.serving.supervise.supervision import wait_until
+from nightbench.suite.models import Target
 
 WITHIN_S = 15.0  # what a fault is given to be over: no process, no port, no lease
 SMALL_SERVER = Path(__file__).parents[1] / "unit" / "serving" / "small_server.py"

@@ -16,9 +16,9 @@ from night import ASKING, BOOTING, LOADING, LONG, STOPPING, Night
 from scene import Scene
 
 from nightbench.cli.prefect_access import PrefectAccess
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.serving import processes
-from nightbench.serving.supervision import wait_until
+from nightbench.serving.supervise.supervision import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -17,9 +17,9 @@ from scene import Scene
 
 from nightbench.errors import BootFailed, BootTimeout, ServerDied, ServerError, ServerHung
 from nightbench.serving import probing, processes
-from nightbench.serving.launching import Options
 from nightbench.serving.server import Server
-from nightbench.serving.supervision import wait_until
+from nightbench.serving.supervise.launcher import Options
+from nightbench.serving.supervise.supervision import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 

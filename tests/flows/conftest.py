@@ -10,7 +10,7 @@ from house import House
 from up_house import UpHouse
 
 from nightbench.cli.prefect_access import PrefectAccess
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 from house import House
 
 from nightbench.cli.prefect_api import prefect_settings
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.unit.alerts.receiving import Receiver, receiver
 
 pytestmark = pytest.mark.timeout(180)

@@ -11,7 +11,7 @@ import yaml
 from house import REFERENCE_SERVER
 from up_house import UpHouse
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from house import House
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -27,7 +27,7 @@ MAINTENANCE = """
 import os
 from datetime import timedelta
 from nightbench.cli.prefect_api import prefect_settings
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 os.environ.update(prefect_settings(Home.from_env()))
 from flows.maintenance import maintenance

@@ -135,7 +135,7 @@ def test_a_gate_that_does_not_hold_is_exit_code_3(house: House) -> None:
 ALONE = """
 import os, sys
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 home = Home.from_env()
 os.environ.update(prefect_settings(home))

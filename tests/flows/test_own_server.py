@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from nightbench.cli.prefect_access import PrefectAccess, basic
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 
 def ask(access: PrefectAccess, auth: str | None, **headers: str) -> int:

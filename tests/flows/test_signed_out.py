@@ -25,7 +25,7 @@ from up_house import UpHouse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.terminal import on_a_terminal, sign_in_address
 
 pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]

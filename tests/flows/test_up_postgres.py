@@ -14,7 +14,7 @@ import psutil
 import pytest
 from up_house import UpHouse
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.serving.probing import free_port
 
 pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]

@@ -19,8 +19,8 @@ import yaml
 from house import NIGHTBENCH, House
 
 from nightbench.cli.prefect_access import PrefectAccess, known_auth
-from nightbench.history.spool import sealed_folders
-from nightbench.home import Home
+from nightbench.history.spool.writer import sealed_folders
+from nightbench.home.paths import Home
 from nightbench.serving.probing import free_port
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -262,7 +262,7 @@ class UpHouse(House):
 
     def leased(self) -> list[str]:
         """The leases that are held now."""
-        from nightbench.serving import reaper
+        from nightbench.serving.hardware import reaper
 
         leases = Path(self.env["NIGHTBENCH_LEASES"])
         return [state.resource for state in reaper.states(leases) if state.held]

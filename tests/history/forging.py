@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightbench.history import checked_json
-from nightbench.history.manifest import sha256_of
+from nightbench.history.spool import checked_json
+from nightbench.history.spool.manifest import sha256_of
 
 Members = dict[str, Any]
 Change = Callable[[Members], object]

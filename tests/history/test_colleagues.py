@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from nightbench.dashboards import swanlab_mirror
-from nightbench.home import Home
-from nightbench.suite import SwanlabSettings
+from nightbench.home.paths import Home
+from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 from tests.colleague import COLLEAGUE, can_be_colleague, python_as_colleague
 

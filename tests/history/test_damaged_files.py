@@ -16,14 +16,15 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history import checked_json, sql_files
-from nightbench.history.database import open_writer
-from nightbench.history.landing import land
+from nightbench.history import sql_files
+from nightbench.history.duckdb_files.database import open_writer
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.rebuilding import rebuild
 from nightbench.history.locks import held
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
-from nightbench.history.rebuilding import rebuild
-from nightbench.home import Home
+from nightbench.history.spool import checked_json
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, Shape, run_id_of, spool_night
 from tests.history import forging, worlds
 from tests.history.worlds import nightbench
@@ -305,7 +306,7 @@ def test_an_empty_database_in_the_landing_files_place_hides_no_night_silently(ho
 def test_a_read_copy_that_cannot_be_made_again_says_who_is_in_the_way(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nightbench.history import renewing
+    from nightbench.history.duckdb_files import renewing
 
     places = HistoryPlaces.of(home)
     places.published.unlink()

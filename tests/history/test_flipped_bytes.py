@@ -22,14 +22,14 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.history import worlds
 from tests.history.worlds import Rows
 
 FLIPS = int(os.environ.get("NIGHTBENCH_FLIPS", "40"))
 # A lander that dies when its transaction is in the log and nothing has moved.
 KILLED_AFTER_COMMIT = (
-    "import os, sys; from pathlib import Path; from nightbench.home import Home\n"
+    "import os, sys; from pathlib import Path; from nightbench.home.paths import Home\n"
     "from nightbench.history import taking\n"
     "from tests.history import worlds\n"
     "taking._keep_all = lambda sealed: os._exit(9)\n"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.landing import LandingReport, land
+from nightbench.history.duckdb_files.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.recovering import Damaged, recover
-from nightbench.history.spool import Spool, SpoolIdentity
-from nightbench.home import Home
+from nightbench.history.spool.recovery import Damaged, recover
+from nightbench.history.spool.writer import Spool, SpoolIdentity
+from nightbench.home.paths import Home
 from nightbench.records import ProvenanceRow
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, began, rows_of, spool_night
 from tests.history import forging, worlds

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.duckdb_files.retention import Retention
 from nightbench.history.reading import open_history
-from nightbench.history.rebuilding import rebuild
-from nightbench.history.retention import Retention
 from nightbench.history.tables import TABLES
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 from tests.history import worlds
 
@@ -29,10 +29,10 @@ KILLS = int(os.environ.get("NIGHTBENCH_KILLS", "20"))  # the whole proof: 100
 KEPT = Retention({"load_chunks": 2})
 # Nights are merged, chunk times retired, and what may go is removed as soon as it may.
 LANDER = (
-    "import sys; from pathlib import Path; from nightbench.home import Home\n"
-    "from nightbench.history.landing import land\n"
-    "from nightbench.history.rebuilding import rebuild\n"
-    "from nightbench.history.retention import Retention\n"
+    "import sys; from pathlib import Path; from nightbench.home.paths import Home\n"
+    "from nightbench.history.duckdb_files.ingest import land\n"
+    "from nightbench.history.duckdb_files.rebuilding import rebuild\n"
+    "from nightbench.history.duckdb_files.retention import Retention\n"
     "home, kept = Home(Path(sys.argv[1])), Retention({'load_chunks': 2})\n"
     "print('go', flush=True)\n"
     "if sys.argv[2] == 'rebuild':\n"

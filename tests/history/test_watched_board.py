@@ -17,9 +17,9 @@ import pytest
 
 from nightbench.cli.passwords import kept
 from nightbench.dashboards import swanlab_mirror
-from nightbench.history.landing import land
-from nightbench.home import Home
-from nightbench.suite import SwanlabSettings
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.home.paths import Home
+from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 from tests.terminal import sign_in_address
 

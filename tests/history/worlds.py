@@ -17,15 +17,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from nightbench.errors import NightbenchError
-from nightbench.history import recovering, tables
-from nightbench.history.landing import LandingReport, land
+from nightbench.history import tables
+from nightbench.history.duckdb_files.ingest import LandingReport, land
+from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.duckdb_files.retention import Retention
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
-from nightbench.history.rebuilding import rebuild
-from nightbench.history.retention import Retention
-from nightbench.history.spool import Spool, SpoolIdentity
+from nightbench.history.spool import recovery
+from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.tables import TABLES
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, Shape, began, rows_of, spool_night
 
 SHAPE = Shape(targets=("starter", "other"), levels=(1,), requests=3, chunks=2, samples=3)
@@ -103,8 +104,8 @@ def copy(home: Home, to: Path) -> Home:
 
 def recover_and_land(home: Home, night: int = NIGHTS) -> tuple[LandingReport, list[str]]:
     """What `nightbench land` does, by the clock of that night; and all that was said."""
-    damaged: list[recovering.Damaged] = []
-    recovering.recover(home.spool, now=lambda: moment(night), on_damaged=damaged.append)
+    damaged: list[recovery.Damaged] = []
+    recovery.recover(home.spool, now=lambda: moment(night), on_damaged=damaged.append)
     report = land(
         home,
         now=lambda: moment(night),

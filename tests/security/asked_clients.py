@@ -18,13 +18,13 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.endpoint import Endpoint
 from nightbench.engines.vllm import parse_counters
 from nightbench.errors import EndpointError
-from nightbench.load.levels import plan_levels
 from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.plan.levels import plan_levels
+from nightbench.load.plan.workloads import read_prompts
 from nightbench.load.prefix_cache import read_cache_counters
-from nightbench.load.workloads import read_prompts
 from nightbench.records import AccuracySample
 from nightbench.serving import probing
-from nightbench.suite import AccuracySpec, LoadSpec
+from nightbench.suite.models import AccuracySpec, LoadSpec
 
 TIMEOUTS_S = {"connect": 5, "first_token": 8, "between_tokens": 5, "total": 12}
 ANSWERS = 2

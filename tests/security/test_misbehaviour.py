@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.answer_limits import AnswerLimits
 from nightbench.endpoint import Endpoint
 from nightbench.load import measure
-from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import GeneratorOptions, measure_level
-from nightbench.load.workloads import Prompts, prompt_hash, read_prompts
+from nightbench.load.plan.levels import Level, plan_levels
+from nightbench.load.plan.workloads import Prompts, prompt_hash, read_prompts
 from nightbench.records import AccuracySample
 from nightbench.serving import probing
-from nightbench.suite import AccuracySpec, LoadSpec
+from nightbench.suite.models import AccuracySpec, LoadSpec
+from nightbench.untrusted.limits import AnswerLimits
 from tests.security.hostile_server import HostileServer
 from tests.security.misbehaviour import cost_of, hostile_server
 from tests.security.modes import OF_PAGES

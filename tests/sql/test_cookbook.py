@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.reading import History, open_history
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 
 COOKBOOK = Path(__file__).parents[2] / "docs" / "sql_cookbook.md"

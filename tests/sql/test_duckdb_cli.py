@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.sql_files import views
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 
 DUCKDB = Path(sys.executable).with_name("duckdb")

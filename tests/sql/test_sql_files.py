@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history import schema_dump, sql_files, tables
-from nightbench.history.database import Database, open_writer
-from nightbench.history.landing import land
-from nightbench.history.migrations import migrate
+from nightbench.history import sql_files, tables
+from nightbench.history.duckdb_files import schema_dump
+from nightbench.history.duckdb_files.database import Database, open_writer
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.migrations import migrate
+from nightbench.history.duckdb_files.publishing import make_views
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.publishing import make_views
 from nightbench.history.reading import History, complete, open_history
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.resources import sql_dir
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
@@ -50,7 +51,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 def test_the_committed_dump_is_what_the_migrations_build(fresh: Database) -> None:
     assert (sql_dir() / "schema.sql").read_text() == schema_dump.dump(fresh), (
-        "write it again: python -m nightbench.history.schema_dump"
+        "write it again: python -m nightbench.history.duckdb_files.schema_dump"
     )
 
 

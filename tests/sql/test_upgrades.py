@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history import schema_dump, sql_files
-from nightbench.history.database import Database, open_writer
-from nightbench.history.migrations import migrate
+from nightbench.history import sql_files
+from nightbench.history.duckdb_files import schema_dump
+from nightbench.history.duckdb_files.database import Database, open_writer
+from nightbench.history.duckdb_files.migrations import migrate
 
 HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.duckdb.xz"))
@@ -60,8 +61,8 @@ def write_newest() -> None:
     """Keep a small history of the newest version: `python tests/sql/test_upgrades.py`."""
     import tempfile
 
-    from nightbench.history.landing import land
-    from nightbench.home import Home
+    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.home.paths import Home
     from tests.benchmarks.synthetic_nights import Shape, spool_night
 
     with tempfile.TemporaryDirectory() as folder:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.reading import History, open_history
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
 SHAPE = Shape(targets=("starter", "other"), samples=40, drop_from=2)
@@ -42,7 +42,7 @@ def test_the_later_run_of_a_night_is_the_latest(tmp_path: Path) -> None:
     import dataclasses
     from datetime import timedelta
 
-    from nightbench.history.spool import Spool, SpoolIdentity
+    from nightbench.history.spool.writer import Spool, SpoolIdentity
     from tests.benchmarks.synthetic_nights import FIRST_NIGHT, rows_of
 
     home = Home(tmp_path)
@@ -89,7 +89,7 @@ def test_flips_name_the_samples_that_changed(history: History) -> None:
 def test_flips_are_between_runs_that_asked_the_same(tmp_path: Path) -> None:
     import dataclasses
 
-    from nightbench.history.spool import Spool, SpoolIdentity
+    from nightbench.history.spool.writer import Spool, SpoolIdentity
     from nightbench.records import AccuracyResult
     from tests.benchmarks.synthetic_nights import FIRST_NIGHT, rows_of
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nightbench.load.levels import Level, plan_levels
 from nightbench.load.measure import Measured, measure_level
-from nightbench.load.workloads import Prompts, read_prompts
-from nightbench.suite import LoadSpec
+from nightbench.load.plan.levels import Level, plan_levels
+from nightbench.load.plan.workloads import Prompts, read_prompts
+from nightbench.suite.models import LoadSpec
 from tests.truth.reference import ReferenceServer
 
 

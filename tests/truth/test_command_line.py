@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from nightbench.load.requests_file import COLUMNS
+from nightbench.load.summarize.requests_file import COLUMNS
 from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth
@@ -121,7 +121,7 @@ def generators() -> list[int]:
             parent = int(path.with_name("stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
-        if b"nightbench.load.generator" in argv and parent in (1, os.getpid()):
+        if b"nightbench.load.drive.generator" in argv and parent in (1, os.getpid()):
             found.append(int(path.parent.name))
     return found
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from nightbench.endpoint import Endpoint
-from nightbench.load import compiled
+from nightbench.load.drive.processes import GeneratorFailed
 from nightbench.load.measure import measure_level
-from nightbench.load.processes import GeneratorFailed
-from nightbench.load.workloads import prompt_hash
+from nightbench.load.native import parts
+from nightbench.load.plan.workloads import prompt_hash
 from nightbench.progress import Progress
 from tests.truth.driving import drive, planned, requests_of
 from tests.truth.reference import ReferenceServer
@@ -193,11 +193,11 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 def test_a_parser_that_does_not_fit_is_said_before_anything_is_sent(
     server: ReferenceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in compiled.FOLDER.iterdir():
+    for path in parts.FOLDER.iterdir():
         if path.suffix in (".c", ".h", ".so"):
             shutil.copy(path, tmp_path)
     (tmp_path / "_answers.so").write_bytes(b"no library at all")
-    monkeypatch.setattr(compiled, "FOLDER", tmp_path)
+    monkeypatch.setattr(parts, "FOLDER", tmp_path)
     server.reset()
     with pytest.raises(GeneratorFailed, match="install nightbench again"):
         drive(server, tmp_path, max_concurrency=1, num_prompts=1)

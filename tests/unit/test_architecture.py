@@ -20,9 +20,9 @@ OURS = [
 LIBRARY_FILES = [path for path in OURS if path.is_relative_to(LIBRARY)]
 SIBLINGS = ("engines", "load", "accuracy")
 ONLY_IMPORTER = {
-    "duckdb": "src/nightbench/history/database.py",
+    "duckdb": "src/nightbench/history/duckdb_files/database.py",
     "swanlab": "src/nightbench/dashboards/swanlab_mirror.py",
-    "datasets": "src/nightbench/data.py",
+    "datasets": "src/nightbench/data/loading.py",
 }
 SQL_WORDS = ("SELECT ", "INSERT INTO ", "CREATE TABLE ", "UPDATE ", "DELETE FROM ", "COPY ")
 

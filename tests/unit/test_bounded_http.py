@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from nightbench.answer_limits import TooLarge
-from nightbench.bounded_http import (
+from nightbench.untrusted.http_reader import (
     NotRead,
     Page,
     Question,
@@ -21,6 +20,7 @@ from nightbench.bounded_http import (
     lines,
     retry_after_s,
 )
+from nightbench.untrusted.limits import TooLarge
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

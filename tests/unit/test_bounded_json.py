@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench import bounded_json
-from nightbench.answer_limits import TooLarge
-from nightbench.bounded_json import MOST_VALUES
+from nightbench.untrusted import json_reader
+from nightbench.untrusted.json_reader import MOST_VALUES
+from nightbench.untrusted.limits import TooLarge
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, "b"]}', b'{"a": [1, "b"]}'])
 def test_json_is_read(text: str | bytes) -> None:
-    assert bounded_json.loads(text) == {"a": [1, "b"]}
+    assert json_reader.loads(text) == {"a": [1, "b"]}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_json_is_read(text: str | bytes) -> None:
 )
 def test_what_cannot_be_read_is_a_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        bounded_json.loads(text)
+        json_reader.loads(text)
 
 
 @pytest.mark.parametrize("one", [b"{}", b"[]", b"0", b'"a"', b'{"a":0}'])
@@ -28,9 +28,9 @@ def test_more_values_than_may_be_are_too_large_before_one_is_made(one: bytes) ->
     text = b"[" + (one + b",") * MOST_VALUES + one + b"]"
     for asked in (text, text.decode()):
         with pytest.raises(TooLarge):
-            bounded_json.loads(asked)
+            json_reader.loads(asked)
 
 
 def test_a_long_text_of_few_commas_is_read() -> None:
     text = "a" * 3_000_000
-    assert bounded_json.loads(f'["{text}"]') == [text]
+    assert json_reader.loads(f'["{text}"]') == [text]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.budget import (
+from nightbench.night.budget import (
     BOOT,
     NightClock,
     Stage,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench.child_env import (
+from nightbench.errors import BadInput
+from nightbench.secrets.child_env import (
     FOR_DOCKER,
     FOR_PIP,
     FOR_PREFECT,
@@ -15,7 +16,6 @@ from nightbench.child_env import (
     left_out,
     public_env,
 )
-from nightbench.errors import BadInput
 
 NEEDED = {
     "PATH": "/bin",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from nightbench.accuracy.replies import parse_reply
-from nightbench.counts import MOST_READING, MOST_TOKENS, as_count, as_reading
 from nightbench.engines.vllm import parse_counters
-from nightbench.load.events import read_stream
+from nightbench.load.parse.stream_events import read_stream
 from nightbench.load.prefix_cache import CacheCounters, CacheUse, parse_cache_counters
-from nightbench.serving import telemetry
+from nightbench.serving.hardware import telemetry
+from nightbench.untrusted.counts import MOST_READING, MOST_TOKENS, as_count, as_reading
 
 NO_COUNTS: list[Any] = [
     2**66, 2**63, MOST_TOKENS, -1, True, False, 1.0, 1e400, float("nan"), "12", [], {}, None,

@@ -7,7 +7,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from nightbench import data
+from nightbench.data import loading
 from nightbench.errors import DataError
 
 ROWS = [{"question": "1?", "answer": "A"}, {"question": "二？", "answer": "B"}]
@@ -28,26 +28,26 @@ def write(path: Path, rows: list[dict[str, str]] = ROWS) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", data.SUFFIXES)
+@pytest.mark.parametrize("suffix", loading.SUFFIXES)
 def test_every_format_gives_the_same_records_and_the_same_digest(
     tmp_path: Path, suffix: str
 ) -> None:
-    records = data.read_records(write(tmp_path / f"x{suffix}"))
+    records = loading.read_records(write(tmp_path / f"x{suffix}"))
 
     assert records == ROWS
-    assert data.records_digest(records) == data.records_digest(ROWS)
+    assert loading.records_digest(records) == loading.records_digest(ROWS)
 
 
 def test_a_digest_names_the_records_and_their_order() -> None:
-    assert data.records_digest(ROWS) != data.records_digest(ROWS[::-1])
-    assert data.records_digest(ROWS) != data.records_digest(ROWS[:1])
+    assert loading.records_digest(ROWS) != loading.records_digest(ROWS[::-1])
+    assert loading.records_digest(ROWS) != loading.records_digest(ROWS[:1])
 
 
 def test_the_index_column_that_pandas_wrote_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(",Question,Answer\n0,Why?,A\n")
 
-    assert data.read_records(path) == [{"Question": "Why?", "Answer": "A"}]
+    assert loading.read_records(path) == [{"Question": "Why?", "Answer": "A"}]
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,21 @@ def test_the_index_column_that_pandas_wrote_is_left_out(tmp_path: Path) -> None:
 def test_a_folder_in_a_hubs_or_an_archives_layout_is_found(tmp_path: Path, layout: str) -> None:
     write(tmp_path / layout)
 
-    assert data.read_local(tmp_path, "logic", "test") == ROWS
+    assert loading.read_local(tmp_path, "logic", "test") == ROWS
 
 
 def test_a_subset_s_own_file_goes_before_one_for_all(tmp_path: Path) -> None:
     write(tmp_path / "test" / "logic.csv", ROWS[:1])
     write(tmp_path / "test.jsonl", ROWS)
 
-    assert data.read_local(tmp_path, "logic", "test") == ROWS[:1]
+    assert loading.read_local(tmp_path, "logic", "test") == ROWS[:1]
 
 
 def test_shards_are_read_in_order(tmp_path: Path) -> None:
     write(tmp_path / "main" / "test-00000-of-00002.parquet", ROWS[:1])
     write(tmp_path / "main" / "test-00001-of-00002.parquet", ROWS[1:])
 
-    assert data.read_local(tmp_path, "main", "test") == ROWS
+    assert loading.read_local(tmp_path, "main", "test") == ROWS
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_a_bad_line_is_named(tmp_path: Path, text: str, said: str) -> None:
     path.write_text(text)
 
     with pytest.raises(DataError, match=said):
-        data.read_records(path)
+        loading.read_records(path)
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file or folder"):
-        data.read_local(tmp_path / "gone", "a", "test")
+        loading.read_local(tmp_path / "gone", "a", "test")
     with pytest.raises(DataError, match="no records for the subset 'a'"):
-        data.read_local(tmp_path, "a", "test")
+        loading.read_local(tmp_path, "a", "test")
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):
-        data.read_records(tmp_path / "b.jsonl")
+        loading.read_records(tmp_path / "b.jsonl")

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from nightbench.engines.vllm import parse_counters
-from nightbench.exposition import readings
 from nightbench.load.prefix_cache import parse_cache_counters
+from nightbench.untrusted.prometheus import readings
 
 ENDLESS = {
     "no number": "vllm:prompt_tokens_total {}\n",

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from nightbench.answer_limits import TooLarge
-from nightbench.inflating import Inflater, can_inflate
+from nightbench.untrusted.inflate import Inflater, can_inflate
+from nightbench.untrusted.limits import TooLarge
 
 TEXT = b"said " * 1000
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightbench.errors import BadInput
-from nightbench.kept_runs import Keep, moment_in, newest_runs
+from nightbench.home.kept_runs import Keep, moment_in, newest_runs
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 

@@ -145,8 +145,8 @@ PROMPTS = """
 import json
 from pathlib import Path
 from nightbench.errors import DataError
-from nightbench.load.workloads import read_prompts
-from nightbench.suite import Workload
+from nightbench.load.plan.workloads import read_prompts
+from nightbench.suite.models import Workload
 try:
     print(json.dumps(list(read_prompts(Workload(kind="openqa"), 12, 0, Path()).texts)))
 except DataError as error:

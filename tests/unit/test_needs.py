@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from nightbench import needs
-from nightbench.home import Home
-from nightbench.needs import Need, missing
-from nightbench.suite import Suite
-from nightbench.suite_file import SuiteFile, find_suite, read_suite
+from nightbench.home.paths import Home
+from nightbench.night import needs
+from nightbench.night.needs import Need, missing
+from nightbench.suite.file import SuiteFile, find_suite, read_suite
+from nightbench.suite.models import Suite
 
 BUILTIN = "builtin:smollm2-135m-instruct"
 

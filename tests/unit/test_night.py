@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from nightbench.errors import SuiteError
-from nightbench.night import Night, choose_targets, config_digest, new_run_id, slo_facts
-from nightbench.suite import Gates, Limits, Target
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.night.run import Night, choose_targets, config_digest, new_run_id, slo_facts
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import Gates, Limits, Target
 from nightbench.verdicts.gates import failed_gates
 
 

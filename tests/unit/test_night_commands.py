@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nightbench.night_commands import NightCommandFailed, NightContext, run_command
-from nightbench.suite import NightCommand
+from nightbench.night.commands import NightCommandFailed, NightContext, run_command
+from nightbench.suite.models import NightCommand
 
 
 def context(folder: Path, status: str | None = None) -> NightContext:

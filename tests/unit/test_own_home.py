@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.home import Home
-from nightbench.home_safety import name_of
-from nightbench.own_home import own_home
-from nightbench.private_files import PRIVATE_UMASK, Readers, write_as_asked
+from nightbench.home.paths import Home
+from nightbench.home.private_files import PRIVATE_UMASK, Readers, write_as_asked
+from nightbench.home.private_home import own_home
+from nightbench.home.safety import name_of
 from tests.colleague import COLLEAGUE, only_for_root
 
 TEAM = 61234  # a group of the kernel's alone: no file of the system names it

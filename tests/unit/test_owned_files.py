@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from nightbench import owned_files
 from nightbench.errors import HistoryError, NightbenchError
 from nightbench.history import locks
-from nightbench.owned_files import NotARegularFile, distrust, open_lock, open_regular, read_at_most
+from nightbench.home import owned_files
+from nightbench.home.owned_files import (
+    NotARegularFile,
+    distrust,
+    open_lock,
+    open_regular,
+    read_at_most,
+)
 from nightbench.serving import file_locks
 
 

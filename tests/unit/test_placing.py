@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench.placing import Pool, place
-from nightbench.suite import Target
+from nightbench.night.placing import Pool, place
+from nightbench.suite.models import Target
 
 
 def target(name: str, num_gpus: int) -> Target:

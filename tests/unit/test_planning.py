@@ -8,7 +8,7 @@ import pytest
 
 from nightbench.cli.main import main
 from nightbench.errors import BadInput, DataError
-from nightbench.planning import (
+from nightbench.night.planning import (
     known_refusals,
     missing_files,
     plan_load,
@@ -16,8 +16,8 @@ from nightbench.planning import (
     refuse_what_cannot_run,
 )
 from nightbench.resources import suites_dir
-from nightbench.suite import LoadSpec, Suite, Workload
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import LoadSpec, Suite, Workload
 
 
 def test_the_glm_suite_plans_the_tutorials_command() -> None:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from nightbench.errors import NightbenchError, ServerDied, SuiteError
-from nightbench.redacted_errors import redacted, without_secrets
-from nightbench.redaction import Redactor
+from nightbench.secrets.redacted_errors import redacted, without_secrets
+from nightbench.secrets.redaction import Redactor
 
 KEY = "sk-canary-7Q7Q7Q7Q7Q7Q"
 REDACT = Redactor([KEY])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.redaction import Redactor
-from nightbench.secret_values import (
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import (
     REDACTED,
     has_userinfo,
     is_secret,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.history.landing import land
-from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
-from nightbench.home import Home
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
+from nightbench.home.paths import Home
+from nightbench.night.resuming import answers, find_unfinished
 from nightbench.records import ProvenanceRow
-from nightbench.resuming import answers, find_unfinished
 from tests.benchmarks.synthetic_nights import (
     Shape,
     began,

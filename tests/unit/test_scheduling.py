@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.scheduling import (
+from nightbench.night.scheduling import (
     Schedule,
     Watched,
     daily_at,

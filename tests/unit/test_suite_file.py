@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.answer_limits import AnswerLimits
 from nightbench.errors import BadInput, SuiteError
-from nightbench.night import config_digest
+from nightbench.night.run import config_digest
 from nightbench.resources import suites_dir
-from nightbench.suite import Target
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import Target
+from nightbench.untrusted.limits import AnswerLimits
 
 TARGET = "{name: a, model: /m, engine: {kind: vllm}}"
 

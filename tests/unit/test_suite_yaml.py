@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from nightbench import suite_yaml
-from nightbench.suite_yaml import MOST_BYTES, MOST_DEPTH, MOST_VALUES, YamlProblem
+from nightbench.suite import bounded_yaml
+from nightbench.suite.bounded_yaml import MOST_BYTES, MOST_DEPTH, MOST_VALUES, YamlProblem
 
 
 def problem(text: str) -> str:
     with pytest.raises(YamlProblem) as refused:
-        suite_yaml.parse(text)
+        bounded_yaml.parse(text)
     return str(refused.value)
 
 
@@ -30,13 +30,14 @@ def laughs(levels: int) -> str:
 
 
 def test_values_and_the_lines_of_keys_are_read() -> None:
-    document = suite_yaml.parse("a: 1\nb:\n  - c: x\n")
+    document = bounded_yaml.parse("a: 1\nb:\n  - c: x\n")
     assert document.value == {"a": 1, "b": [{"c": "x"}]}
     assert document.lines[("b", 0, "c")] == 3
 
 
 def test_an_alias_is_what_it_stands_for() -> None:
-    document = suite_yaml.parse("- &e {kind: vllm, args: {x: 1}}\n- *e\n- {<<: *e, kind: sglang}\n")
+    text = "- &e {kind: vllm, args: {x: 1}}\n- *e\n- {<<: *e, kind: sglang}\n"
+    document = bounded_yaml.parse(text)
     first, second, third = document.value
     assert first == second == {"kind": "vllm", "args": {"x": 1}}
     assert third == {"kind": "sglang", "args": {"x": 1}}
@@ -58,7 +59,7 @@ def test_merged_mappings_that_double_each_time_are_refused() -> None:
 
 
 def test_nesting_is_read_as_deep_as_it_may_be_and_no_deeper() -> None:
-    suite_yaml.parse(nested(MOST_DEPTH))
+    bounded_yaml.parse(nested(MOST_DEPTH))
     expected = f"line 1, column {MOST_DEPTH + 1}: it is nested more than {MOST_DEPTH} deep"
     assert problem(nested(MOST_DEPTH + 1)) == expected
     for text in ("[" * 10_000, "{a: " * 10_000, "- " * 10_000, nested(10_000)):
@@ -103,14 +104,14 @@ def test_what_is_wrong_is_told_with_its_line(text: str, expected: str) -> None:
 def test_as_large_a_file_as_may_be_is_read_or_refused_in_time(text: str) -> None:
     began_s = time.process_time()
     with contextlib.suppress(YamlProblem):
-        suite_yaml.parse(text)
+        bounded_yaml.parse(text)
     assert time.process_time() - began_s < 60
 
 
 def test_a_file_is_no_larger_than_it_may_be(tmp_path: Path) -> None:
     path = tmp_path / "suite.yaml"
     path.write_text("#" * MOST_BYTES)
-    assert len(suite_yaml.read_text(path)) == MOST_BYTES
+    assert len(bounded_yaml.read_text(path)) == MOST_BYTES
     path.write_text("#" * (MOST_BYTES + 1))
     with pytest.raises(YamlProblem, match="larger than 1,000,000 bytes"):
-        suite_yaml.read_text(path)
+        bounded_yaml.read_text(path)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.spool import Spool, SpoolIdentity, recover
-from nightbench.home import Home
-from nightbench.kept_runs import moment_in
-from nightbench.tidying import tidy
+from nightbench.history.spool.writer import Spool, SpoolIdentity, recover
+from nightbench.home.cleanup import tidy
+from nightbench.home.kept_runs import moment_in
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, run_id_of, target_row
 
 NOW = datetime.now(UTC)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.questions import PreparedBenchmark, PreparedQuestion
 from nightbench.records import AccuracySample
-from nightbench.suite import AccuracySpec, Generation
+from nightbench.suite.models import AccuracySpec, Generation
 
 KEY_CHARS = 16
 _VERSION = 1  # of asking and scoring: raised when the same replies would score differently

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from nightbench.data import HubName, Record
-from nightbench.suite import Generation
+from nightbench.data.loading import HubName, Record
+from nightbench.suite.models import Generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

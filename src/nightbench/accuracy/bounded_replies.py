@@ -9,9 +9,9 @@ from typing import cast
 import httpx2
 
 from nightbench.accuracy.replies import AskFailed
-from nightbench.answer_limits import AnswerLimits, TooLarge, megabytes
-from nightbench.inflating import Inflater, can_inflate
 from nightbench.memory import available_bytes
+from nightbench.untrusted.inflate import Inflater, can_inflate
+from nightbench.untrusted.limits import AnswerLimits, TooLarge, megabytes
 
 HELD_SHARE = 0.5  # of the memory that is left: what all replies on their way may take together
 

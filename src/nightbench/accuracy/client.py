@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_reply
-from nightbench.bounded_http import is_this_machine, retry_after_s
 from nightbench.endpoint import Endpoint
-from nightbench.inflating import ACCEPTED
-from nightbench.redaction import Redactor
-from nightbench.suite import Api, Generation
+from nightbench.secrets.redaction import Redactor
+from nightbench.suite.models import Api, Generation
 from nightbench.terminal_text import safe_line
+from nightbench.untrusted.http_reader import is_this_machine, retry_after_s
+from nightbench.untrusted.inflate import ACCEPTED
 
 if TYPE_CHECKING:
     import openai

@@ -16,13 +16,13 @@ from nightbench.accuracy.asking_plan import AskingPlan, measurement_key, plan_as
 from nightbench.accuracy.benchmark import opened_score
 from nightbench.accuracy.client import Send, opened_client
 from nightbench.accuracy.questions import PreparedBenchmark, prepare
+from nightbench.accuracy.recorder import Tally
 from nightbench.accuracy.retries import MAX_RETRIES
 from nightbench.accuracy.summary import Circumstances, summarise
-from nightbench.accuracy.tally import Tally
 from nightbench.endpoint import Endpoint
 from nightbench.progress import OnProgress, Progress
 from nightbench.records import AccuracyResult, AccuracySample
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 
 
 def _utc_now() -> datetime:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nightbench import data
 from nightbench.accuracy.benchmark import Benchmark, Question, ScoreReply, Subset
 from nightbench.accuracy.reading import RecordReader
-from nightbench.data import Record
+from nightbench.data import loading
+from nightbench.data.loading import Record
 from nightbench.errors import BadInput, DataError
-from nightbench.suite import AccuracySpec, Generation
+from nightbench.suite.models import AccuracySpec, Generation
 
 HASH_CHARS = 16
 
@@ -61,7 +61,7 @@ def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Prepare
     return PreparedBenchmark(
         benchmark=benchmark,
         questions=tuple(limited(per_subset, spec.limit)),
-        data_digest=data.records_digest(records),
+        data_digest=loading.records_digest(records),
     )
 
 

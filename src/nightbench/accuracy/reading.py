@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nightbench import data
 from nightbench.accuracy.benchmark import Benchmark, Subset
-from nightbench.data import HubName, Record
+from nightbench.data import loading
+from nightbench.data.loading import HubName, Record
 from nightbench.errors import DataError
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 
 BUILTIN_DATA = Path(__file__).parent / "data"
 _LOCAL = "Pass a local copy instead: data: FOLDER in the suite, --data FOLDER on the command line."
@@ -57,25 +57,25 @@ class RecordReader:
                 hint=f"Pass the folder that holds them, or choose one: --subsets {path.stem}.",
             )
         if path.is_dir() and benchmark.pool is not None:
-            own = data.find_split_file(path, subset.config or subset.name, split, alone=False)
+            own = loading.find_split_file(path, subset.config or subset.name, split, alone=False)
             if own:
-                return [record for file in own for record in data.read_records(file)]
+                return [record for file in own for record in loading.read_records(file)]
         if benchmark.pool is not None:
             return self._of_pool(
                 subset, split, lambda config: self._pooled_file(path, config, split)
             )
-        return data.read_local(path, subset.config or subset.name, split, alone=alone)
+        return loading.read_local(path, subset.config or subset.name, split, alone=alone)
 
     def _pooled_file(self, path: Path, config: str, split: str) -> list[Record]:
         alone = len(self._benchmark.pool.configs) == 1 if self._benchmark.pool else True
-        return data.read_local(path, config, split, alone=alone)
+        return loading.read_local(path, config, split, alone=alone)
 
     def _hub(self, subset: Subset, split: str) -> list[Record]:
         hub, repository = self._repository()
         pool = self._benchmark.pool
 
         def read(config: str | None) -> list[Record]:
-            return data.read_hub(hub, repository, config, split, hint=_LOCAL)
+            return loading.read_hub(hub, repository, config, split, hint=_LOCAL)
 
         if pool is not None and hub in pool.hubs:
             return self._of_pool(

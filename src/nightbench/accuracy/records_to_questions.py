@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from nightbench.accuracy.benchmark import Question
 from nightbench.accuracy.templates import label
-from nightbench.data import Record
+from nightbench.data.loading import Record
 
 _SHUFFLE_SEED = 42  # EvalScope's default
 

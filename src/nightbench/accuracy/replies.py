@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nightbench import bounded_json
-from nightbench.answer_limits import TooLarge
-from nightbench.counts import as_count
-from nightbench.redaction import Redactor
+from nightbench.secrets.redaction import Redactor
 from nightbench.terminal_text import safe_line
+from nightbench.untrusted import json_reader
+from nightbench.untrusted.counts import as_count
+from nightbench.untrusted.limits import TooLarge
 
 ERROR_CHARS = 300
 _NOTHING_SECRET = Redactor()
@@ -60,7 +60,7 @@ def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
     Raises AskFailed of kind bad_reply, or too_large where its JSON holds too many values.
     """
     try:
-        payload = bounded_json.loads(content.decode("utf-8", "replace"))
+        payload = json_reader.loads(content.decode("utf-8", "replace"))
         choice = payload["choices"][0]
         message = choice["message"] if "message" in choice else {"content": choice["text"]}
         text = _text(message.get("content")) or ""

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from nightbench.errors import BadInput, DataError
 from nightbench.records import AccuracySample
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 
 _NAMES = tuple(field.name for field in fields(AccuracySample))
 _ANOTHER_FILE = "Give --samples a new file, or leave --resume out."

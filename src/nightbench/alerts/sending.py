@@ -15,8 +15,8 @@ import httpx
 
 from nightbench.alerts.message import Message
 from nightbench.errors import AlertError
-from nightbench.redaction import Redactor
-from nightbench.secret_values import ALERT_ADDRESSES, REDACTED, secrets_of_address
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import ALERT_ADDRESSES, REDACTED, secrets_of_address
 from nightbench.terminal_text import safe_line
 
 TIMEOUT_S = 15.0

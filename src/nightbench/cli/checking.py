@@ -8,13 +8,13 @@ from typing import Literal
 
 from nightbench.engines import dispatch
 from nightbench.errors import ArgumentsRefused, BadInput
-from nightbench.home import Home
-from nightbench.serving import environments, models, preflight, recipes
-from nightbench.serving.machine import this_machine
-from nightbench.serving.preflight import Checked
-from nightbench.suite import Target
-from nightbench.suite_engines import Environment
-from nightbench.suite_file import SuiteFile
+from nightbench.home.paths import Home
+from nightbench.serving.hardware.machine import this_machine
+from nightbench.serving.provision import environments, models, preflight, recipes
+from nightbench.serving.provision.preflight import Checked
+from nightbench.suite.engines import Environment
+from nightbench.suite.file import SuiteFile
+from nightbench.suite.models import Target
 
 
 def check_arguments(suite_file: SuiteFile, *, say: Callable[[str], None]) -> None:

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
-    from nightbench.serving.machine import Machine
+    from nightbench.serving.hardware.machine import Machine
 
 ENOUGH_DISK_BYTES = 15 << 30  # an engine environment with a CUDA torch, and a small model
 
@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(_args: argparse.Namespace) -> int:
     """Print what there is; 1 if something must be done before a night can run."""
-    from nightbench.serving.machine import this_machine
+    from nightbench.serving.hardware.machine import this_machine
 
     home, machine = Home.from_env(), this_machine()
     leases, is_well = _leases(machine.leases)
@@ -46,7 +46,7 @@ def run(_args: argparse.Namespace) -> int:
 
 def _hardware(machine: Machine) -> list[tuple[str, str]]:
     from nightbench.serving.provenance import cpu_model
-    from nightbench.serving.supervisor import isolation_prefix
+    from nightbench.serving.supervise.supervisor import isolation_prefix
 
     inventory = machine.inventory
     isolated = bool(isolation_prefix("auto"))
@@ -71,7 +71,7 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _load_generator() -> tuple[str, str]:
-    from nightbench.load.compiled import PARTS, load_library
+    from nightbench.load.native.parts import PARTS, load_library
 
     try:
         missing = [part for part in PARTS if load_library(part) is None]
@@ -89,7 +89,7 @@ def _disk(home: Home) -> list[tuple[str, str]]:
 
 
 def _engines(home: Home, machine: Machine) -> list[tuple[str, str]]:
-    from nightbench.serving import environments, recipes
+    from nightbench.serving.provision import environments, recipes
 
     lines = []
     for name in recipes.names():
@@ -104,7 +104,7 @@ def _leases(where: Path) -> tuple[list[tuple[str, str]], bool]:
     """Who holds what, and whether nothing needs doing: a folder that is refused, a leftover."""
     from nightbench.cli.lease_view import lease_lines, stray_lines
     from nightbench.errors import LeaseError
-    from nightbench.serving import lease_folder, reaper
+    from nightbench.serving.hardware import lease_folder, reaper
 
     try:
         lease_folder.check(where)

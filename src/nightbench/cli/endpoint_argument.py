@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nightbench.answer_limits import DEFAULT_LIMITS, MB, MOST_MB, AnswerLimits, megabytes
 from nightbench.errors import BadInput
+from nightbench.untrusted.limits import DEFAULT_LIMITS, MB, MOST_MB, AnswerLimits, megabytes
 
 if TYPE_CHECKING:
     from nightbench.endpoint import Endpoint
@@ -62,8 +62,8 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
     Raises BadInput, and EndpointError where the model cannot be found out.
     """
     from nightbench.endpoint import Endpoint
-    from nightbench.redaction import Redactor
-    from nightbench.secret_values import shown_name
+    from nightbench.secrets.redaction import Redactor
+    from nightbench.secrets.values import shown_name
 
     base_url, key_env = _place(args)
     key = ""

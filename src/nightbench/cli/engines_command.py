@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
-    from nightbench.serving.environments import EngineEnvironment
+    from nightbench.serving.provision.environments import EngineEnvironment
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(home: Home) -> int:
-    from nightbench.serving import environments, recipes
+    from nightbench.serving.provision import environments, recipes
 
     current = {recipes.load(name).key: name for name in recipes.names()}
     folders = sorted(path for path in home.engines.glob("*") if path.is_dir())
@@ -59,8 +59,8 @@ def _build(home: Home, name: str) -> int:
     from rich.console import Console
 
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.serving import environments, recipes
-    from nightbench.serving.machine import this_machine
+    from nightbench.serving.hardware.machine import this_machine
+    from nightbench.serving.provision import environments, recipes
 
     if name == "auto":
         name = "vllm-cuda" if this_machine().has_gpu else "vllm-cpu"

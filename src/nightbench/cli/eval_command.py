@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nightbench import bounded_json
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
 from nightbench.errors import BadInput
+from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
     from nightbench.accuracy.sample_files import AskedAs
     from nightbench.records import AccuracyResult, AccuracySample
-    from nightbench.suite import AccuracySpec
+    from nightbench.suite.models import AccuracySpec
 
 
 def add_parser(subparsers: Any) -> None:
@@ -149,7 +149,7 @@ def _opened(path: Path) -> TextIO:
 def _spec(args: argparse.Namespace) -> AccuracySpec:
     from pydantic import ValidationError
 
-    from nightbench.suite import AccuracySpec, Generation
+    from nightbench.suite.models import AccuracySpec, Generation
 
     generation = {
         name: value
@@ -189,7 +189,7 @@ def _spec(args: argparse.Namespace) -> AccuracySpec:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        value = bounded_json.loads(text)
+        value = json_reader.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from None
     if not isinstance(value, dict):

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import DataError, NightbenchError
-from nightbench.planning import refuse_what_is_wrong
+from nightbench.night.planning import refuse_what_is_wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightbench.progress import OnProgress
-    from nightbench.serving.environments import EngineEnvironment
-    from nightbench.suite import AccuracySpec, LoadSpec
-    from nightbench.suite_file import SuiteFile
+    from nightbench.serving.provision.environments import EngineEnvironment
+    from nightbench.suite.file import SuiteFile
+    from nightbench.suite.models import AccuracySpec, LoadSpec
 
 Step = tuple[str, Callable[[], str]]
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.planning import plan_suite
+    from nightbench.night.planning import plan_suite
 
     suite_file = suite_from(args.suite)
     refuse_what_is_wrong(plan_suite(suite_file.suite))
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 def steps(suite_file: SuiteFile, progress: OnProgress) -> list[Step]:
     """What is to be brought, each thing once: its name, and what brings it and says what it is."""
-    from nightbench.home import Home
-    from nightbench.serving.machine import this_machine
+    from nightbench.home.paths import Home
+    from nightbench.serving.hardware.machine import this_machine
     from nightbench.serving.server import prepare
 
     home, machine, base_dir = Home.from_env(), this_machine(), suite_file.base_dir
@@ -91,8 +91,8 @@ def _records(spec: AccuracySpec, base_dir: Path) -> str:
 
 
 def _prompts(spec: LoadSpec, base_dir: Path) -> str:
-    from nightbench.load.levels import plan_levels
-    from nightbench.load.workloads import read_prompts
+    from nightbench.load.plan.levels import plan_levels
+    from nightbench.load.plan.workloads import read_prompts
 
     count = plan_levels(spec)[-1].prompts_needed
     prompts = read_prompts(spec.workload, count, spec.seed, base_dir)

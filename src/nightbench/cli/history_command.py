@@ -6,12 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.sql_command import cell
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nightbench.history.database import Result
+    from nightbench.history.duckdb_files.database import Result
 
 STATUS_STYLES = {"completed": "green", "failed": "red", "crashed": "red", "cancelled": "yellow"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 
 def home_to_write() -> Home:
@@ -13,6 +13,6 @@ def home_to_write() -> Home:
     Raises:
         BadInput: it is another user's, or others may write into it.
     """
-    from nightbench.own_home import own_home
+    from nightbench.home.private_home import own_home
 
     return own_home(say=lambda text: print(f"nightbench: {text}", file=sys.stderr))

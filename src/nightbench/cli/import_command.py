@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
 from nightbench.errors import BadInput
-from nightbench.home import Home
-from nightbench.redaction import Redactor
+from nightbench.home.paths import Home
+from nightbench.secrets.redaction import Redactor
 from nightbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
-    from nightbench.history.imported import Imported
-    from nightbench.history.kept_nights import KeptNight
+    from nightbench.history.duckdb_files.kept_nights import KeptNight
+    from nightbench.history.importers.imported import Imported
 
 _TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
 
@@ -35,9 +35,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, spool and land; what was imported before is not imported again."""
-    from nightbench.history.identity import is_name
-    from nightbench.history.importing import read_each
-    from nightbench.history.landing import land
+    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.history.importers.importing import read_each
+    from nightbench.history.spool.identity import is_name
 
     if not args.path.exists():
         raise BadInput(f"{args.path} is not there")
@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
 def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool:
     """One result as a run of its own; False where it is spooled or landed already."""
-    from nightbench.history.kept_nights import kept_night
+    from nightbench.history.duckdb_files.kept_nights import kept_night
     from nightbench.history.places import HistoryPlaces
-    from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
+    from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
 
     digest = hashlib.sha256(imported.source.read_bytes()).hexdigest()
     moment = imported.measured_at
@@ -85,7 +85,7 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
 
 def _merged(night: KeptNight, run_id: str) -> bool:
     """Whether a merged night holds the run."""
-    from nightbench.history.merged import read_merged
+    from nightbench.history.duckdb_files.compacted_night import read_merged
 
     return any(
         one.manifest.identity.run_id == run_id

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
-    from nightbench.serving.lease_files import Stray
-    from nightbench.serving.reaper import LeaseState
+    from nightbench.serving.hardware.lease_files import Stray
+    from nightbench.serving.hardware.reaper import LeaseState
 
 MOST_LINES = 100
 MOST_STRAYS = 10

@@ -8,14 +8,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench import bounded_json
 from nightbench.cli.endpoint_argument import add_endpoint_arguments
 from nightbench.errors import BadInput
+from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
-    from nightbench.load.limits import GoodputLimits
-    from nightbench.load.workloads import Prompts
-    from nightbench.suite import LoadSpec
+    from nightbench.load.plan.workloads import Prompts
+    from nightbench.load.summarize.goodput_limits import GoodputLimits
+    from nightbench.suite.models import LoadSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,7 +157,7 @@ def spec_of(args: argparse.Namespace) -> LoadSpec:
     """The command line as the load of a suite. Raises BadInput with what was expected."""
     from pydantic import ValidationError
 
-    from nightbench.suite import LoadSpec
+    from nightbench.suite.models import LoadSpec
 
     bounded_by = {"num_prompts": args.num_prompts, "duration_s": args.duration}
     if args.num_prompts is None and args.duration is None:
@@ -230,8 +230,8 @@ def _generation(args: argparse.Namespace) -> dict[str, Any]:
 
 def prompts_of(args: argparse.Namespace, spec: LoadSpec, count: int) -> Prompts:
     """The prompts of the load. Raises DataError where there are too few."""
-    from nightbench.load.tokens import HubTokenizer
-    from nightbench.load.workloads import PromptLengths, read_prompts
+    from nightbench.load.plan.tokens import HubTokenizer
+    from nightbench.load.plan.workloads import PromptLengths, read_prompts
 
     return read_prompts(
         spec.workload,
@@ -247,7 +247,7 @@ def refuse_missing_parser(args: argparse.Namespace) -> None:
     """Raise DataError for a response parser that cannot be loaded: before anything is sent."""
     if args.response_parser is None:
         return
-    from nightbench.load.python_files import load_function, split_reference
+    from nightbench.load.plan.python_files import load_function, split_reference
 
     path, name = split_reference(args.response_parser)
     load_function(Path(path), name)
@@ -258,7 +258,7 @@ def limits_of(args: argparse.Namespace) -> GoodputLimits | None:
     limits = args.goodput
     if not limits:
         return None
-    from nightbench.load.limits import GoodputLimits
+    from nightbench.load.summarize.goodput_limits import GoodputLimits
 
     return GoodputLimits(**{f"{metric}_ms": value for metric, value in limits.items()})
 
@@ -279,7 +279,7 @@ def _rate(args: argparse.Namespace) -> list[float] | None:
 
 
 def _object(text: str) -> dict[str, Any]:
-    value = bounded_json.loads(_text_or_file(text))
+    value = json_reader.loads(_text_or_file(text))
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("expected a JSON object")
     return value

@@ -45,8 +45,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every level, then show and write them. Returns 0, or 4 under --strict."""
-    from nightbench.load.levels import plan_levels
     from nightbench.load.measure import GeneratorOptions, measure_level
+    from nightbench.load.plan.levels import plan_levels
 
     # For numpy, later: no metric is worth a thread a core, and starting them costs more than most.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -97,7 +97,7 @@ def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
 
 
 def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
-    from nightbench.load.report import write_json, write_requests
+    from nightbench.load.summarize.report import write_json, write_requests
 
     if args.json is not None and measured:
         write_json(measured, args.json)
@@ -106,7 +106,7 @@ def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
 
 
 def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
-    from nightbench.load.table import levels_text, verdict_of
+    from nightbench.load.summarize.table import levels_text, verdict_of
 
     rows = [result.level for result in measured]
     title = f"{endpoint.model} at {endpoint.base_url}"

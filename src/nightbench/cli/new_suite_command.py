@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def look_around() -> Found:
     """The GPUs and engines of this machine."""
-    from nightbench.serving.machine import this_machine
+    from nightbench.serving.hardware.machine import this_machine
 
     commands = ("vllm", "lmdeploy", "ollama", "docker")
     return Found(
@@ -144,8 +144,8 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 def _check(path: Path) -> None:
     """Plan what was written: an answer that makes no suite is told now, by its key."""
     from nightbench.accuracy import benchmarks
-    from nightbench.planning import plan_suite
-    from nightbench.suite_file import read_suite
+    from nightbench.night.planning import plan_suite
+    from nightbench.suite.file import read_suite
 
     try:
         suite_file = read_suite(path)

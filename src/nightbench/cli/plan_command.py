@@ -10,14 +10,14 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
-from nightbench.planning import PlannedTarget, plan_suite, refuse_what_is_wrong
-from nightbench.suite import Suite
+from nightbench.night.planning import PlannedTarget, plan_suite, refuse_what_is_wrong
+from nightbench.suite.models import Suite
 from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nightbench.suite_file import SuiteFile
+    from nightbench.suite.file import SuiteFile
 
 
 def add_parser(subparsers: Any) -> None:
@@ -74,9 +74,9 @@ def _print_frame(console: Console, suite: Suite) -> None:
 
 def _print_missing(console: Console, suite_file: SuiteFile) -> None:
     """What this machine lacks, once each, and what brings it."""
-    from nightbench.home import Home
-    from nightbench.needs import missing
-    from nightbench.serving.machine import this_machine
+    from nightbench.home.paths import Home
+    from nightbench.night.needs import missing
+    from nightbench.serving.hardware.machine import this_machine
 
     found = missing(suite_file, Home.from_env(), has_gpu=this_machine().has_gpu)
     if not found:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightbench.cli.passwords import Password, kept, kept_or_new
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 OWN_NAME = "NIGHTBENCH_OWN_PREFECT"
 AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")

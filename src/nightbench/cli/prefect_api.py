@@ -19,7 +19,6 @@ from pathlib import Path
 
 import httpx
 
-from nightbench.child_env import FOR_PREFECT, environment_for
 from nightbench.cli.passwords import new_auth
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
@@ -32,10 +31,11 @@ from nightbench.cli.prefect_access import (
 from nightbench.cli.prefect_rest import WANTED
 from nightbench.cli.secret_files import close_to_others
 from nightbench.errors import NightbenchError
-from nightbench.home import Home
-from nightbench.secret_values import secrets_of
+from nightbench.home.paths import Home
+from nightbench.secrets.child_env import FOR_PREFECT, environment_for
+from nightbench.secrets.values import secrets_of
 from nightbench.serving.probing import free_port
-from nightbench.serving.supervision import Order, Supervised, tail_of
+from nightbench.serving.supervise.supervision import Order, Supervised, tail_of
 from nightbench.web.door import Door
 from nightbench.web.listening import is_ours
 

@@ -11,7 +11,7 @@ import httpx
 
 from nightbench.cli.prefect_access import AUTH_NAMES, auth_string, basic
 from nightbench.errors import NightbenchError
-from nightbench.redaction import Redactor
+from nightbench.secrets.redaction import Redactor
 
 TIMEOUT_S = 30.0
 BUSY_ATTEMPTS = 10

@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
 def run(_args: argparse.Namespace) -> int:
     """End leftovers and say which. 1 if something resisted."""
     from nightbench.cli.lease_view import stray_lines
-    from nightbench.serving import lease_folder, reaper
+    from nightbench.serving.hardware import lease_folder, reaper
 
     where = lease_folder.directory()
     found = reaper.reap(where)

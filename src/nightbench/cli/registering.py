@@ -17,12 +17,12 @@ from typing import Any
 
 import yaml
 
-from nightbench import offering
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
+from nightbench.night.scheduling import GRACE
 from nightbench.resources import deployments_dir
-from nightbench.scheduling import GRACE
+from nightbench.suite import catalogue
 
 NIGHTLY = "nightly"
 Document = dict[str, Any]
@@ -56,7 +56,7 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
         document = _read("prefect-server.yaml")
         _put_pool(api, pool, document)
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
-        if present is not None and not still_offered(present, offering.suite_names(env)):
+        if present is not None and not still_offered(present, catalogue.suite_names(env)):
             print(f"the suite of the nights, {present.suite}, is no longer there: switched off")
             present = None
         wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import NightbenchError
-from nightbench.planning import plan_suite, refuse_what_is_wrong
+from nightbench.night.planning import plan_suite, refuse_what_is_wrong
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nightbench.home import Home
+    from nightbench.home.paths import Home
     from nightbench.rehearsal.deriving import Notes, Stage
-    from nightbench.suite_file import SuiteFile
+    from nightbench.suite.file import SuiteFile
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     import yaml
     from rich.console import Console
 
-    from nightbench.home import Home
+    from nightbench.home.paths import Home
     from nightbench.rehearsal.deriving import rehearsal_of
 
     suite_file, home = suite_from(args.suite), Home.from_env()
@@ -107,10 +107,10 @@ def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> S
     from nightbench.engines import dispatch
     from nightbench.errors import BadInput
     from nightbench.rehearsal.deriving import Stage
-    from nightbench.serving import environments, models, recipes
-    from nightbench.serving.environments import EngineEnvironment
-    from nightbench.serving.machine import this_machine
-    from nightbench.suite import Target
+    from nightbench.serving.hardware.machine import this_machine
+    from nightbench.serving.provision import environments, models, recipes
+    from nightbench.serving.provision.environments import EngineEnvironment
+    from nightbench.suite.models import Target
 
     machine = this_machine()
 

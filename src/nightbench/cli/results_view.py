@@ -10,7 +10,7 @@ from rich.text import Text
 
 from nightbench.accuracy.table import accuracy_table
 from nightbench.history.run_results import RunResults, TargetResults
-from nightbench.load.table import levels_table
+from nightbench.load.summarize.table import levels_table
 from nightbench.terminal_text import safe_line, safe_text
 
 

@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench import night
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError
-from nightbench.home import Home
-from nightbench.planning import refuse_what_cannot_run
-from nightbench.private_files import PRIVATE_UMASK, write_as_asked
-from nightbench.suite_file import SuiteFile
+from nightbench.home.paths import Home
+from nightbench.home.private_files import PRIVATE_UMASK, write_as_asked
+from nightbench.night.planning import refuse_what_cannot_run
+from nightbench.night.run import choose_targets
+from nightbench.suite.file import SuiteFile
 from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     umask = os.umask(PRIVATE_UMASK)  # --json is the person's, as theirs would have it
     home = home_to_write()
     suite_file, names = _what_to_run(args, home)
-    for target in night.choose_targets(suite_file, names):
+    for target in choose_targets(suite_file, names):
         refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
     # Prefect passes a SIGTERM on to whom it found: an orderly end, as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -80,7 +80,7 @@ def _what_to_run(args: argparse.Namespace, home: Home) -> tuple[SuiteFile, list[
     """The suite and the names of its targets; of a run to resume, those it did not complete."""
     if args.resume is None:
         return suite_from(args.suite), args.target
-    from nightbench.resuming import find_unfinished
+    from nightbench.night.resuming import find_unfinished
 
     unfinished = find_unfinished(home, args.resume)
     args.resume = unfinished.run_id

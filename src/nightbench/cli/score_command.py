@@ -12,7 +12,7 @@ from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
     from nightbench.accuracy.benchmark import Benchmark
-    from nightbench.accuracy.rescoring import ScoredReplies
+    from nightbench.accuracy.scoring.rescoring import ScoredReplies
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,8 +35,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score, print the summary, write the file."""
     from nightbench.accuracy import benchmarks
-    from nightbench.accuracy.rescoring import score_replies
-    from nightbench.data import read_records
+    from nightbench.accuracy.scoring.rescoring import score_replies
+    from nightbench.data.loading import read_records
 
     benchmark = benchmarks.find(args.benchmark)
     names = [subset.name for subset in benchmark.subsets]

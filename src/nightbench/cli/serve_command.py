@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import BadInput
-from nightbench.suite import Suite, Target
+from nightbench.suite.models import Suite, Target
 from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.serving.launching import Options
     from nightbench.serving.server import serve
+    from nightbench.serving.supervise.launcher import Options
 
     suite_file = suite_from(args.suite)
     target = the_target(suite_file.suite, args.target)

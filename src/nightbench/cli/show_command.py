@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nightbench.cli.history_command import STATUS_STYLES, took
 from nightbench.cli.sql_command import cell
 from nightbench.errors import BadInput
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,11 +12,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.errors import BadInput
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.terminal_text import escaped_controls, safe_line, safe_text
 
 if TYPE_CHECKING:
-    from nightbench.history.database import Result
+    from nightbench.history.duckdb_files.database import Result
 
 _WIDEST = 60
 # As spreadsheets read them; the wide ones are what an East Asian keyboard writes.

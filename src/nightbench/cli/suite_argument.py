@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nightbench.suite_file import SuiteFile, find_suite, read_suite
+from nightbench.suite.file import SuiteFile, find_suite, read_suite
 
 DEFAULT_SUITE = "starter"
 

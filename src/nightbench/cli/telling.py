@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
-from nightbench.redaction import Redactor
-from nightbench.secret_values import secrets_of_headers, without_userinfo
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import secrets_of_headers, without_userinfo
 from nightbench.terminal_text import safe_text
 
 

@@ -51,11 +51,11 @@ from nightbench.cli.up_settings import (
 )
 from nightbench.cli.ways_in import LASTS, address, open_to, password_lines
 from nightbench.errors import BadInput, NightbenchError
-from nightbench.home import Home
-from nightbench.offering import suite_names, unreadable_suites
-from nightbench.scheduling import daily_at, known_timezone, machine_timezone
-from nightbench.serving.machine import this_machine
+from nightbench.home.paths import Home
+from nightbench.night.scheduling import daily_at, known_timezone, machine_timezone
+from nightbench.serving.hardware.machine import this_machine
 from nightbench.serving.probing import is_listening
+from nightbench.suite.catalogue import suite_names, unreadable_suites
 from nightbench.web.door import Door
 from nightbench.web.sign_in import Tokens
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from nightbench.cli.prefect_access import AUTH_NAMES, PrefectAccess
 from nightbench.cli.prefect_api import SERVER_DEFAULTS, prefect_settings
 from nightbench.errors import BadInput
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 DATABASE_NAME = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 ALLOWED_NAME = "NIGHTBENCH_ALLOWED_HOSTS"

@@ -19,8 +19,8 @@ from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
 from nightbench.dashboards.swanlab_places import board_settings
 from nightbench.errors import BadInput, DashboardError
-from nightbench.home import Home
-from nightbench.kept_runs import Keep
+from nightbench.home.kept_runs import Keep
+from nightbench.home.paths import Home
 from nightbench.web.door import PASSWORD_NAME, Door
 from nightbench.web.listening import is_ours
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from nightbench.history.database import Result
+from nightbench.history.duckdb_files.database import Result
 from nightbench.history.reading import History
 from nightbench.history.sql_files import statement
 from nightbench.terminal_text import safe_line

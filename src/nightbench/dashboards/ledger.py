@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nightbench.private_files import make_private
-from nightbench.suite import SwanlabSettings
+from nightbench.home.private_files import make_private
+from nightbench.suite.models import SwanlabSettings
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nightbench.dashboards.run_page import Pointer
-from nightbench.suite import SwanlabSettings
+from nightbench.suite.models import SwanlabSettings
 
 # Where `nightbench watch`, or a proxy before it, is reached by whoever reads the pages.
 SWANLAB_URL = "NIGHTBENCH_SWANLAB_URL"

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nightbench.child_env import FOR_SWANLAB, environment_for
 from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
-from nightbench.home import Home
-from nightbench.private_files import PRIVATE_UMASK, make_private
-from nightbench.redaction import Redactor
+from nightbench.home.paths import Home
+from nightbench.home.private_files import PRIVATE_UMASK, make_private
+from nightbench.secrets.child_env import FOR_SWANLAB, environment_for
+from nightbench.secrets.redaction import Redactor
 
 _GRACE_S = 5.0
 _TAIL_BYTES, _LOG_BYTES = 8192, 10_000_000

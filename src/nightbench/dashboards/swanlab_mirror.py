@@ -30,10 +30,10 @@ from nightbench.dashboards.swanlab_places import (
 )
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
-from nightbench.home import Home
-from nightbench.kept_runs import KEPT_RUNS, newest_runs
-from nightbench.private_files import make_private
-from nightbench.suite import SwanlabSettings
+from nightbench.home.kept_runs import KEPT_RUNS, newest_runs
+from nightbench.home.paths import Home
+from nightbench.home.private_files import make_private
+from nightbench.suite.models import SwanlabSettings
 
 if TYPE_CHECKING:
     from nightbench.dashboards.curves import Experiment, Record

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 LOCK_S = 60.0
 Mode = Literal["local", "offline", "online", "disabled"]

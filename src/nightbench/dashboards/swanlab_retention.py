@@ -15,8 +15,8 @@ import yaml
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import stores_in
 from nightbench.dashboards.swanlab_store import Removal
-from nightbench.home import Home
-from nightbench.kept_runs import newest_runs
+from nightbench.home.kept_runs import newest_runs
+from nightbench.home.paths import Home
 
 _FOLDER = re.compile(r"^run-\d{8}_\d{6}-(?P<key>\w+)$")
 

@@ -21,7 +21,7 @@ from nightbench.dashboards.ledger import MirrorLedger
 from nightbench.dashboards.swanlab_places import LOCK_S, ledger_path, lock_path, store_of
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 DATABASE = "runs.swanlab"
 _RUNNING = 0

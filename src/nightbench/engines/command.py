@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightbench.suite_engines import CommandEngine
+from nightbench.suite.engines import CommandEngine
 
 
 def argv(

@@ -10,8 +10,8 @@ from nightbench.engines import command, container, lmdeploy, ollama, sglang, vll
 from nightbench.engines.container import Container
 from nightbench.engines.vllm import BootSign, Counters, Flavour
 from nightbench.errors import BadInput
-from nightbench.suite import Target
-from nightbench.suite_engines import Environment
+from nightbench.suite.engines import Environment
+from nightbench.suite.models import Target
 
 API_KEY_ENV = {"vllm": "VLLM_API_KEY", "command": "NIGHTBENCH_API_KEY"}
 

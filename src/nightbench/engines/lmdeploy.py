@@ -7,7 +7,7 @@ It takes API keys as arguments only, where every user could read them: it is ser
 from __future__ import annotations
 
 from nightbench.engines.options import HOST, PORT, options, sizes
-from nightbench.suite_engines import LmdeployEngine
+from nightbench.suite.engines import LmdeployEngine
 
 READY_PATH = "/health"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from nightbench.suite_engines import OllamaEngine
-from nightbench.suite_types import Scalar
+from nightbench.suite.engines import OllamaEngine
+from nightbench.suite.types import Scalar
 
 READY_PATH = "/api/version"
 VERSION_PATH = "/api/version"

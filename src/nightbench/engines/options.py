@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nightbench.errors import BadInput
-from nightbench.suite_engines import Args
+from nightbench.suite.engines import Args
 
 HOST = "nothing: nightbench binds 127.0.0.1"
 PORT = "nothing: nightbench chooses a free one"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightbench.suite_engines import ProviderName
+from nightbench.suite.engines import ProviderName
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
-from nightbench.redaction import Redactor
-from nightbench.secret_values import secrets_of_headers, shown_name
-from nightbench.suite_engines import RemoteEngine
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import secrets_of_headers, shown_name
+from nightbench.suite.engines import RemoteEngine
+from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
 
 def endpoint(

@@ -1,7 +1,8 @@
 """Options and parser names that tutorials use and an engine of today does not have, by version.
 
 Known without the engine, so that a plan can say what is wrong on any machine. What an engine really
-takes, it says itself (`nightbench.serving.preflight`): this table is no list of what there is.
+takes, it says itself (`nightbench.serving.provision.preflight`): this table does not list what
+there is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nightbench.suite_engines import Args
+from nightbench.suite.engines import Args
 
 Version = tuple[int, ...]
 EngineName = Literal["vllm", "sglang", "lmdeploy"]

@@ -7,7 +7,7 @@ on 127.0.0.1.
 from __future__ import annotations
 
 from nightbench.engines.options import HOST, PORT, options, sizes
-from nightbench.suite_engines import SglangEngine
+from nightbench.suite.engines import SglangEngine
 
 READY_PATH = "/health"
 

@@ -12,8 +12,8 @@ from typing import Literal
 
 from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.errors import BadInput
-from nightbench.exposition import readings
-from nightbench.suite_engines import VllmEngine
+from nightbench.suite.engines import VllmEngine
+from nightbench.untrusted.prometheus import readings
 
 Flavour = Literal["cpu", "cuda"]
 

@@ -21,6 +21,6 @@ def open(home: Path | None = None) -> History:  # noqa: A001  (reads well as nig
         HistoryError: nothing has landed yet, or the file cannot be read.
     """
     from nightbench.history.reading import open_history
-    from nightbench.home import Home
+    from nightbench.home.paths import Home
 
     return open_history(Home(home.absolute()) if home is not None else Home.from_env())

@@ -7,15 +7,15 @@ from datetime import datetime
 from pathlib import Path
 
 from nightbench.errors import HistoryError
-from nightbench.history.database import open_reader
-from nightbench.history.kept_nights import KeptNight, kept_nights
-from nightbench.history.manifest import REJECTED_NAME
+from nightbench.history.duckdb_files.database import open_reader
+from nightbench.history.duckdb_files.kept_nights import KeptNight, kept_nights
+from nightbench.history.duckdb_files.read_copy import open_copy
+from nightbench.history.duckdb_files.retention import last_night_by
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.read_copy import open_copy
 from nightbench.history.regular_files import is_regular, names_in
-from nightbench.history.retention import last_night_by
-from nightbench.history.spool_folders import list_spool, why_broken
-from nightbench.home import Home
+from nightbench.history.spool.folders import list_spool, why_broken
+from nightbench.history.spool.manifest import REJECTED_NAME
+from nightbench.home.paths import Home
 
 _MOST_NAMED = 10
 

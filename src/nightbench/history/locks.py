@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nightbench.errors import HistoryError
-from nightbench.owned_files import NotARegularFile, open_lock
-from nightbench.private_files import PRIVATE_FILE
+from nightbench.home.owned_files import NotARegularFile, open_lock
+from nightbench.home.private_files import PRIVATE_FILE
 from nightbench.terminal_text import safe_line
 
 _RETRY_S = 0.05

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from nightbench.home import Home
-from nightbench.private_files import Readers, make_private
+from nightbench.home.paths import Home
+from nightbench.home.private_files import Readers, make_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nightbench.errors import BadInput, HistoryError
 from nightbench.history import sql_files
-from nightbench.history.database import DamagedFile, Database, Result
+from nightbench.history.duckdb_files.database import DamagedFile, Database, Result
+from nightbench.history.duckdb_files.read_copy import StaleCopy, open_copy
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.read_copy import StaleCopy, open_copy
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,9 @@ def _renewed(places: HistoryPlaces, why: HistoryError) -> Database:
     Raises:
         HistoryError: it could not be; says which command helps.
     """
-    from nightbench.history.renewing import renew  # half a second that reading can do without
+    from nightbench.history.duckdb_files.renewing import (
+        renew,  # half a second that reading can do without
+    )
 
     try:
         renew(places)

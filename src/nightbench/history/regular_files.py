@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nightbench.errors import HistoryError
-from nightbench.private_files import PRIVATE_FILE
+from nightbench.home.private_files import PRIVATE_FILE
 
 MOST_JSON_BYTES = 64 << 20  # of a manifest or what else is read whole: no healthy one comes near
 

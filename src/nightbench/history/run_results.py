@@ -110,7 +110,7 @@ def read_samples(
 
 
 def read_facts(history: History, run_id: str) -> dict[str, str]:
-    """What the run was asked to do, by name (see `nightbench.night.run_facts`)."""
+    """What the run was asked to do, by name (see `nightbench.night.run.run_facts`)."""
     return {str(name): str(value) for name, value in history.rows("run_facts", run_id=run_id).rows}
 
 

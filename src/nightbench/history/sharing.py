@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history.places import HistoryPlaces
-from nightbench.private_files import PRIVATE_DIR, PRIVATE_FILE, Readers
+from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_FILE, Readers
 
 _FACTS = ".parquet"
 

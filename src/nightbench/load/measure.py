@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING
 
 from nightbench import progress
 from nightbench.endpoint import Endpoint
-from nightbench.load.clock import stamping
-from nightbench.load.compiled import load_library
-from nightbench.load.host import HostReading, HostUse, read_host
-from nightbench.load.job import Job, ShardReport
-from nightbench.load.levels import Level
-from nightbench.load.message import address_of, head_of, write_bodies
+from nightbench.home.private_files import make_private
+from nightbench.load.drive.clock import stamping
+from nightbench.load.drive.host import HostReading, HostUse, read_host
+from nightbench.load.drive.processes import Crew, GeneratorFailed
+from nightbench.load.drive.worker_protocol import Job, ShardReport
+from nightbench.load.native.parts import load_library
+from nightbench.load.plan.levels import Level
+from nightbench.load.plan.request_bytes import address_of, head_of, write_bodies
+from nightbench.load.plan.workloads import Prompts
 from nightbench.load.prefix_cache import (
     CacheCounters,
     CacheUse,
     read_cache_counters,
     reset_prefix_cache,
 )
-from nightbench.load.processes import Crew, GeneratorFailed
-from nightbench.load.workloads import Prompts
 from nightbench.memory import available_bytes
-from nightbench.private_files import make_private
 from nightbench.records import LoadInterval, LoadLevel
 
 if TYPE_CHECKING:
-    from nightbench.load.limits import GoodputLimits
+    from nightbench.load.summarize.goodput_limits import GoodputLimits
 
 STREAMS_A_PROCESS = 1024
 RATE_A_PROCESS = 2000.0
@@ -95,8 +95,8 @@ def measure_level(
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
     driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
-    from nightbench.load.parsing import Finished
-    from nightbench.load.summary import summarise
+    from nightbench.load.parse.parsing import Finished
+    from nightbench.load.summarize.summary import summarise
 
     finished = Finished(
         level=level,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from nightbench.bounded_http import NotRead, Page, Question, fetch
 from nightbench.endpoint import Endpoint
-from nightbench.exposition import samples
+from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch
+from nightbench.untrusted.prometheus import samples
 
 _QUERIES = "prefix_cache_queries"
 _HITS = "prefix_cache_hits"

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nightbench import data, hub_files
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
+from nightbench.data import hub_files, loading
 from nightbench.engines import dispatch
 from nightbench.rehearsal import made_up, miniatures
-from nightbench.serving import models, recipes
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.suite import AccuracySpec, LoadSpec, Suite, Target
-from nightbench.suite_engines import CommandEngine, VllmEngine
+from nightbench.serving.provision import models, recipes
+from nightbench.serving.provision.environments import EngineEnvironment
+from nightbench.suite.engines import CommandEngine, VllmEngine
+from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target
 
 MAX_TOKENS = 32
 MAX_MODEL_LEN = 4096
@@ -202,7 +202,7 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
     source = RecordReader(benchmark, spec, stage.base_dir).hub()
     if spec.data is not None and (stage.base_dir / spec.data).exists():
         changes["data"] = str(stage.base_dir / spec.data)
-    elif spec.data is not None or (source is not None and not data.is_cached(*source)):
+    elif spec.data is not None or (source is not None and not loading.is_cached(*source)):
         folder = made_up.write_records(benchmark, stage.work_dir / "data")
         if folder is None:
             notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")

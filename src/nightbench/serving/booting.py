@@ -16,8 +16,8 @@ from nightbench.errors import BootFailed, BootTimeout
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
-from nightbench.serving.supervision import LogFollower, Supervised, wait_until
-from nightbench.suite import Target
+from nightbench.serving.supervise.supervision import LogFollower, Supervised, wait_until
+from nightbench.suite.models import Target
 
 POLL_S = 0.1
 LAST_WORDS_S = 3.0

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nightbench.errors import NightbenchError
-from nightbench.owned_files import NotARegularFile, open_lock
-from nightbench.private_files import make_private
+from nightbench.home.owned_files import NotARegularFile, open_lock
+from nightbench.home.private_files import make_private
 
 Sleep = Callable[[float], None]
 POLL_S = 0.25

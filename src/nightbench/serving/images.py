@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from nightbench.child_env import FOR_DOCKER, environment_for
 from nightbench.engines import container
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.progress import OnProgress, Progress
-from nightbench.redaction import Redactor
+from nightbench.secrets.child_env import FOR_DOCKER, environment_for
+from nightbench.secrets.redaction import Redactor
 
 LAST_LINES = 5
 REMOVAL_S = 30.0

@@ -7,12 +7,12 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from nightbench import bounded_json
-from nightbench.bounded_http import NotRead, Page, Question, fetch, fetch_status
 from nightbench.endpoint import Endpoint
-from nightbench.redaction import Redactor
+from nightbench.secrets.redaction import Redactor
 from nightbench.serving import processes
 from nightbench.terminal_text import safe_text
+from nightbench.untrusted import json_reader
+from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch, fetch_status
 
 HOST = "127.0.0.1"
 WORDS_CHARS = 300
@@ -119,7 +119,7 @@ def read_page(endpoint: Endpoint, path: str, *, within_s: float = SAID_WITHIN_S)
 def read_version(endpoint: Endpoint, path: str) -> str | None:
     """The engine's version as the server itself says it (vLLM does), None where it does not."""
     try:
-        said = bounded_json.loads(read_page(endpoint, path) or "")["version"]
+        said = json_reader.loads(read_page(endpoint, path) or "")["version"]
     except (ValueError, KeyError, TypeError):
         return None
     return endpoint.redact(said)[:LONGEST_VERSION] if isinstance(said, str) else None
@@ -187,7 +187,7 @@ def _name(said: object) -> str:
 
 def _members(body: bytes) -> dict[str, Any]:
     """The members of a JSON object. Raises ValueError."""
-    value = bounded_json.loads(body)
+    value = json_reader.loads(body)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

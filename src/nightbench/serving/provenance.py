@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nightbench import __version__
-from nightbench.child_env import FOR_GIT, environment_for
 from nightbench.records import ProvenanceRow
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.gpus import Gpu, Inventory
+from nightbench.secrets.child_env import FOR_GIT, environment_for
+from nightbench.serving.hardware.gpus import Gpu, Inventory
+from nightbench.serving.provision.environments import EngineEnvironment
 
 # What says which model a folder holds, without reading gigabytes of weights.
 _MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")

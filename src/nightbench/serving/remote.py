@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nightbench.answer_limits import DEFAULT_LIMITS, AnswerLimits
 from nightbench.endpoint import Endpoint
 from nightbench.engines import ollama, remote
 from nightbench.errors import BadInput, EndpointError
-from nightbench.secret_values import shown_name
+from nightbench.secrets.values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.probing import Answer
-from nightbench.suite import Target
-from nightbench.suite_engines import RemoteEngine
+from nightbench.suite.engines import RemoteEngine
+from nightbench.suite.models import Target
+from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
 RATE_LIMIT_RETRIES = 3
 LONGEST_WAIT_S = 60.0

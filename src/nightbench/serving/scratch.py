@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightbench.serving.supervised_files import is_at, remove_folder
+from nightbench.serving.supervise.supervised_files import is_at, remove_folder
 
 # Short: the path of a Unix socket has 107 bytes, and Ray takes 68 below its temporary folder.
 _PREFIX = "nightbench."

@@ -17,17 +17,18 @@ from pathlib import Path
 from nightbench.endpoint import Endpoint
 from nightbench.engines import dispatch, ollama
 from nightbench.errors import BootFailed
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.progress import OnProgress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
-from nightbench.serving import environments, models, ollama_store, preflight, provenance, remote
+from nightbench.serving import provenance, remote
 from nightbench.serving.booting import PortTaken
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.serving.launched import Launched, launched
-from nightbench.serving.launching import Job, Options
-from nightbench.serving.machine import Machine, this_machine
-from nightbench.serving.watching import Trouble
-from nightbench.suite import Target
+from nightbench.serving.hardware.machine import Machine, this_machine
+from nightbench.serving.provision import environments, models, ollama_store, preflight
+from nightbench.serving.provision.environments import EngineEnvironment
+from nightbench.serving.supervise.launch import Launched, launched
+from nightbench.serving.supervise.launcher import Job, Options
+from nightbench.serving.supervise.watchdog import Trouble
+from nightbench.suite.models import Target
 
 PORT_ATTEMPTS = 3
 DEFAULT_OPTIONS = Options()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nightbench.suite import Gates
+from nightbench.suite.models import Gates
 
 
 def failed_gates(gates: Gates, accuracy: Sequence[tuple[str, str, float]]) -> list[str]:

@@ -10,7 +10,7 @@ from nightbench.accuracy.asking import Answered, Pace, ask_all
 from nightbench.accuracy.client import Ask, Send
 from nightbench.accuracy.replies import AskFailed, Reply
 from nightbench.errors import EndpointError
-from nightbench.suite import Generation
+from nightbench.suite.models import Generation
 
 ASKS = [Ask(prompt=f"question {n}", generation=Generation()) for n in range(20)]
 

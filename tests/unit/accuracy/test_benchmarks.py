@@ -8,7 +8,7 @@ import pytest
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.questions import PreparedBenchmark, prepare
 from nightbench.errors import BadInput
-from nightbench.suite import AccuracySpec, Generation
+from nightbench.suite.models import AccuracySpec, Generation
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 from nightbench.accuracy.bounded_replies import OnResponse, bounded
 from nightbench.accuracy.client import Ask, opened_client
 from nightbench.accuracy.replies import AskFailed, Reply
-from nightbench.answer_limits import AnswerLimits
-from nightbench.suite import Generation
+from nightbench.suite.models import Generation
+from nightbench.untrusted.limits import AnswerLimits
 from tests.unit.accuracy.conftest import ChatServer, completion
 
 LIMITS = AnswerLimits(answer_bytes=10_000, error_bytes=1_000)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nightbench.accuracy.benchmark import Question
-from nightbench.accuracy.choice_scoring import (
+from nightbench.accuracy.scoring.choices import (
     read_label_en,
     read_label_strictly,
     read_label_zh,

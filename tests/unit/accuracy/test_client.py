@@ -11,7 +11,7 @@ import pytest
 from nightbench.accuracy.client import Ask, opened_client
 from nightbench.accuracy.replies import AskFailed, Reply, parse_reply, split_thinking
 from nightbench.endpoint import Endpoint
-from nightbench.suite import Generation
+from nightbench.suite.models import Generation
 from tests.unit.accuracy.conftest import ChatServer, completion
 
 

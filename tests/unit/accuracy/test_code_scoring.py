@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from nightbench.accuracy.client import Ask
-from nightbench.accuracy.code_scoring import first_block, last_block, run_confined
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.replies import Reply
-from nightbench.accuracy.sandboxed_python import DENIED, MACHINES
+from nightbench.accuracy.scoring.programs import first_block, last_block, run_confined
+from nightbench.accuracy.scoring.sandboxed_python import DENIED, MACHINES
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracySample
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 from tests.unit.accuracy.hub_records import FOLDERS
 
 NOWHERE = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")

@@ -11,7 +11,7 @@ import pytest
 
 from nightbench.accuracy.replies import AskFailed
 from nightbench.endpoint import Endpoint
-from nightbench.redaction import Redactor
+from nightbench.secrets.redaction import Redactor
 from tests.security.hostile import WAYS, hostile
 from tests.unit.accuracy.conftest import ChatServer, completion
 from tests.unit.accuracy.test_client import HELLO, ask

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from nightbench.accuracy import benchmarks
-from nightbench.accuracy.code_scoring import code_scorer, humaneval_record
 from nightbench.accuracy.questions import prepare
-from nightbench.accuracy.rescoring import score_replies
-from nightbench.data import Record, read_records
+from nightbench.accuracy.scoring.programs import code_scorer, humaneval_record
+from nightbench.accuracy.scoring.rescoring import score_replies
+from nightbench.data.loading import Record, read_records
 from nightbench.errors import DataError
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 from tests.unit.accuracy.hub_records import FOLDERS, HubFolder
 
 GOLDEN = Path(__file__).with_name("golden")

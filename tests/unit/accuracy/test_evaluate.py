@@ -14,7 +14,7 @@ from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput, DataError, EndpointError
 from nightbench.progress import Progress
 from nightbench.records import AccuracyResult, AccuracySample
-from nightbench.suite import AccuracySpec, Generation
+from nightbench.suite.models import AccuracySpec, Generation
 from tests.truth.reference import ReferenceServer
 from tests.unit.accuracy.conftest import ChatServer, completion
 

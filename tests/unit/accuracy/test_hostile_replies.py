@@ -19,15 +19,15 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.replies import Reply
 from nightbench.accuracy.sample_files import AskedAs, read_samples, sample_line
 from nightbench.accuracy.table import accuracy_table
-from nightbench.answer_limits import AnswerLimits
 from nightbench.cli.main import main
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import read_samples as read_samples_of
-from nightbench.history.spool import RUN_FOLDER, Spool, SpoolIdentity
-from nightbench.home import Home
+from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
+from nightbench.home.paths import Home
 from nightbench.records import AccuracySample
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
+from nightbench.untrusted.limits import AnswerLimits
 from tests.benchmarks.synthetic_nights import Shape, began, run_id_of, run_row, target_row
 from tests.unit.accuracy.conftest import ChatServer, completion
 

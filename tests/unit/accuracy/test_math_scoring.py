@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("math_verify")
 
-from nightbench.accuracy import math_worker
 from nightbench.accuracy.benchmark import Question
-from nightbench.accuracy.math_scoring import _Worker, math_scorer, read_final_answer
+from nightbench.accuracy.scoring import math_worker
+from nightbench.accuracy.scoring.mathematics import _Worker, math_scorer, read_final_answer
 
 
 @pytest.mark.parametrize(

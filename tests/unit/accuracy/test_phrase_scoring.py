@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nightbench.accuracy.benchmark import Question
-from nightbench.accuracy.phrase_scoring import score_phrase
+from nightbench.accuracy.scoring.phrases import score_phrase
 
 COLD = Question(text='What is the opposite of "hot"?', gold="cold", accepted=("chilly",))
 

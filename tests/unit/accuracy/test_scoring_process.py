@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from nightbench.accuracy.code_scoring import run_confined
-from nightbench.accuracy.math_scoring import _Worker
-from nightbench.accuracy.scoring_process import exchange, started_to_stay
+from nightbench.accuracy.scoring.mathematics import _Worker
+from nightbench.accuracy.scoring.programs import run_confined
+from nightbench.accuracy.scoring.worker_process import exchange, started_to_stay
 
 LONG_S, SOON_S = 60.0, 0.2
 SOON_ENDED_S = 30.0
@@ -108,12 +108,12 @@ def test_what_cannot_be_started_is_told_where_it_was_asked_for() -> None:
 
 
 SLEEPS = """
-from nightbench.accuracy.code_scoring import run_confined
+from nightbench.accuracy.scoring.programs import run_confined
 run_confined("import time; time.sleep(999)", wall_limit_s=900)
 """
 COMPUTES = SLEEPS.replace("import time; time.sleep(999)", "while True: pass")
 COMPARES = """
-from nightbench.accuracy.math_scoring import _Worker
+from nightbench.accuracy.scoring.mathematics import _Worker
 worker = _Worker(900)
 worker.call("read", "1")
 print("warm", flush=True)

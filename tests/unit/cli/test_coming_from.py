@@ -11,9 +11,9 @@ import pytest
 from nightbench.accuracy import benchmarks
 from nightbench.cli import eval_command, load_arguments
 from nightbench.cli.main import _parser
-from nightbench.planning import plan_suite
+from nightbench.night.planning import plan_suite
 from nightbench.resources import suites_dir
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
 
 DOC = Path(__file__).parents[3] / "docs" / "coming-from.md"
 LINES = re.findall(r"^nightbench .*$", DOC.read_text(encoding="utf-8"), re.MULTILINE)

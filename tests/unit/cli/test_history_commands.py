@@ -13,9 +13,9 @@ from nightbench.accuracy.sample_view import WHICH
 from nightbench.cli.main import main
 from nightbench.cli.show_command import SAMPLES
 from nightbench.cli.sql_command import cell, display_width, write_result
-from nightbench.history.database import Result
-from nightbench.history.landing import land
-from nightbench.home import Home
+from nightbench.history.duckdb_files.database import Result
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
 

@@ -11,8 +11,8 @@ from nightbench.cli import new_suite_command
 from nightbench.cli.main import main
 from nightbench.cli.new_suite_text import Answers, Found, suite_text
 from nightbench.errors import BadInput
-from nightbench.planning import PlannedTarget, plan_suite
-from nightbench.suite_file import read_suite
+from nightbench.night.planning import PlannedTarget, plan_suite
+from nightbench.suite.file import read_suite
 
 NODE = Found(gpus=("NVIDIA H100",) * 4, commands=("ollama", "docker"))
 LAPTOP = Found()

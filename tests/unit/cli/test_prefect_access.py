@@ -19,7 +19,7 @@ from nightbench.cli.prefect_access import (
 from nightbench.cli.prefect_api import address_file, running_api
 from nightbench.cli.ways_in import address, open_to, password_lines
 from nightbench.errors import NightbenchError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.web.listening import is_ours
 
 URL = "http://127.0.0.1:4200"

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from service import Service, service
 
-from nightbench.answer_limits import AnswerLimits
 from nightbench.cli.main import main
 from nightbench.engines import providers
 from nightbench.engines.providers import Provider
 from nightbench.errors import EndpointError
 from nightbench.serving import remote
-from nightbench.suite import Target
-from nightbench.suite_engines import RemoteEngine
+from nightbench.suite.engines import RemoteEngine
+from nightbench.suite.models import Target
+from nightbench.untrusted.limits import AnswerLimits
 
 QUESTIONS = [
     {"question": f"q{n}", "A": "1", "B": "2", "C": "3", "D": "4", "answer": "A"} for n in range(6)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.cli.rehearse_command import _environment, _own_home
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 # What it starts takes a while to end, and says so at its very end.
 CHILD = """

@@ -16,8 +16,10 @@ import yaml
 
 from nightbench.cli import doctor_command
 from nightbench.cli.main import main
-from nightbench.serving import lease_files, processes, reaper, recipes
-from nightbench.serving.supervision import wait_until
+from nightbench.serving import processes
+from nightbench.serving.hardware import lease_files, reaper
+from nightbench.serving.provision import recipes
+from nightbench.serving.supervise.supervision import wait_until
 
 LAUNCH = "0123456789abcdef"
 SMALL_SERVER = Path(__file__).parents[1] / "serving" / "small_server.py"

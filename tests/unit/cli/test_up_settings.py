@@ -19,7 +19,7 @@ from nightbench.cli.up_settings import (
     worker_settings,
 )
 from nightbench.errors import BadInput
-from nightbench.home import Home
+from nightbench.home.paths import Home
 
 HOME = Home(Path("/srv/nightbench"))
 URL = "http://127.0.0.1:4200/api"

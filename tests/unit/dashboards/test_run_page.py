@@ -14,7 +14,7 @@ from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer, duration, failure_page, run_page
 from nightbench.dashboards.sentences import accuracy_sentence, boot_sentence, level_sentence
 from nightbench.history.run_results import Skipped
-from nightbench.suite import SwanlabSettings
+from nightbench.suite.models import SwanlabSettings
 
 HOSTILE = '<img src=x onerror="x"> [a](javascript:b) | `c`'
 POINTERS = (Pointer("Curves", url="http://h/x"), Pointer("Terminal", typed="nightbench show X"))

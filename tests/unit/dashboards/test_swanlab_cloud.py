@@ -15,10 +15,10 @@ from nightbench.dashboards import swanlab_mirror
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.reading import open_history
-from nightbench.home import Home
-from nightbench.suite import SwanlabSettings
+from nightbench.home.paths import Home
+from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 
 SHAPE = Shape(levels=(1, 8), telemetry=2)

@@ -17,11 +17,11 @@ from nightbench.dashboards.curves import (
 )
 from nightbench.dashboards.ledger import MirrorLedger
 from nightbench.errors import DashboardError
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.reading import open_history
-from nightbench.history.spool import Spool, SpoolIdentity
-from nightbench.home import Home
-from nightbench.suite import SwanlabSettings
+from nightbench.history.spool.writer import Spool, SpoolIdentity
+from nightbench.home.paths import Home
+from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import (
     FIRST_NIGHT,
     Shape,

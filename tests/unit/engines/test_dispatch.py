@@ -6,7 +6,7 @@ import pytest
 
 from nightbench.engines import dispatch, remote
 from nightbench.errors import BadInput
-from nightbench.suite import RemoteEngine, Target
+from nightbench.suite.models import RemoteEngine, Target
 
 
 def target(engine: dict[str, object], **fields: object) -> Target:

@@ -9,8 +9,8 @@ import yaml
 
 from nightbench.engines import dispatch
 from nightbench.engines.providers import PROVIDERS
-from nightbench.suite import Suite
-from nightbench.suite_engines import ENGINE_KINDS
+from nightbench.suite.engines import ENGINE_KINDS
+from nightbench.suite.models import Suite
 
 DOC = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
 

@@ -12,14 +12,14 @@ import pytest
 from nightbench.engines import container, dispatch, lmdeploy, ollama, providers, remote, sglang
 from nightbench.engines.container import Container
 from nightbench.errors import BadInput
-from nightbench.suite import Target
-from nightbench.suite_engines import (
+from nightbench.suite.engines import (
     LmdeployEngine,
     OllamaEngine,
     ProviderName,
     RemoteEngine,
     SglangEngine,
 )
+from nightbench.suite.models import Target
 
 
 def test_lmdeploy_serves_as_its_tutorial_types_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nightbench.engines import vllm
 from nightbench.errors import BadInput
-from nightbench.suite import VllmEngine
+from nightbench.suite.models import VllmEngine
 
 GLM = VllmEngine.model_validate(
     {

@@ -10,10 +10,10 @@ import pytest
 from nightbench.cli import import_command
 from nightbench.dashboards.curves import experiments_over_nights
 from nightbench.errors import DataError
-from nightbench.history.importing import read_results
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.importers.importing import read_results
 from nightbench.history.reading import open_history
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.records import AccuracyResult, LoadLevel
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 

@@ -17,14 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightbench.history import housekeeping, manifest, tables
+from nightbench.history import tables
 from nightbench.history.condition import condition
-from nightbench.history.landing import LandingReport, land
+from nightbench.history.duckdb_files import housekeeping
+from nightbench.history.duckdb_files.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
-from nightbench.history.recovering import Damaged, recover
-from nightbench.history.spool import Spool, SpoolIdentity
-from nightbench.home import Home
+from nightbench.history.spool import manifest
+from nightbench.history.spool.recovery import Damaged, recover
+from nightbench.history.spool.writer import Spool, SpoolIdentity
+from nightbench.home.paths import Home
 from nightbench.records import ProvenanceRow
 from tests.benchmarks.synthetic_nights import (
     FIRST_NIGHT,
@@ -245,7 +247,7 @@ def count_of(folder: Path, table: str) -> int:
 
 
 def test_the_load_generators_own_file_has_a_checksum_of_every_page(tmp_path: Path) -> None:
-    from nightbench.load.requests_file import RequestWriter, schema
+    from nightbench.load.summarize.requests_file import RequestWriter, schema
 
     path = tmp_path / "requests.parquet"
     row = tables.encode(request_row(0, 1, 2, random.Random(0)))

@@ -13,13 +13,14 @@ import pytest
 
 import nightbench.history
 from nightbench.errors import BadInput, HistoryError
-from nightbench.history import checked_json, landing
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files import ingest
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.rebuilding import rebuild
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
-from nightbench.history.rebuilding import rebuild
-from nightbench.history.spool import Spool, recover
-from nightbench.home import Home
+from nightbench.history.spool import checked_json
+from nightbench.history.spool.writer import Spool, recover
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import (
     FIRST_NIGHT,
     Shape,
@@ -225,7 +226,7 @@ def test_a_copy_that_was_not_published_is_published_next_time(home: Home) -> Non
 def test_crashed_folders_land_as_crashed(home: Home) -> None:
     from datetime import date
 
-    from nightbench.history.manifest import SpoolIdentity
+    from nightbench.history.spool.manifest import SpoolIdentity
 
     identity = SpoolIdentity(run_id="r9", target="t", night=date(2026, 1, 1))
     spool = Spool.open(home.spool, identity)
@@ -242,7 +243,7 @@ def test_crashed_folders_land_as_crashed(home: Home) -> None:
 def test_rows_without_their_target_are_found(home: Home) -> None:
     from datetime import date
 
-    from nightbench.history.manifest import SpoolIdentity
+    from nightbench.history.spool.manifest import SpoolIdentity
 
     identity = SpoolIdentity(run_id="r9", target="t", night=date(2026, 1, 1))
     spool = Spool.open(home.spool, identity)
@@ -281,7 +282,7 @@ def test_a_notebook_opens_it_in_one_line(home: Home) -> None:
 def test_landing_one_target_leaves_the_others_of_its_run_alone(home: Home) -> None:
     from datetime import date
 
-    from nightbench.history.manifest import SpoolIdentity
+    from nightbench.history.spool.manifest import SpoolIdentity
 
     first, second = (
         SpoolIdentity(run_id="r9", target=name, night=date(2026, 1, 1)) for name in ("a", "b")
@@ -327,7 +328,7 @@ def test_one_folder_that_cannot_be_inserted_does_not_keep_its_batch_out(home: Ho
 def test_more_folders_than_a_transaction_takes_all_land(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing, "FOLDERS_AT_ONCE", 2)
+    monkeypatch.setattr(ingest, "FOLDERS_AT_ONCE", 2)
     for night in range(3):
         spool_night(home.spool, night, SHAPE)
     assert len(land(home).landed) == 9

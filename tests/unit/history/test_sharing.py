@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nightbench.history import sharing
-from nightbench.history.landing import land
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.duckdb_files.rebuilding import rebuild
 from nightbench.history.places import HistoryPlaces
-from nightbench.history.rebuilding import rebuild
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 
 SHAPE = Shape(targets=("one", "two"), levels=(1,), telemetry=1)

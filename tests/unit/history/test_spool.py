@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history import manifest, tables
-from nightbench.history.landing import land
-from nightbench.history.spool import Spool, SpoolIdentity, recover, sealed_folders
-from nightbench.home import Home
+from nightbench.history import tables
+from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.spool import manifest
+from nightbench.history.spool.writer import Spool, SpoolIdentity, recover, sealed_folders
+from nightbench.home.paths import Home
 from nightbench.records import LoadRequest, ProvenanceRow
-from nightbench.redaction import Redactor
+from nightbench.secrets.redaction import Redactor
 from tests.benchmarks.synthetic_nights import (
     Shape,
     request_row,
@@ -195,7 +196,7 @@ def test_a_folder_that_says_of_nothing_is_put_aside_and_reported(tmp_path: Path)
 def test_a_sigkilled_writer_loses_at_most_the_row_in_flight(tmp_path: Path) -> None:
     script = (
         "import sys; from datetime import date; from pathlib import Path\n"
-        "from nightbench.history.spool import Spool, SpoolIdentity\n"
+        "from nightbench.history.spool.writer import Spool, SpoolIdentity\n"
         "from nightbench.records import ProvenanceRow\n"
         "identity = SpoolIdentity(run_id='r1', target='t1', night=date(2026, 11, 21))\n"
         "spool = Spool.open(Path(sys.argv[1]), identity); n = 0\n"

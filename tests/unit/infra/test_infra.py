@@ -19,7 +19,7 @@ import yaml
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from nightbench.cli import up_command
-from nightbench.serving import lease_folder
+from nightbench.serving.hardware import lease_folder
 
 INFRA = Path(__file__).parents[3] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))

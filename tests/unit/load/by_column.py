@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nightbench.load.columns import RequestRows
-from nightbench.load.raw_requests import RawRequests, read_log
-from nightbench.load.rawlog import NO_STAMP, Cause, pack
-from nightbench.load.reads import PlainReads
-from nightbench.load.requests_file import COLUMNS, TEXTS
+from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.parse.raw_records import RawRequests, read_log
+from nightbench.load.parse.reads import PlainReads
+from nightbench.load.summarize.level_arrays import RequestRows
+from nightbench.load.summarize.requests_file import COLUMNS, TEXTS
 from nightbench.records import LoadRequest
 
 CHUNKS = ("chunk_deltas_us", "chunk_tokens")

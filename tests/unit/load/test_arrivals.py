@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.load.arrivals import Arrivals
+from nightbench.load.plan.arrivals import Arrivals
 
 
 def test_a_constant_rate_does_not_drift() -> None:

@@ -6,7 +6,13 @@ import select
 import socket
 import time
 
-from nightbench.load.clock import SO_TIMESTAMPNS, Alarm, OffsetTrack, now_ns, realtime_offset_ns
+from nightbench.load.drive.clock import (
+    SO_TIMESTAMPNS,
+    Alarm,
+    OffsetTrack,
+    now_ns,
+    realtime_offset_ns,
+)
 
 SECOND = 1_000_000_000
 

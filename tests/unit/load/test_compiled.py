@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.load import compiled
-from nightbench.load.compiled import PARTS, load_library
+from nightbench.load.native import parts
+from nightbench.load.native.parts import PARTS, load_library
 
 EVERY_PART = pytest.mark.parametrize("part", PARTS)
 
@@ -16,10 +16,10 @@ EVERY_PART = pytest.mark.parametrize("part", PARTS)
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what is installed, to be spoilt."""
-    for path in compiled.FOLDER.iterdir():
+    for path in parts.FOLDER.iterdir():
         if path.suffix in (".c", ".h", ".so"):
             shutil.copy(path, tmp_path)
-    monkeypatch.setattr(compiled, "FOLDER", tmp_path)
+    monkeypatch.setattr(parts, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -51,5 +51,5 @@ def test_a_library_of_another_machine_is_refused(part: str, installed: Path) -> 
 
 
 def test_every_source_is_of_a_part() -> None:
-    sources = {path.name for path in compiled.FOLDER.iterdir() if path.suffix in (".c", ".h")}
+    sources = {path.name for path in parts.FOLDER.iterdir() if path.suffix in (".c", ".h")}
     assert sources == {name for names in PARTS.values() for name in names}

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from nightbench.load.clock import now_ns
-from nightbench.load.connection import Connection
-from nightbench.load.drivers import ClosedLoop, apart_ns
+from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.connection import Connection
+from nightbench.load.drive.drivers import ClosedLoop, apart_ns
 
 HOUR_NS = 3_600_000_000_000
 
@@ -42,7 +42,7 @@ def test_each_slot_is_filled_when_its_turn_has_come(monkeypatch: pytest.MonkeyPa
     loop.start(HOUR_NS)
     for turns, filled in enumerate(([[0], [], []], [[0], [1], []], [[0], [1], [2]])):
         at_ns = HOUR_NS + turns * apart_ns(3)
-        monkeypatch.setattr("nightbench.load.drivers.now_ns", lambda at_ns=at_ns: at_ns)
+        monkeypatch.setattr("nightbench.load.drive.drivers.now_ns", lambda at_ns=at_ns: at_ns)
         loop.on_time()
         assert [slot.assigned for slot in slots] == filled
     assert not loop.waiting

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from nightbench.load.exchange import MOST_LINGER_NS, Exchange, linger_ns
-from nightbench.load.rawlog import NO_STAMP
-from nightbench.load.reads import PlainReads
+from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
+from nightbench.load.drive.rawlog import NO_STAMP
+from nightbench.load.parse.reads import PlainReads
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nightbench.load.host import HostReading, HostUse, read_host
+from nightbench.load.drive.host import HostReading, HostUse, read_host
 
 
 def test_the_share_is_of_all_cores() -> None:

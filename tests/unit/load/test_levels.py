@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from nightbench.load.levels import Level, plan_levels
-from nightbench.load.workloads import Prompts
-from nightbench.suite import LoadSpec
+from nightbench.load.plan.levels import Level, plan_levels
+from nightbench.load.plan.workloads import Prompts
+from nightbench.suite.models import LoadSpec
 
 PROMPTS = Prompts([f"question {i}" for i in range(1000)])
 

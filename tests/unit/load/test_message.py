@@ -9,12 +9,12 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
-from nightbench.load.bodies import Bodies
-from nightbench.load.levels import plan_levels
 from nightbench.load.measure import GeneratorOptions, plan_jobs
-from nightbench.load.message import address_of, body_of, head_of, write_bodies
-from nightbench.load.workloads import Prompts, prompt_hash
-from nightbench.suite import LoadSpec
+from nightbench.load.plan.bodies import Bodies
+from nightbench.load.plan.levels import plan_levels
+from nightbench.load.plan.request_bytes import address_of, body_of, head_of, write_bodies
+from nightbench.load.plan.workloads import Prompts, prompt_hash
+from nightbench.suite.models import LoadSpec
 
 SPEC = LoadSpec.model_validate(
     {

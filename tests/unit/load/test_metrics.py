@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nightbench.load import metrics
-from nightbench.load.columns import ColumnsBuilder, RequestColumns
-from nightbench.load.limits import GoodputLimits
-from nightbench.load.requests_file import COLUMNS
+from nightbench.load.summarize import metrics
+from nightbench.load.summarize.goodput_limits import GoodputLimits
+from nightbench.load.summarize.level_arrays import ColumnsBuilder, RequestColumns
+from nightbench.load.summarize.requests_file import COLUMNS
 from nightbench.records import LoadRequest
 from tests.unit.load.by_column import rows_of_records
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.outcome import Outcome, outcome_of, tokens_by_counts
-from nightbench.load.raw_requests import RawRequest
-from nightbench.load.rawlog import Cause
+from nightbench.load.drive.rawlog import Cause
+from nightbench.load.parse.interpret import Outcome, outcome_of, tokens_by_counts
+from nightbench.load.parse.raw_records import RawRequest
 from tests.unit.load.answers import DONE, END, HEAD, RECORDED, ROLE, SAID, event, framed, usage
 
 

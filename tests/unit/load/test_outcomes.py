@@ -14,10 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.compiled_answers import UNUSUAL, AnswerReader, answer_reader
-from nightbench.load.outcomes import NUMBERS, TEXTS, Outcomes, outcomes_of, spread_tokens
-from nightbench.load.rawlog import Cause
-from nightbench.redaction import Redactor
+from nightbench.load.drive.rawlog import Cause
+from nightbench.load.native.answers import UNUSUAL, AnswerReader, answer_reader
+from nightbench.load.parse.interpret_many import (
+    NUMBERS,
+    TEXTS,
+    Outcomes,
+    outcomes_of,
+    spread_tokens,
+)
+from nightbench.secrets.redaction import Redactor
 from tests.unit.load.answers import DONE, END, HEAD, RECORDED, ROLE, SAID, event, framed, usage
 from tests.unit.load.by_column import raws_of
 

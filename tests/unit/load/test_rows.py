@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.columns import RequestRows
-from nightbench.load.outcome import Outcome
-from nightbench.load.outcomes import by_column
-from nightbench.load.raw_requests import RawRequests
-from nightbench.load.rawlog import HEADER_FIELDS, Cause
-from nightbench.load.rows import ReadTally, rows_of
+from nightbench.load.drive.rawlog import HEADER_FIELDS, Cause
+from nightbench.load.parse.interpret import Outcome
+from nightbench.load.parse.interpret_many import by_column
+from nightbench.load.parse.raw_records import RawRequests
+from nightbench.load.summarize.level_arrays import RequestRows
+from nightbench.load.summarize.request_rows import ReadTally, rows_of
 from nightbench.records import LoadRequest
 from tests.unit.load.by_column import records_of_rows
 

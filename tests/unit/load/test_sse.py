@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench.load.sse import event_data, event_end
+from nightbench.load.parse.sse import event_data, event_end
 
 STREAM = (
     ": connected\n\n"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nightbench.load.exchange import Exchange
-from nightbench.load.rawlog import NO_STAMP
-from nightbench.load.reads import MARK_BYTES, PlainReads
-from nightbench.load.timeouts import overgrown
+from nightbench.load.drive.exchange import Exchange
+from nightbench.load.drive.rawlog import NO_STAMP
+from nightbench.load.drive.timeouts import overgrown
+from nightbench.load.parse.reads import MARK_BYTES, PlainReads
 
 
 def holding(size_bytes: int) -> Exchange:

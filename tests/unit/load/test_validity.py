@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nightbench.load.validity import Evidence, invalid_reasons
+from nightbench.load.summarize.validity import Evidence, invalid_reasons
 
 SOUND = Evidence(
     num_prompts=1000,

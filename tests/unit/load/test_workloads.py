@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nightbench.errors import DataError
-from nightbench.load.workloads import PromptLengths, Prompts, prompt_hash, read_prompts
-from nightbench.suite import Workload
+from nightbench.load.plan.workloads import PromptLengths, Prompts, prompt_hash, read_prompts
+from nightbench.suite.models import Workload
 
 
 def read(base_dir: Path, count: int, seed: int = 0, **fields: Any) -> Prompts:

@@ -10,8 +10,8 @@ import yaml
 
 from nightbench.rehearsal.deriving import Notes, Stage, rehearsal_of
 from nightbench.resources import suites_dir
-from nightbench.suite import Suite, VllmEngine
-from nightbench.suite_file import find_suite, read_suite
+from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.models import Suite, VllmEngine
 
 
 @pytest.fixture(autouse=True)

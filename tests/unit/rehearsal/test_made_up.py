@@ -8,7 +8,7 @@ import pytest
 
 from nightbench.accuracy import benchmarks, questions
 from nightbench.rehearsal import made_up
-from nightbench.suite import AccuracySpec
+from nightbench.suite.models import AccuracySpec
 
 OF_A_HUB = [
     name

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from nightbench.serving import lease_files, processes
+from nightbench.serving import processes
+from nightbench.serving.hardware import lease_files
 
 LAUNCH = "0123456789abcdef"
 

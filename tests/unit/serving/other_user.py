@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nightbench.serving import lease_files, processes
+from nightbench.serving import processes
+from nightbench.serving.hardware import lease_files
 
 HERE = Path(__file__)
 
@@ -297,8 +298,8 @@ def lease_in_turn(where: str, resources: list[str], counter: str, seconds: float
     """An honest user: take the cores, see that nobody else has them, give them back, again."""
     from nightbench.errors import LeaseError
     from nightbench.progress import ignore
-    from nightbench.serving import leases
-    from nightbench.serving.gpus import Inventory
+    from nightbench.serving.hardware import leases
+    from nightbench.serving.hardware.gpus import Inventory
 
     cores = tuple(int(resource.removeprefix("core-")) for resource in resources)
     request = leases.Request(subject=f"honest {os.getuid()}", num_gpus=0, cores=cores, within_s=0.2)
@@ -330,7 +331,7 @@ def lease_in_turn(where: str, resources: list[str], counter: str, seconds: float
 def try_to_lease(where: str) -> str:
     """What an honest user is told."""
     from nightbench.errors import LeaseError
-    from nightbench.serving import lease_folder
+    from nightbench.serving.hardware import lease_folder
 
     try:
         lease_folder.ready(Path(where))
@@ -378,7 +379,7 @@ def become(user: str) -> None:
 
 def main() -> None:
     user, action, arguments = sys.argv[1:]
-    import nightbench.serving.leases  # noqa: F401 - where only root may read the sources
+    import nightbench.serving.hardware.leases  # noqa: F401 - where only root may read the sources
 
     become(user)
     print(json.dumps(globals()[action](**json.loads(arguments))))

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput, EngineEnvironmentError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.progress import Progress, ignore
-from nightbench.serving import environments
-from nightbench.serving.environments import PipProgress, failure
-from nightbench.serving.recipes import Alias, Recipe
-from nightbench.suite import Environment
+from nightbench.serving.provision import environments
+from nightbench.serving.provision.environments import PipProgress, failure
+from nightbench.serving.provision.recipes import Alias, Recipe
+from nightbench.suite.models import Environment
 
 CHECK = "import vllm, torch"
 

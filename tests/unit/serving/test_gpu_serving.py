@@ -17,15 +17,16 @@ from recorded_node import IDLE_BYTES, RecordedNode, hgx_8, pairs_4, split_2
 
 from nightbench.cli import doctor_command, reap_command
 from nightbench.errors import LeaseError, ServerDied, TeardownFailed
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.records import ServerRow, TelemetryRow
-from nightbench.serving import gpus, processes, reaper
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving import processes
+from nightbench.serving.hardware import gpus, reaper
+from nightbench.serving.hardware.machine import Machine
+from nightbench.serving.hardware.telemetry import GpuSampler
 from nightbench.serving.server import Server, serve
-from nightbench.serving.supervision import wait_until
-from nightbench.serving.telemetry import GpuSampler
-from nightbench.suite import Target
+from nightbench.serving.supervise.launcher import Options
+from nightbench.serving.supervise.supervision import wait_until
+from nightbench.suite.models import Target
 
 SMALL_SERVER = Path(__file__).with_name("small_server.py")
 MODEL_BYTES = 60 << 30

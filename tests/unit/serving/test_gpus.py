@@ -6,8 +6,8 @@ import pytest
 from recorded_node import RecordedNode, Slice, hgx_8, pairs_4, pcie_8, split_2
 
 from nightbench.errors import LeaseError
-from nightbench.serving import gpus
-from nightbench.serving.gpus import Gpu, choose_nearest, only_visible
+from nightbench.serving.hardware import gpus
+from nightbench.serving.hardware.gpus import Gpu, choose_nearest, only_visible
 from nightbench.serving.provenance import hardware_class
 
 PCIE_8, PAIRS_4 = pcie_8(), pairs_4()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nightbench.engines.vllm import Counters
-from nightbench.serving.heartbeat import Heartbeat, Patience
-from nightbench.suite import Target
+from nightbench.serving.supervise.heartbeat import Heartbeat, Patience
+from nightbench.suite.models import Target
 
 PATIENCE = Patience(hung_after_s=45, quiet_for_s=10, answer_within_s=30, times_if_computing=10)
 IDLE = Counters(signature=1)

@@ -14,14 +14,15 @@ import pytest
 from hub_server import COMMIT, FILES, KEY, Hub, hub, sha256
 
 from nightbench.errors import DataError
-from nightbench.serving import hubs, provenance
+from nightbench.serving import provenance
+from nightbench.serving.provision import hubs
 
 # The libraries read their environment when they are imported: each fetch is a process of its own.
 FETCH = """
 import json, sys
 from pathlib import Path
 from nightbench.errors import DataError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.serving import models
 said = []
 try:

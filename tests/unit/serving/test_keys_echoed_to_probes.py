@@ -13,16 +13,16 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput, EndpointError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.records import ServerRow
 from nightbench.serving import probing, remote
-from nightbench.serving.engine_log import Log
-from nightbench.serving.gpus import Inventory
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving.hardware.gpus import Inventory
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import serve
-from nightbench.suite import Target
-from nightbench.suite_engines import RemoteEngine
+from nightbench.serving.supervise.engine_log import Log
+from nightbench.serving.supervise.launcher import Options
+from nightbench.suite.engines import RemoteEngine
+from nightbench.suite.models import Target
 from tests.security.hostile import WAYS, hostile
 
 KEY = "sk-Canary9fQ2xZ7mLp4vT8wRb6nK3"

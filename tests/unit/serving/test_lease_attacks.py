@@ -26,11 +26,12 @@ from other_user import act, acting
 from nightbench.cli.main import main
 from nightbench.errors import LeaseError
 from nightbench.progress import ignore
-from nightbench.serving import lease_files, leases, processes, reaper
-from nightbench.serving.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.leases import Lease, Request
-from nightbench.serving.supervised_files import write_lease
-from nightbench.serving.supervision import wait_until
+from nightbench.serving import processes
+from nightbench.serving.hardware import lease_files, leases, reaper
+from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
+from nightbench.serving.hardware.leases import Lease, Request
+from nightbench.serving.supervise.supervised_files import write_lease
+from nightbench.serving.supervise.supervision import wait_until
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),

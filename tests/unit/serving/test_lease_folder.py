@@ -16,9 +16,9 @@ from other_user import act
 from nightbench.cli.main import main
 from nightbench.errors import LeaseError
 from nightbench.progress import ignore
-from nightbench.serving import lease_folder, leases
-from nightbench.serving.gpus import Inventory
-from nightbench.serving.leases import Request
+from nightbench.serving.hardware import lease_folder, leases
+from nightbench.serving.hardware.gpus import Inventory
+from nightbench.serving.hardware.leases import Request
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

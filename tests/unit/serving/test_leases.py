@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from dead_runs import leave_behind, marked, record, start_of
 
-from nightbench import owned_files
 from nightbench.errors import LeaseError
+from nightbench.home import owned_files
 from nightbench.progress import Progress, ignore
-from nightbench.serving import lease_files, leases, processes, reaper
-from nightbench.serving.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.leases import Lease, Request
-from nightbench.serving.supervised_files import write_lease
-from nightbench.serving.supervision import wait_until
+from nightbench.serving import processes
+from nightbench.serving.hardware import lease_files, leases, reaper
+from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
+from nightbench.serving.hardware.leases import Lease, Request
+from nightbench.serving.supervise.supervised_files import write_lease
+from nightbench.serving.supervise.supervision import wait_until
 
 EMPTY = GpuUse(0, ())
 

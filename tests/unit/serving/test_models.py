@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import DataError, EngineEnvironmentError
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.progress import ignore
-from nightbench.serving import models
-from nightbench.serving.environments import EngineEnvironment
+from nightbench.serving.provision import models
+from nightbench.serving.provision.environments import EngineEnvironment
 
 ENVIRONMENT = EngineEnvironment(key="executable", flavour="cpu", executable=Path("/vllm"))
 

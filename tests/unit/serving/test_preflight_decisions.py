@@ -11,9 +11,9 @@ import pytest
 
 from nightbench.errors import ArgumentsRefused
 from nightbench.progress import Progress, ignore
-from nightbench.serving import preflight
-from nightbench.serving.environments import EngineEnvironment
-from nightbench.suite import Target
+from nightbench.serving.provision import preflight
+from nightbench.serving.provision.environments import EngineEnvironment
+from nightbench.suite.models import Target
 
 PROBLEM = {"message": "there is no such tool parser", "option": "--tool-call-parser"}
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.serving import processor, recipes
-from nightbench.suite import Environment
+from nightbench.serving.hardware import processor
+from nightbench.serving.provision import recipes
+from nightbench.suite.models import Environment
 
 
 def test_auto_is_the_cuda_build_where_there_is_a_gpu_and_the_cpu_build_elsewhere() -> None:

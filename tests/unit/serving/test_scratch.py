@@ -12,7 +12,7 @@ import pytest
 from other_user import act
 
 from nightbench.serving import scratch
-from nightbench.serving.supervised_files import remove_folder
+from nightbench.serving.supervise.supervised_files import remove_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

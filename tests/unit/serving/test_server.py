@@ -22,16 +22,17 @@ from nightbench.errors import (
     LeaseError,
     ServerDied,
 )
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.progress import Progress, ignore
 from nightbench.records import ServerRow
-from nightbench.serving import probing, processes, reaper
-from nightbench.serving.gpus import Inventory
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving import probing, processes
+from nightbench.serving.hardware import reaper
+from nightbench.serving.hardware.gpus import Inventory
+from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
-from nightbench.serving.supervision import wait_until
-from nightbench.suite import Target
+from nightbench.serving.supervise.launcher import Options
+from nightbench.serving.supervise.supervision import wait_until
+from nightbench.suite.models import Target
 
 SMALL_SERVER = Path(__file__).with_name("small_server.py")
 

@@ -22,17 +22,18 @@ from nightbench.errors import (
     EndpointError,
     EngineEnvironmentError,
 )
-from nightbench.home import Home
+from nightbench.home.paths import Home
 from nightbench.progress import Progress, ignore
 from nightbench.records import ServerRow
-from nightbench.serving import images, probing, reaper
-from nightbench.serving.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.launching import Options
-from nightbench.serving.machine import Machine
+from nightbench.serving import images, probing
+from nightbench.serving.hardware import reaper
+from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
+from nightbench.serving.hardware.machine import Machine
+from nightbench.serving.hardware.telemetry import Sampler
 from nightbench.serving.server import prepare, serve
-from nightbench.serving.supervision import wait_until
-from nightbench.serving.telemetry import Sampler
-from nightbench.suite import Target
+from nightbench.serving.supervise.launcher import Options
+from nightbench.serving.supervise.supervision import wait_until
+from nightbench.suite.models import Target
 
 STAND_IN = Path(__file__).with_name("stand_in_engine.py")
 NAMES = ("ollama", "lmdeploy", "vllm", "docker", "python3")

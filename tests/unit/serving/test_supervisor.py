@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.serving import lease_files, processes, scratch
-from nightbench.serving.lease_records import Record
-from nightbench.serving.reaper import reap, states
-from nightbench.serving.supervision import (
+from nightbench.serving import processes, scratch
+from nightbench.serving.hardware import lease_files
+from nightbench.serving.hardware.lease_records import Record
+from nightbench.serving.hardware.reaper import reap, states
+from nightbench.serving.supervise.supervision import (
     SUPERVISOR,
     Isolation,
     LogFollower,
@@ -25,7 +26,7 @@ from nightbench.serving.supervision import (
     tail_of,
     wait_until,
 )
-from nightbench.serving.supervisor import isolation_prefix
+from nightbench.serving.supervise.supervisor import isolation_prefix
 
 SOON_S = 10.0
 # An engine with a child that leaves the session and is adopted by somebody else.

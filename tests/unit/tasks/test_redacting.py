@@ -9,7 +9,7 @@ import pytest
 
 from nightbench.errors import EndpointError, NightbenchError
 from nightbench.progress import Progress
-from nightbench.suite import Suite
+from nightbench.suite.models import Suite
 from tasks.live_progress import LiveProgress, Shown
 from tasks.redacting import kept_secret, known, step
 from tasks.reporting import Reporter, shown_by

@@ -1,8 +1,8 @@
 """ARC: school science questions, an easy and a challenge set (CC BY-SA 4.0)."""
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.choice_scoring import score_choice_en
 from nightbench.accuracy.records_to_questions import arc_record
+from nightbench.accuracy.scoring.choices import score_choice_en
 from nightbench.accuracy.templates import choose_en
 
 BENCHMARK = Benchmark(

@@ -1,8 +1,8 @@
 """C-Eval: 52 subjects of Chinese knowledge, asked on the val split (CC BY-NC-SA 4.0)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Subset
-from nightbench.accuracy.choice_scoring import score_choice_zh
 from nightbench.accuracy.records_to_questions import lettered_choices
+from nightbench.accuracy.scoring.choices import score_choice_zh
 from nightbench.accuracy.templates import ceval_prompt
 
 _SUBJECTS = {

@@ -1,8 +1,8 @@
 """CMMLU: 67 subjects of Chinese knowledge, from school to profession (CC BY-NC 4.0)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
-from nightbench.accuracy.choice_scoring import score_choice_zh
 from nightbench.accuracy.records_to_questions import cmmlu_record
+from nightbench.accuracy.scoring.choices import score_choice_zh
 from nightbench.accuracy.templates import choose_zh_with_steps
 
 _SUBJECTS = """

@@ -1,8 +1,8 @@
 """GSM8K: grade-school word problems with a number as answer (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.math_scoring import math_scorer
 from nightbench.accuracy.records_to_questions import gsm8k_record
+from nightbench.accuracy.scoring.mathematics import math_scorer
 from nightbench.accuracy.templates import solve_boxed
 
 BENCHMARK = Benchmark(

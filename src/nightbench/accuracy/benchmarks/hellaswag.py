@@ -1,8 +1,8 @@
 """HellaSwag: which ending follows, asked on the validation split (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.choice_scoring import score_choice_en
 from nightbench.accuracy.records_to_questions import hellaswag_record
+from nightbench.accuracy.scoring.choices import score_choice_en
 from nightbench.accuracy.templates import choose_en
 
 BENCHMARK = Benchmark(

@@ -4,7 +4,7 @@ Runs code that a model wrote, so a suite must say `allow_code_execution: true`.
 """
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.code_scoring import code_scorer, humaneval_record
+from nightbench.accuracy.scoring.programs import code_scorer, humaneval_record
 from nightbench.accuracy.templates import only_the_question
 
 BENCHMARK = Benchmark(

@@ -1,8 +1,8 @@
 """IQuiz: Chinese riddles of intelligence (IQ, 40) and of tact (EQ, 80)."""
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.choice_scoring import score_choice_zh
 from nightbench.accuracy.records_to_questions import listed_choices
+from nightbench.accuracy.scoring.choices import score_choice_zh
 from nightbench.accuracy.templates import choose_zh_with_steps
 
 BENCHMARK = Benchmark(

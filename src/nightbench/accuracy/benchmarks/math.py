@@ -1,7 +1,7 @@
 """MATH: 5,000 competition problems, by level (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
-from nightbench.accuracy.math_scoring import competition_record, math_scorer
+from nightbench.accuracy.scoring.mathematics import competition_record, math_scorer
 from nightbench.accuracy.templates import solve_competition
 
 _TYPES = (

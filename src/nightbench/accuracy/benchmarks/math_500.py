@@ -1,8 +1,8 @@
 """MATH-500: 500 problems of competition MATH, by level (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
-from nightbench.accuracy.math_scoring import math_scorer
 from nightbench.accuracy.records_to_questions import math_500_record
+from nightbench.accuracy.scoring.mathematics import math_scorer
 from nightbench.accuracy.templates import solve_boxed
 
 BENCHMARK = Benchmark(

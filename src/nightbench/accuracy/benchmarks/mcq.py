@@ -4,8 +4,8 @@ A record has `question`, the choices as `A`, `B`, … (or a list `choices`), and
 """
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.choice_scoring import score_choice_zh
 from nightbench.accuracy.records_to_questions import own_choices
+from nightbench.accuracy.scoring.choices import score_choice_zh
 from nightbench.accuracy.templates import choose_zh
 
 BENCHMARK = Benchmark(

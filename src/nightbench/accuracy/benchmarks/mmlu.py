@@ -1,8 +1,8 @@
 """MMLU: 57 subjects, from school to profession (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
-from nightbench.accuracy.choice_scoring import score_choice_en
 from nightbench.accuracy.records_to_questions import indexed_choices
+from nightbench.accuracy.scoring.choices import score_choice_en
 from nightbench.accuracy.templates import choose_en_with_steps
 
 _SUBJECTS = """

@@ -6,8 +6,8 @@ shares of right answers.)
 """
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.phrase_scoring import score_phrase
 from nightbench.accuracy.records_to_questions import own_answers
+from nightbench.accuracy.scoring.phrases import score_phrase
 from nightbench.accuracy.templates import only_the_question
 
 BENCHMARK = Benchmark(

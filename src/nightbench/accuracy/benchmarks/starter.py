@@ -6,11 +6,11 @@ a drop, where IQ and EQ are noise around chance.
 """
 
 from nightbench.accuracy.benchmark import Benchmark, Subset
-from nightbench.accuracy.choice_scoring import score_choice_zh
-from nightbench.accuracy.phrase_scoring import score_phrase
 from nightbench.accuracy.records_to_questions import listed_choices, short_answers
+from nightbench.accuracy.scoring.choices import score_choice_zh
+from nightbench.accuracy.scoring.phrases import score_phrase
 from nightbench.accuracy.templates import choose_zh_with_steps, only_the_question
-from nightbench.suite import Generation
+from nightbench.suite.models import Generation
 
 BENCHMARK = Benchmark(
     name="starter",

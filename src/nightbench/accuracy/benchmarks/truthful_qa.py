@@ -1,8 +1,8 @@
 """TruthfulQA (mc1): questions that people often answer wrongly (Apache-2.0)."""
 
 from nightbench.accuracy.benchmark import Benchmark, subsets
-from nightbench.accuracy.choice_scoring import score_choice_en
 from nightbench.accuracy.records_to_questions import truthful_record
+from nightbench.accuracy.scoring.choices import score_choice_en
 from nightbench.accuracy.templates import choose_en
 
 BENCHMARK = Benchmark(

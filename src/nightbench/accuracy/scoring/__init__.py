@@ -1,0 +1,1 @@
+"""Replies scored: choices, phrases, mathematics and programs."""

@@ -1,0 +1,101 @@
+"""Scoring replies that were made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from nightbench.accuracy.benchmark import Benchmark, Question, Score, opened_score
+from nightbench.accuracy.templates import labels
+from nightbench.data.loading import Record
+from nightbench.errors import BadInput, DataError
+from nightbench.stats import wilson_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredReplies:
+    """Scores in the order of the replies, and their summary."""
+
+    scores: tuple[Score, ...]
+
+    @property
+    def num_correct(self) -> int:
+        """Right answers, by EvalScope's score."""
+        return sum(score.correct for score in self.scores)
+
+    @property
+    def num_correct_strict(self) -> int:
+        """Right answers, by ours."""
+        return sum(score.correct_strict for score in self.scores)
+
+    @property
+    def disagreements(self) -> int:
+        """Replies on which the two differ."""
+        return sum(score.correct != score.correct_strict for score in self.scores)
+
+    @property
+    def extraction_failed(self) -> int:
+        """Replies in which no answer was found."""
+        return sum(score.extraction_failed for score in self.scores)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return self.num_correct / len(self.scores) if self.scores else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval (Wilson)."""
+        return wilson_interval(self.num_correct, len(self.scores))
+
+
+def score_replies(
+    benchmark: Benchmark, records: Sequence[Record], subset: str | None = None
+) -> ScoredReplies:
+    """Score records of `reply`, `gold` and (for multiple choice) `choices`.
+
+    `choices` is the list of choices, or how many there are; without it there are four. Raises
+    DataError that names the record where a field is missing.
+    """
+    if benchmark.executes_code:
+        raise BadInput(
+            f"{benchmark.name} is judged by running tests, which a file of replies does not hold",
+            hint="Use nightbench eval.",
+        )
+    own = benchmark.subset(subset).score if subset is not None else None
+    with opened_score(benchmark) as opened:
+        score = own or opened
+        return ScoredReplies(
+            scores=tuple(score(question, reply) for question, reply in _asked(records))
+        )
+
+
+def _asked(records: Sequence[Record]) -> Iterable[tuple[Question, str]]:
+    for number, record in enumerate(records, start=1):
+        missing = [field for field in ("reply", "gold") if field not in record]
+        if missing:
+            raise DataError(
+                f"reply {number} has no field {missing[0]!r}",
+                hint="Each line has reply, gold and, for multiple choice, choices.",
+            )
+        gold = record["gold"]
+        wordings = [str(one) for one in gold] if isinstance(gold, list) else [str(gold)]
+        question = Question(
+            text=str(record.get("question") or ""),
+            gold=wordings[0] if wordings else "",
+            accepted=tuple(wordings[1:]),
+            choices=_choices(record.get("choices"), number),
+        )
+        yield question, str(record["reply"] or "")
+
+
+def _choices(value: object, number: int) -> tuple[str, ...]:
+    if value is None:
+        return labels(4)
+    if isinstance(value, int) and 1 < value <= 100:
+        return labels(value)
+    if isinstance(value, list):
+        return tuple(str(choice) for choice in value)
+    if isinstance(value, dict):
+        return tuple(str(choice) for choice in value.values())
+    raise DataError(f"the choices of reply {number} are neither a list nor a number: {value!r}")

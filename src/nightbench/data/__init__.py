@@ -1,0 +1,1 @@
+"""Records of data sets, from hubs and from disk."""

@@ -1,0 +1,1 @@
+"""The history as DuckDB and Parquet files: ingest, compaction, retention, publishing, rebuild."""

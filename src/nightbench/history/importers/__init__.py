@@ -1,0 +1,1 @@
+"""Results that other tools left on disk, as rows of the history."""

@@ -1,0 +1,1 @@
+"""Sending and stamping: the generator processes, from the first byte to the raw records."""

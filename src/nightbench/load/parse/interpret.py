@@ -1,0 +1,174 @@
+"""From the answer to a request to what came of it. Runs after the level has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from nightbench.load.drive.rawlog import Cause
+from nightbench.load.parse.http_response import Response, response_of
+from nightbench.load.parse.raw_records import RawRequest
+from nightbench.load.parse.stream_events import (
+    QUOTED,
+    StreamContent,
+    Translate,
+    read_answer,
+    read_stream,
+)
+from nightbench.secrets.redaction import Redactor
+from nightbench.untrusted.counts import as_count
+from nightbench.untrusted.limits import DEFAULT_LIMITS
+
+_KIND_OF_CAUSE = {
+    Cause.RESET: "reset",
+    Cause.MALFORMED_HTTP: "malformed",
+    Cause.TIMEOUT_CONNECT: "timeout_connect",
+    Cause.TIMEOUT_FIRST_TOKEN: "timeout_first_token",
+    Cause.TIMEOUT_BETWEEN_TOKENS: "timeout_between_tokens",
+    Cause.TIMEOUT_TOTAL: "timeout_total",
+    Cause.CONNECT_REFUSED: "connect_refused",
+    Cause.CONNECT_FAILED: "connect_failed",
+    Cause.TLS_FAILED: "tls",
+    Cause.STOPPED: "stopped",
+    Cause.TOO_LARGE: "too_large",
+}
+_LONG_ERROR = 500
+NOTHING_SECRET = Redactor()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a response was. `chunks[i]` is the read that output chunk i was complete with;
+    `chunk_tokens[i]` how many tokens it held, where the server said so of each."""
+
+    http_status: int | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    streamed: bool = False
+    chunks: list[int] = field(default_factory=list)
+    chunk_tokens: list[int] | None = None
+    first_answer: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    token_source: str = "chunks"  # noqa: S105
+    finish_reason: str | None = None
+
+
+def outcome_of(
+    raw: RawRequest,
+    translate: Translate | None = None,
+    *,
+    redact: Redactor = NOTHING_SECRET,
+    answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
+) -> Outcome:
+    """Classify one request and find its output chunks. Never raises for what a server sent.
+
+    `translate` makes an event of OpenAI's shape of one that has another; `redact` takes out what a
+    server repeats of our keys. `answer_bytes` is the most that an answer may unpack to.
+    """
+    outcome = Outcome()
+    response = response_of(raw, answer_bytes)
+    outcome.http_status = response.status
+    kind, error = _transport_problem(raw, response)
+    if outcome.http_status is not None and outcome.http_status >= 400:
+        kind, error = _http_problem(outcome.http_status, response)
+    elif response.headers.get("content-type", "").startswith("text/event-stream"):
+        outcome.streamed = True
+        whole = response.complete or response.ends_with_connection
+        whole = whole and kind != "too_large"
+        content = read_stream(response.body, whole=whole, translate=translate)
+        kind, error = _stream_problem(content, kind, error)
+        _fill(outcome, content, response)
+    elif response.body and kind is None:
+        kind, error = _read_json(outcome, response, translate)
+    elif kind is None and outcome.http_status is None:
+        kind, error = "cut", "the server closed the connection without an answer"
+    elif kind is None:
+        kind, error = "incomplete", "an empty body"
+    outcome.error_kind = kind
+    if kind and error:
+        outcome.error = _writable(redact(error[:QUOTED])[:_LONG_ERROR])
+    outcome.finish_reason = redact.optional(outcome.finish_reason)
+    return outcome
+
+
+def _transport_problem(raw: RawRequest, response: Response) -> tuple[str | None, str]:
+    if response.broken is not None:
+        return response.broken
+    if raw.cause == Cause.COMPLETE:
+        return None, ""
+    if raw.cause == Cause.EOF:
+        if response.headers and response.ends_with_connection:
+            return None, ""
+        return "cut", "the server closed the connection before the response was whole"
+    return _KIND_OF_CAUSE[raw.cause], raw.error
+
+
+def _http_problem(status: int, response: Response) -> tuple[str, str]:
+    text = response.body[: 4 * _LONG_ERROR].decode(errors="replace")
+    if status == 429:
+        wait = response.headers.get("retry-after")
+        return "rate_limited", (f"Retry-After: {wait}; " if wait else "") + text
+    return f"http_{status // 100}xx", text
+
+
+def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tuple[str | None, str]:
+    """What the stream itself says outweighs how its connection ended, unless that had no end."""
+    if kind == "too_large":
+        return kind, error
+    if content.problem is not None:
+        return content.problem
+    if content.done:
+        return None, ""
+    if kind is None and content.finish_reason is None:
+        return "incomplete", "the stream ended without [DONE] or a finish reason"
+    return kind, error
+
+
+def _read_json(
+    outcome: Outcome, response: Response, translate: Translate | None
+) -> tuple[str | None, str]:
+    content = read_answer(response.body, translate)
+    if content.problem is None and not content.ends and content.finish_reason is None:
+        return "malformed", f"no choices: {response.body[:QUOTED]!r}"
+    _fill(outcome, content, response)
+    return content.problem or (None, "")
+
+
+def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
+    outcome.chunks = response.reads_of(content.ends)
+    outcome.first_answer = content.first_answer
+    outcome.finish_reason = content.finish_reason and _writable(content.finish_reason)
+    usage: dict[str, Any] = content.usage or {}
+    outcome.prompt_tokens = _count(usage, "prompt_tokens")
+    outcome.completion_tokens = _count(usage, "completion_tokens")
+    outcome.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
+    outcome.reasoning_tokens = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    if outcome.completion_tokens is None and content.ends:
+        outcome.completion_tokens = len(content.ends)
+    elif outcome.completion_tokens is not None:
+        outcome.token_source = "usage"  # noqa: S105
+    counts = content.completion_counts
+    exact = tokens_by_counts(counts) if len(counts) == len(content.ends) else None
+    if exact is not None:
+        outcome.chunk_tokens, outcome.token_source = exact, "continuous_usage"
+
+
+def _writable(text: str) -> str:
+    """JSON may hold half a character (a lone surrogate), which no file takes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _count(fields: object, name: str) -> int | None:
+    return as_count(fields.get(name)) if isinstance(fields, dict) else None
+
+
+def tokens_by_counts(counts: list[int]) -> list[int] | None:
+    """Tokens per chunk from how many there were so far; None where the counts make no sense."""
+    if len(counts) < 2:
+        return None
+    tokens = [after - before for before, after in pairwise([0, *counts])]
+    return tokens if min(tokens) >= 0 else None

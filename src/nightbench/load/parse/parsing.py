@@ -1,0 +1,133 @@
+"""From the raw records of a finished level to the rows of its requests."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightbench.load.drive.clock import OffsetTrack
+from nightbench.load.drive.host import HostUse
+from nightbench.load.drive.worker_protocol import ShardReport
+from nightbench.load.native.answers import AnswerReader, answer_reader
+from nightbench.load.parse.interpret import NOTHING_SECRET
+from nightbench.load.parse.interpret_many import outcomes_of
+from nightbench.load.parse.raw_records import read_log
+from nightbench.load.parse.stream_events import Translate
+from nightbench.load.plan.levels import Level
+from nightbench.load.prefix_cache import CacheUse
+from nightbench.load.summarize.goodput_limits import GoodputLimits
+from nightbench.load.summarize.level_arrays import ColumnsBuilder, RequestColumns, RequestRows
+from nightbench.load.summarize.request_rows import ReadTally, rows_of
+from nightbench.secrets.redaction import Redactor
+from nightbench.untrusted.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A level that was driven and is not parsed yet."""
+
+    level: Level
+    measurement_key: str
+    prompt_hashes: list[str]
+    shares_prefix: bool
+    raw_paths: tuple[Path, ...]
+    reports: tuple[ShardReport, ...]
+    started_at: datetime
+    stopped: str | None
+    limits: GoodputLimits | None
+    cache: CacheUse | None = None
+    host: HostUse | None = None
+    redact: Redactor = NOTHING_SECRET
+    answer_bytes: int = DEFAULT_LIMITS.answer_bytes  # of an answer, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The rows of a level, as metrics need them."""
+
+    columns: RequestColumns
+    ended_us: NDArray[np.float64]
+    tally: ReadTally
+    errors: dict[str, str]
+
+
+def parse(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Parsed:
+    """The rows of a level, as a file and as columns; `compiled`: by way of C where it was built."""
+    tally, builder, ended_us = ReadTally(), ColumnsBuilder(), array("d")
+    reader = _reader() if compiled else None
+    errors: dict[str, str] = {}
+    with _writer(requests_path) as write:
+        for rows in _rows(finished, reader, tally, ended_us):
+            builder.add(rows)
+            write(rows)
+            for kind, error in zip(rows.texts["error_kind"], rows.texts["error"], strict=True):
+                if kind is not None:
+                    errors.setdefault(kind, error or "")
+    return Parsed(builder.columns(), np.frombuffer(ended_us), tally, errors)
+
+
+def _reader() -> AnswerReader | None:
+    """What reads in C. Were it replaced since the level began, Python reads the same."""
+    try:
+        return answer_reader()
+    except ImportError:
+        return None
+
+
+def _rows(
+    finished: Finished, reader: AnswerReader | None, tally: ReadTally, ended_us: array[float]
+) -> Iterator[RequestRows]:
+    """The rows of all requests, in no order; `ended_us` gets when each of them ended."""
+    level = finished.level
+    start_ns = min((report.start_ns for report in finished.reports), default=0)
+    translate = _translator(level.response_parser)
+    for raw_path, report in zip(finished.raw_paths, finished.reports, strict=False):
+        offset_ns = OffsetTrack(report.offsets).offset_ns
+        for raws in read_log(raw_path):
+            ended_us.frombytes(((raws["ended_ns"] - start_ns) / 1000).tobytes())
+            yield rows_of(
+                raws,
+                outcomes_of(
+                    raws,
+                    reader,
+                    translate,
+                    redact=finished.redact,
+                    answer_bytes=finished.answer_bytes,
+                ),
+                workload=level.workload,
+                level=level.label,
+                prompt_hashes=finished.prompt_hashes,
+                start_ns=start_ns,
+                offset_ns=offset_ns,
+                tally=tally,
+            )
+
+
+def _translator(response_parser: str | None) -> Translate | None:
+    if response_parser is None:
+        return None
+    from nightbench.load.plan.python_files import load_function, split_reference
+
+    path, name = split_reference(response_parser)
+    return load_function(Path(path), name)
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[Callable[[RequestRows], None]]:
+    if path is None:
+        yield lambda rows: None
+        return
+    from nightbench.load.summarize.requests_file import RequestWriter
+
+    with RequestWriter(path) as writer:
+        yield writer.write

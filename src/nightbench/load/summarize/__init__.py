@@ -1,0 +1,1 @@
+"""From the rows of requests to metrics, validity, tables and files."""

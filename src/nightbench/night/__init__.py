@@ -1,0 +1,1 @@
+"""One night: its frame, its plan, its budget, and taking it up again."""

@@ -1,0 +1,137 @@
+"""What the targets of a suite need on this machine and do not find: said before anything waits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nightbench.accuracy import benchmarks
+from nightbench.accuracy.reading import RecordReader
+from nightbench.data import hub_files, loading
+from nightbench.engines import dispatch, ollama
+from nightbench.errors import BadInput, NightbenchError
+from nightbench.home.paths import Home
+from nightbench.serving.provision import environments, hubs, models, recipes
+from nightbench.suite.engines import Environment
+from nightbench.suite.file import SuiteFile
+from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target
+
+ENGINE_BYTES = 12 * 10**9  # the largest environment that a recipe has been seen to make
+PUT_IT_THERE = "put it there, or change the suite"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that is not here. `how` says what brings it."""
+
+    what: Literal["model", "data set", "workload", "engine", "disk", "hardware"]
+    name: str
+    how: str
+    is_fetchable: bool = False
+
+
+def missing(suite_file: SuiteFile, home: Home, *, has_gpu: bool) -> list[Need]:
+    """What is missing for all targets together, each thing once."""
+    suite, base_dir = suite_file.suite, suite_file.base_dir
+    found: list[Need] = []
+    for target in suite.targets:
+        found += of_target(suite, target, base_dir, home, has_gpu=has_gpu)
+    if any(need.what == "engine" and need.is_fetchable for need in found):
+        found += _disk(home)
+    return list(dict.fromkeys(found))
+
+
+def of_target(
+    suite: Suite, target: Target, base_dir: Path, home: Home, *, has_gpu: bool
+) -> Iterator[Need]:
+    """What is missing for one target."""
+    if not target.is_attached:
+        yield from _engine(target, home, has_gpu=has_gpu)
+        yield from _model(target, base_dir, home)
+        gpus = dispatch.num_gpus(target)
+        if gpus and not has_gpu and dispatch.environment_of(target) is not None:
+            yield Need("hardware", f"{gpus} GPU{'s' * (gpus > 1)}", "run it where they are")
+    for benchmark in suite.accuracy_of(target):
+        yield from _records(benchmark, base_dir)
+    for load in suite.load_of(target):
+        yield from _prompts(load, base_dir)
+
+
+def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
+    engine, wanted = target.engine, dispatch.environment_of(target)
+    if engine.kind == "ollama":
+        yield from _command(engine.executable)
+        return
+    if engine.kind == "command" and wanted is None:
+        yield from _command(engine.argv[0])
+        return
+    if wanted is not None and wanted.image is not None:
+        yield from _command("docker")
+        return
+    chosen: Environment | Literal["auto"] = wanted or "auto"
+    try:
+        there = environments.existing(chosen, home, has_gpu=has_gpu, kind=engine.kind)
+    except BadInput as error:
+        yield Need("engine", engine.kind, error.message)
+        return
+    if there is None:
+        recipe = recipes.choose(chosen, has_gpu=has_gpu, kind=engine.kind)
+        yield Need("engine", recipe.requirements[0], "not built yet (minutes)", is_fetchable=True)
+
+
+def _command(executable: str) -> Iterator[Need]:
+    if shutil.which(executable) is None:
+        yield Need("engine", executable, "there is no such command: install it")
+
+
+def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
+    model, kind = target.model, target.engine.kind
+    if model is None:
+        return
+    if kind == "ollama" and not ollama.is_gguf(model):
+        return  # only its server knows what its store holds
+    is_name_of_its_own = kind == "command" and not model.startswith(("/", "."))
+    if is_name_of_its_own and not models.is_fetched(model):
+        return
+    if models.at_hand(model, home, base_dir) is None:
+        fetched = models.is_fetched(model)
+        yield Need("model", model, "not fetched yet" if fetched else PUT_IT_THERE, fetched)
+
+
+def _records(spec: AccuracySpec, base_dir: Path) -> Iterator[Need]:
+    try:
+        benchmark = benchmarks.find(spec.benchmark)
+        source = RecordReader(benchmark, spec, base_dir).hub()
+    except NightbenchError as error:
+        yield Need("data set", spec.benchmark, error.message)
+        return
+    if spec.data is not None and not (base_dir / spec.data).exists():
+        yield Need("data set", f"{spec.benchmark} ({base_dir / spec.data})", PUT_IT_THERE)
+    elif source is not None and not loading.is_cached(*source):
+        hub, repository = source
+        yield Need("data set", f"{spec.benchmark} ({hub}:{repository})", "not fetched yet", True)
+
+
+def _prompts(spec: LoadSpec, base_dir: Path) -> Iterator[Need]:
+    source = spec.workload.source
+    if source is None:
+        return
+    wanted = hub_files.parse(source)
+    if wanted is None:
+        if not (base_dir / source).exists():
+            yield Need("workload", f"{spec.name} ({base_dir / source})", PUT_IT_THERE)
+    elif hub_files.cached(wanted) is None:
+        yield Need("workload", f"{spec.name} ({wanted})", "not fetched yet", True)
+
+
+def _disk(home: Home) -> Iterator[Need]:
+    free = hubs.free_bytes(home.engines)
+    if free < ENGINE_BYTES:
+        yield Need(
+            "disk",
+            str(home.engines),
+            f"{hubs.gigabytes(free)} are free, an engine's environment takes 4 to 12 GB",
+        )

@@ -1,0 +1,1 @@
+"""The machine's GPUs and cores: found, leased, watched, and given back."""

@@ -1,0 +1,1 @@
+"""What a launch needs on disk: engine environments, models, and arguments that are right."""

@@ -1,0 +1,1 @@
+"""A server's process: launched, supervised, watched, and proven to be gone."""

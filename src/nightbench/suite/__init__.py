@@ -1,0 +1,1 @@
+"""What to benchmark: suite.yaml as strict, frozen values."""

@@ -1,0 +1,25 @@
+"""What a suite adds to the secrets of the environment: keys under any name, headers, variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from nightbench.engines import remote
+from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import secrets_of
+from nightbench.suite.engines import RemoteEngine
+from nightbench.suite.models import Suite
+
+
+def redactor_of_suite(suite: Suite, environ: Mapping[str, str] = os.environ) -> Redactor:
+    """One that knows what the environment keeps secret, and what the suite's targets are asked or
+    started with."""
+    secrets: set[str] = set()
+    for target in suite.targets:
+        engine = target.engine
+        if isinstance(engine, RemoteEngine):
+            secrets |= remote.secrets_of_engine(engine, environ)
+        else:
+            secrets |= secrets_of(engine.env)
+    return Redactor.from_env(environ, *secrets)
