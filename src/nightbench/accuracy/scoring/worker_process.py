@@ -35,7 +35,7 @@ def exchange(
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         selector.register(process.stdin, selectors.EVENT_WRITE)
-        while len(heard) <= most_bytes:
+        while True:
             ready = selector.select(max(0.0, ends_at_s - time.monotonic()))
             if not ready:
                 return None
@@ -48,9 +48,10 @@ def exchange(
             if any(key.fileobj is process.stdout for key, _ in ready):
                 part = os.read(process.stdout.fileno(), _PART_BYTES)
                 heard += part
+                if len(heard) > most_bytes:
+                    return None
                 if not part or (one_line and part.endswith(b"\n")):
                     return bytes(heard) if part or not one_line else None
-    return None
 
 
 def _written(descriptor: int, said: memoryview) -> int:
