@@ -229,6 +229,20 @@ def test_a_row_of_a_part_that_its_table_cannot_hold_costs_itself(home: Home, wro
     assert count(home, "load_requests") == sealed
 
 
+def test_a_part_whose_column_has_lost_its_name_is_not_sealed_with_nulls_for_it(home: Home) -> None:
+    spool = open_spool(home)
+    path = home.root / "part.parquet"
+    part(path)
+    table = pq.read_table(path)
+    names = [{"cached_tokens": "cached_tokenr"}.get(name, name) for name in table.schema.names]
+    pq.write_table(table.rename_columns(names), path, write_page_checksum=True)
+    spool.add_parquet("load_requests", path)
+    spool.seal("completed")
+    report = land(home)
+    assert "load_requests.part0001.parquet could not be read whole" in details(report)
+    assert count(home, "load_requests") == 0
+
+
 def test_a_changed_byte_in_a_part_is_noticed_before_it_is_sealed(home: Home) -> None:
     spool = open_spool(home)
     part(home.root / "part.parquet")

@@ -119,8 +119,13 @@ def part_tables(
             open_regular(folder / name) as file,
             pq.ParquetFile(file, page_checksum_verification=True) as parquet,
         ):
-            if set(parquet.schema_arrow.names) - set(tables.spooled_fields(table)):
+            named, known = set(parquet.schema_arrow.names), set(tables.spooled_fields(table))
+            if named - known:
                 rejections.part(name)  # it says more than this nightbench knows
+            if named - known and known - named:  # a column has lost its name, or is another's
+                count = parquet.metadata.num_rows
+                rejections.rows(table.name, count, f"{name}: {min(named - known)!r} is no column")
+                return
             for number in range(parquet.num_row_groups):
                 yield from _group(parquet, number, name, table, rejections)
     except (OSError, HistoryError, pa.ArrowException, ValueError, TypeError, KeyError):
