@@ -19,7 +19,7 @@ _SECRET_NAME = re.compile(
 # Names the pattern catches that hold no secret.
 _HARMLESS = re.compile(
     r"TOKENIZER|(?:MAX|NUM)(?:_\w+)?_TOKENS|XAUTHORITY|AUTHOR(?!I)|KEYRING|KEYBOARD|KEYMAP"
-    r"|_(?:FILE|PATH|DIR|SOCK)$",
+    r"|_(?:FILE|PATH|DIR|SOCK|LENGTH|EXPIRATION)$",
     re.IGNORECASE,
 )
 _USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 
 from nightbench.child_env import (
+    FOR_BOARD,
     FOR_DOCKER,
     FOR_PIP,
     FOR_PREFECT,
+    FOR_PREFECT_CLIENTS,
     FOR_PYTHON,
     FOR_SWANLAB,
     engine_environment,
     environment_for,
     left_out,
     public_env,
+    without_variables,
 )
 from nightbench.errors import BadInput
 
@@ -70,13 +73,21 @@ def test_a_variable_that_is_to_be_handed_on_has_to_be_there() -> None:
         (FOR_PIP, {"PIP_INDEX_URL", "DOCKER_HOST"}),
         (FOR_DOCKER, {"DOCKER_HOST"}),
         (FOR_SWANLAB, {"PYTHONPATH", "SWANLAB_API_KEY"}),
+        (FOR_BOARD, {"PYTHONPATH"}),
         (FOR_PREFECT, {"PYTHONPATH", "PGPASSWORD", "PREFECT_API_AUTH_STRING"}),
+        (FOR_PREFECT_CLIENTS, {"PYTHONPATH", "PREFECT_API_AUTH_STRING"}),
     ],
 )
 def test_others_get_their_own(who: tuple[str, ...], own: set[str]) -> None:
     further = {"PIP_INDEX_URL": "m", "DOCKER_HOST": "n"}
     secret = KEPT_BACK.keys() | further.keys()
     assert environment_for(who, NEEDED | KEPT_BACK | further).keys() & secret == own
+
+
+def test_what_is_left_out_by_name_is_left_out_secret_or_not() -> None:
+    environ = {"PGPASSWORD": "a", "PREFECT_SERVER_DATABASE_HOST": "b", "PREFECT_API_URL": "c"}
+    kept = without_variables(["PGPASSWORD", "PREFECT_SERVER_DATABASE_*"], environ)
+    assert kept == {"PREFECT_API_URL": "c"}
 
 
 def test_what_is_stored_holds_no_secret_and_nothing_that_does_not_matter() -> None:

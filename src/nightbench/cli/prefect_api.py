@@ -30,9 +30,9 @@ from nightbench.cli.prefect_access import (
     password_file,
 )
 from nightbench.cli.prefect_rest import WANTED
-from nightbench.cli.secret_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home import Home
+from nightbench.private_files import close_to_others
 from nightbench.secret_values import secrets_of
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervision import Order, Supervised, tail_of

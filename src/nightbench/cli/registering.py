@@ -18,9 +18,10 @@ from typing import Any
 import yaml
 
 from nightbench import offering
+from nightbench.child_env import FOR_PREFECT_CLIENTS, environment_for
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
+from nightbench.private_files import open_private
 from nightbench.resources import deployments_dir
 from nightbench.scheduling import GRACE
 
@@ -159,8 +160,9 @@ def prefect_argv(*arguments: str) -> tuple[str, ...]:
 
 
 def _prefect(env: Mapping[str, str], *arguments: str) -> None:
+    given = environment_for(FOR_PREFECT_CLIENTS, env)
     answer = subprocess.run(
-        prefect_argv(*arguments), env=dict(env), capture_output=True, text=True, check=False
+        prefect_argv(*arguments), env=given, capture_output=True, text=True, check=False
     )
     if answer.returncode != 0:
         said = (answer.stdout + answer.stderr).strip()

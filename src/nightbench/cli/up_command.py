@@ -38,7 +38,6 @@ from nightbench.cli.prefect_api import (
 )
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.cli.registering import Nights, prefect_argv, present_nights
-from nightbench.cli.secret_files import open_private, private_folder
 from nightbench.cli.up_settings import (
     allowed_hosts,
     client_host,
@@ -53,6 +52,7 @@ from nightbench.cli.ways_in import LASTS, address, open_to, password_lines
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home import Home
 from nightbench.offering import suite_names, unreadable_suites
+from nightbench.private_files import open_private, private_folder
 from nightbench.scheduling import daily_at, known_timezone, machine_timezone
 from nightbench.serving.machine import this_machine
 from nightbench.serving.probing import is_listening
