@@ -171,12 +171,12 @@ def _prefect(env: Mapping[str, str], *arguments: str) -> None:
 
 def _put_pool(api: PrefectRest, pool: str, document: Document) -> None:
     """Have the pool with its queues, and with nothing for a flow run to choose: a pool that is
-    older, or that somebody has changed meanwhile, may say otherwise."""
+    older, or that somebody has changed meanwhile, may let it."""
     wanted = document["pool"]
     if not api.create("/work_pools/", {"name": pool, **wanted}):
         there = api.get(f"/work_pools/{pool}")
         if there["type"] == wanted["type"] and changes_pool(there, wanted):
-            print(f"the work pool {pool} lets flow runs choose what is run: set back")
+            print(f"the work pool {pool} is not as nightbench makes it: set back")
             api.patch(f"/work_pools/{pool}", {"base_job_template": wanted["base_job_template"]})
     for queue in document["queues"]:
         api.create(f"/work_pools/{pool}/queues", queue)

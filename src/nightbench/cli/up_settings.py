@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,6 +22,7 @@ from nightbench.errors import BadInput
 from nightbench.home import Home
 
 DATABASE_NAME = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+PYTHON_NAME = "NIGHTBENCH_PYTHON"  # what the pools' command (prefect-server.yaml) starts
 ALLOWED_NAME = "NIGHTBENCH_ALLOWED_HOSTS"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may ask for
@@ -100,6 +102,7 @@ def worker_settings(
     """
     env = without_variables((*SERVERS_ALONE, *AUTH_NAMES), environ)
     env |= prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)}
+    env[PYTHON_NAME] = sys.executable
     # A click is to be seen at work, not to be waited for.
     env.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")
     return env | access.environment()
