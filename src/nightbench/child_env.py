@@ -58,7 +58,7 @@ FOR_PIP = (*FOR_ENGINES, "PIP_*", "NETRC", "GIT_*", "SSH_AUTH_SOCK", "SETUPTOOLS
 FOR_DOCKER = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "DOCKER_AUTH_CONFIG")
 FOR_GIT = _SYSTEM
 # A night's own commands, which drain nodes and tell clusters.
-FOR_COMMANDS = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "KUBECONFIG", "SLURM_*")
+FOR_COMMANDS = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "KUBECONFIG", "SLURM_*", "SLURM_JWT")
 # A local board asks no cloud. (Which proxies a server believes is uvicorn's own variable.)
 _WEB = (*FOR_PYTHON, "FORWARDED_ALLOW_IPS")
 FOR_BOARD = (*_WEB, "SWANLAB_*")

@@ -13,7 +13,7 @@ ALERT_ADDRESSES = "NIGHTBENCH_ALERT_URL"
 
 _SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|WEBHOOK"
-    r"|(?:^|_)(?:PASS|PW|PAT)(?:_|$)|_(?:PWD|DSN)$",
+    r"|(?:^|_)(?:PASS|PW|PAT|JWT)(?:_|$)|_(?:PWD|DSN|SK)$|CONNECTION_STRING",
     re.IGNORECASE,
 )
 # Names the pattern catches that hold no secret.
@@ -23,6 +23,13 @@ _HARMLESS = re.compile(
     re.IGNORECASE,
 )
 _USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")
+# `key=…` within a value: an address's query, headers, JSON, a connection string.
+_NAMED = re.compile(
+    r"(?:^|[\s?&;,{\"'])(?P<name>[\w.-]+)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?"
+    r"(?P<value>[^\s&;,\"'}]+)",
+    re.IGNORECASE,
+)
+_NAMES_A_VARIABLE = re.compile(r"[_-]env$", re.IGNORECASE)
 _IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
 _HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _SCHEMES = ("bearer ", "basic ")
@@ -38,10 +45,11 @@ def is_secret(name: str) -> bool:
 
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
     """What of an environment is to be hidden: the values of variables with a secret's name, the
-    passwords in addresses, and all that could be a key in the addresses of alerts."""
+    passwords in addresses, keys that stand under their names within a value (`?token=…`), and all
+    that could be a key in the addresses of alerts."""
     found: set[str] = set()
     for name, value in environ.items():
-        found |= set(_passwords(value))
+        found |= {*_passwords(value), *_named_keys(value)}
         if is_secret(name):
             found |= _parts(value)
     for address in environ.get(ALERT_ADDRESSES, "").split():
@@ -108,6 +116,14 @@ def _passwords(text: str) -> Iterator[str]:
         # A token is often the user, without a password.
         password = found["password"] or (found["user"] if _looks_random(found["user"]) else "")
         yield from {password, urllib.parse.unquote(password)} - {""}
+
+
+def _named_keys(text: str) -> Iterator[str]:
+    """What stands in a text under a secret's name and looks like a key, also before quoting."""
+    for found in _NAMED.finditer(text) if "=" in text or ":" in text else ():
+        name, value = found["name"], found["value"]
+        if is_secret(name) and _looks_random(value) and not _NAMES_A_VARIABLE.search(name):
+            yield from {value, urllib.parse.unquote(value)}
 
 
 def _looks_random(part: str) -> bool:
