@@ -25,6 +25,9 @@ _NETWORK = (
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ftp_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_PAST_PROXIES = ("no_proxy", "NO_PROXY")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _PYTHON = ("PYTHON*", "VIRTUAL_ENV")
 # Compiling happens while an engine starts (kernels) and while one is installed.
 _COMPILERS = (
@@ -109,6 +112,16 @@ def without_variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[
     """The variables of `environ`, but those whose names are in `names`, secrets or not."""
     matches = _matching(names)
     return {name: value for name, value in environ.items() if not matches(name)}
+
+
+def past_proxies(environ: Mapping[str, str], *hosts: str) -> dict[str, str]:
+    """NO_PROXY as it is to be where there are proxies: what is said to a server of this machine,
+    passwords included, is for none of them. `hosts` are further names of it."""
+    if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
+        return {}
+    given = ",".join(filter(None, map(environ.get, _PAST_PROXIES))).split(",")
+    names = dict.fromkeys(filter(None, (*map(str.strip, given), *_THIS_MACHINE, *hosts)))
+    return {} if "*" in names else dict.fromkeys(_PAST_PROXIES, ",".join(names))
 
 
 def _matching(names: Iterable[str]) -> Callable[[str], object]:

@@ -20,11 +20,11 @@ from nightbench.secret_values import REDACTED, SHORTEST_SECRET, mixes, secrets_o
 
 SHORTEST_PART = 12
 # What keys are made of, letter by letter as JSON, Python, addresses and HTML escape it.
-_LETTER = r"2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da]"
+_LETTER = r"((?i:2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da]))"
+# Each begins with a character of its own, which the search leaps to.
 _ESCAPED_ASCII = re.compile(
-    rf"(?:\\u00|\\x|%)({_LETTER})|&#x0*({_LETTER});"
-    r"|&#0*(4[35-9]|5[0-7]|6[5-9]|[78]\d|9[057-9]|1[01]\d|12[0-2]);",
-    re.IGNORECASE,
+    rf"%{_LETTER}|\\(?:u00|x){_LETTER}|&#[xX]0*{_LETTER};"
+    r"|&#0*(4[35-9]|5[0-7]|6[5-9]|[78]\d|9[057-9]|1[01]\d|12[0-2]);"
 )
 _ESCAPES = ("\\u00", "\\x", "%", "&#")
 
@@ -147,8 +147,8 @@ class _Form:
 
 
 def _escaped_letter(found: re.Match[str]) -> str:
-    byte, entity, decimal = found.groups()
-    return chr(int(decimal) if decimal else int(byte or entity, 16))
+    *in_hex, decimal = found.groups()
+    return chr(int(decimal) if decimal else int(next(filter(None, in_hex)), 16))
 
 
 def _forms_of(secret: str) -> Iterator[_Form]:

@@ -79,7 +79,7 @@ def short_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     out, headers = scene.root / "out", (GATEWAY_HEADER.lower(),)
     servers = [stack.enter_context(hostile(headers, first=ANSWERS)) for _ in range(3)]
     refusing = stack.enter_context(hostile(headers))
-    judge_redirects(scene, stack, [*servers, refusing])
+    judge_carried(scene, stack, [*servers, refusing])
     files = ("--samples", str(out / "s.jsonl"), "--json", str(out / "e.json"))
     evaluation = ("--benchmark", "starter", "--max-retries", "0", "--timeout", "20")
     yield asking(scene, servers[0], "eval", *evaluation, *files)
@@ -90,13 +90,13 @@ def short_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     yield asking(scene, servers[2], "load", "--no-stream", "--warmup", "0", *count)
 
 
-def judge_redirects(scene: Scene, stack: ExitStack, servers: Iterable[Hostile]) -> None:
+def judge_carried(scene: Scene, stack: ExitStack, servers: Iterable[Hostile]) -> None:
     """When all is over: what came to the other origin is a leak."""
 
     def judge() -> None:
         for server in servers:
             for header in server.carried:
-                scene.leaks.append(("any", "another origin, by a redirect", header))
+                scene.leaks.append(("any", "another origin, by a redirect or a proxy", header))
 
     stack.callback(judge)
 
@@ -106,7 +106,7 @@ def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     headers = (GATEWAY_HEADER.lower(),)
     good = stack.enter_context(hostile(headers, first=ANSWERS, healthy=True))
     bad = stack.enter_context(hostile(headers))
-    judge_redirects(scene, stack, [good, bad])
+    judge_carried(scene, stack, [good, bad])
     suite = scene.inputs / "canaries.json.yaml"
     night = suite_of(scene, good, bad)
     suite.write_text(json.dumps(night))
@@ -187,8 +187,10 @@ def prepare(root: Path) -> Scene:
 def play(scene: Scene, commands: Callable[[Scene, ExitStack], Iterator[tuple[str, ...]]]) -> int:
     """Run the commands against hostile servers, then search; returns how many files were read."""
     with ExitStack() as stack:
-        webhook, cloud = (stack.enter_context(hostile()) for _ in range(2))
-        env = scene.environment(webhook.url, cloud.url)
+        webhook, cloud, proxy = (stack.enter_context(hostile()) for _ in range(3))
+        judge_carried(scene, stack, [proxy])
+        # What comes by the proxy has to do without any key but the proxy's own.
+        env = scene.environment(webhook.url, cloud.url, proxy.elsewhere)
         for words in commands(scene, stack):
             execute(scene, words, without_passwords(env) if words[0] == "up" else env)
     return search(scene)

@@ -63,7 +63,7 @@ class Scene:
             if kind not in self.canaries and file.exists():
                 self.canaries[kind] = file.read_text().strip().partition(":")[2]
 
-    def environment(self, webhook: str, cloud: str) -> dict[str, str]:
+    def environment(self, webhook: str, cloud: str, proxy: str) -> dict[str, str]:
         """Every kind of secret, under the names that they really have."""
         value = self.canaries
         return {
@@ -71,7 +71,6 @@ class Scene:
             "HOME": str(self.root / "user"),
             "TMPDIR": str(self.root / "tmp"),
             "LANG": "C.UTF-8",
-            "NO_PROXY": "127.0.0.1",
             "NIGHTBENCH_HOME": str(self.home),
             "NIGHTBENCH_LEASES": str(self.root / "leases"),
             "LLM_LOGIN": value["target"],
@@ -86,7 +85,9 @@ class Scene:
             "PREFECT_SERVER_ENCRYPTION_KEY": value["blocks"],
             "PREFECT_API_AUTH_STRING": f"admin:{value['prefect']}",
             "PREFECT_SERVER_API_AUTH_STRING": f"admin:{value['prefect']}",
-            "HTTPS_PROXY": f"http://me:{value['proxy']}@127.0.0.1:9",
+            **dict.fromkeys(
+                ("HTTP_PROXY", "HTTPS_PROXY"), proxy.replace("//", f"//me:{value['proxy']}@")
+            ),
             "AWS_SECRET_ACCESS_KEY": value["cloud"],
             "PASSED_TOKEN": value["passed on"],
         }

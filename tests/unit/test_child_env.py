@@ -15,6 +15,7 @@ from nightbench.child_env import (
     engine_environment,
     environment_for,
     left_out,
+    past_proxies,
     public_env,
     without_variables,
 )
@@ -88,6 +89,14 @@ def test_what_is_left_out_by_name_is_left_out_secret_or_not() -> None:
     environ = {"PGPASSWORD": "a", "PREFECT_SERVER_DATABASE_HOST": "b", "PREFECT_API_URL": "c"}
     kept = without_variables(["PGPASSWORD", "PREFECT_SERVER_DATABASE_*"], environ)
     assert kept == {"PREFECT_API_URL": "c"}
+
+
+def test_what_is_said_to_this_machine_goes_past_every_proxy() -> None:
+    proxy = {"HTTPS_PROXY": "http://proxy", "NO_PROXY": "a, 127.0.0.1", "no_proxy": "b"}
+    there = past_proxies(proxy, "10.0.0.7")
+    assert there == dict.fromkeys(("no_proxy", "NO_PROXY"), "b,a,127.0.0.1,localhost,::1,10.0.0.7")
+    assert past_proxies({"all_proxy": "socks5://proxy", "NO_PROXY": "*"}) == {}
+    assert past_proxies({"NO_PROXY": "a"}) == {}, "where there is no proxy, nothing is to be said"
 
 
 def test_what_is_stored_holds_no_secret_and_nothing_that_does_not_matter() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from nightbench.child_env import FOR_PREFECT, environment_for
+from nightbench.child_env import FOR_PREFECT, environment_for, past_proxies
 from nightbench.cli.passwords import new_auth
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
@@ -140,6 +140,7 @@ class OwnServer:
                 **environment_for(FOR_PREFECT, environ),
                 **prefect_settings(home),
                 **dict.fromkeys(AUTH_NAMES, auth),
+                **past_proxies(environ),
                 "PREFECT_UI_ENABLED": "0",
             },
             secrets=tuple(sorted({auth, *secrets_of(environ)})),

@@ -105,7 +105,7 @@ def worker_settings(
     env[PYTHON_NAME] = sys.executable
     # A click is to be seen at work, not to be waited for.
     env.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")
-    return env | access.environment()
+    return env | access.environment() | access.past_proxies(environ)
 
 
 def server_settings(
@@ -125,4 +125,5 @@ def server_settings(
     if database is not None:
         env[DATABASE_NAME] = database
     env = {name: value for name, value in env.items() if name not in AUTH_NAMES}
+    env |= access.past_proxies(environ)
     return env | (dict.fromkeys(AUTH_NAMES, access.auth) if access.auth else {})

@@ -137,6 +137,15 @@ def test_what_suites_name_is_known_to_flow_runs_and_not_to_the_server() -> None:
     assert not FLOW_RUNS.keys() & server_settings(HOME, ACCESS, None, environ).keys()
 
 
+def test_the_password_reaches_a_server_of_ours_past_every_proxy() -> None:
+    proxy = {"http_proxy": "http://proxy"}
+    ours = PrefectAccess("http://10.0.0.7:4200/api", SECRET, is_ours=True)
+    for settings in (worker_settings(HOME, ours, proxy), server_settings(HOME, ours, None, proxy)):
+        assert settings["NO_PROXY"] == "127.0.0.1,localhost,::1,10.0.0.7"
+    elsewhere = worker_settings(HOME, PrefectAccess("http://prefect.example/api", SECRET), proxy)
+    assert "prefect.example" not in elsewhere["NO_PROXY"]
+
+
 def test_a_server_keeps_what_its_database_and_prefect_are_set_up_with() -> None:
     given = {
         **dict.fromkeys(
