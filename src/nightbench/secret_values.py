@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 REDACTED = "***"
 SHORTEST_SECRET = 8  # a shorter one would hide ordinary text
@@ -29,6 +29,13 @@ _NAMED = re.compile(
     r"(?P<value>[^\s&;,\"'}]+)",
     re.IGNORECASE,
 )
+# An option that takes a key: narrower than a secret's name (`--key-cache-dtype`).
+_KEY_OPTION = re.compile(
+    r"(?:^|[^a-z])(?:api[_-]?keys?|access[_-]?keys?|secret(?:[_-]?key)?|password|passwd|passphrase"
+    r"|token|credentials?)$",
+    re.IGNORECASE,
+)
+_NO_KEY = ("/", ".", "~", "{", "-")  # how a path, a placeholder or the next option begins
 _NAMES_A_VARIABLE = re.compile(r"[_-]env$", re.IGNORECASE)
 _IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
 _HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+")
@@ -77,6 +84,19 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
 def without_userinfo(text: str) -> str:
     """The text, its addresses without user and password."""
     return _USER_AND_PASSWORD.sub(REDACTED, text)
+
+
+def keys_in_words(words: Sequence[str]) -> set[str]:
+    """Keys and passwords that stand in the words of a command: in addresses and behind options."""
+    found: set[str] = set()
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        found |= set(_passwords(word))
+        for pair in re.split(r"[?&\s]", word):
+            name, equals, value = pair.partition("=")
+            value = value if equals else after if pair == word and word.startswith("-") else ""
+            if _KEY_OPTION.search(name) and _looks_random(value) and value[0] not in _NO_KEY:
+                found.add(value)
+    return found
 
 
 def has_userinfo(url: str) -> bool:
