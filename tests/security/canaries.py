@@ -142,7 +142,7 @@ def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
 def served_commands(scene: Scene) -> Iterator[tuple[str, ...]]:
     """What stays until Ctrl-C: Prefect and its worker, SwanLab's pages."""
     yield ("up", "--port", str(free_port()), "--suites", str(scene.suites))
-    yield ("watch", "--resync", "--project", CLICKED, "--port", str(free_port()))
+    yield ("watch", "--resync", "--port", str(free_port()))
 
 
 def foreign_result(scene: Scene) -> dict[str, object]:
