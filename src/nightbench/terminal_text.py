@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-# C0 without tab and newline, DEL, C1, and the marks that reorder or hide text around them.
+# C0 without tab and newline, DEL, C1, and the marks that reorder or hide text around them or, as
+# the tags do, are text that nobody sees.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -25,11 +28,16 @@ def safe_line(text: str, *, max_chars: int | None = None) -> str:
     return safe_text(" ".join(head.split()), max_chars=max_chars)
 
 
+def visible(text: str) -> str:
+    """`text` without what `safe_text` shows as a mark."""
+    return _UNSAFE.sub("", text)
+
+
 def escaped_controls(text: str) -> str:
     """JSON with the control characters that its strings may hold as they are (C1, those that
     reorder text) escaped: it says the same, and drives no terminal."""
     # Between its strings JSON has no control characters but line ends, which are not among them.
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def storable_text(text: str) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from tests.security.canary_scene import KINDS, Scene, canary
+from nightbench.serving.probing import free_port
+from tests.security.canary_scene import KINDS, Scene, canary, key_of_blocks
+from tests.security.canary_visits import CLICKED, VISITS, visit, without_passwords
 from tests.security.hostile import WAYS, Hostile, hostile
 from tests.security.looking import Watch, search, told_names
 
@@ -37,7 +39,7 @@ TABLES = ("runs", "targets", "servers", "provenance", "accuracy_samples", "load_
 # ---------------------------------------------------------------- what is run
 
 
-def suite_text(scene: Scene, good: Hostile, bad: Hostile) -> str:
+def suite_of(scene: Scene, good: Hostile, bad: Hostile) -> dict[str, Any]:
     """A night of two APIs that somebody else runs and two engines of ours."""
     engine = [sys.executable, str(ENGINE), "{port}", str(scene.told)]
 
@@ -52,19 +54,17 @@ def suite_text(scene: Scene, good: Hostile, bad: Hostile) -> str:
     bad_engine = remote | {"base_url": f"{bad.url}/v1", "api_key_env": "OTHER_API_KEY"}
     level = {"max_concurrency": [4], "num_prompts": len(WAYS) + 4, "warmup_prompts": 0}
     workload = {"kind": "random", "random_input_len": 8}
-    return json.dumps(
-        {
-            "name": "canaries",
-            "targets": [
-                {"name": "repeats", "engine": good_engine},
-                {"name": "refuses", "served_model_name": "m", "engine": bad_engine},
-                of_ours("tells"),
-                of_ours("dies", "dies"),
-            ],
-            "accuracy": [{"benchmark": "starter", "timeout_s": 20}],
-            "load": [{"name": "some", "workload": workload, **level}],
-        }
-    )
+    return {
+        "name": "canaries",
+        "targets": [
+            {"name": "repeats", "engine": good_engine},
+            {"name": "refuses", "served_model_name": "m", "engine": bad_engine},
+            of_ours("tells"),
+            of_ours("dies", "dies"),
+        ],
+        "accuracy": [{"benchmark": "starter", "timeout_s": 20}],
+        "load": [{"name": "some", "workload": workload, **level}],
+    }
 
 
 def asking(scene: Scene, server: Hostile, *words: str) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def short_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     out, headers = scene.root / "out", (GATEWAY_HEADER.lower(),)
     servers = [stack.enter_context(hostile(headers, first=ANSWERS)) for _ in range(3)]
     refusing = stack.enter_context(hostile(headers))
-    judge_redirects(scene, stack, [*servers, refusing])
+    judge_carried(scene, stack, [*servers, refusing])
     files = ("--samples", str(out / "s.jsonl"), "--json", str(out / "e.json"))
     evaluation = ("--benchmark", "starter", "--max-retries", "0", "--timeout", "20")
     yield asking(scene, servers[0], "eval", *evaluation, *files)
@@ -90,13 +90,13 @@ def short_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     yield asking(scene, servers[2], "load", "--no-stream", "--warmup", "0", *count)
 
 
-def judge_redirects(scene: Scene, stack: ExitStack, servers: Iterable[Hostile]) -> None:
+def judge_carried(scene: Scene, stack: ExitStack, servers: Iterable[Hostile]) -> None:
     """When all is over: what came to the other origin is a leak."""
 
     def judge() -> None:
         for server in servers:
             for header in server.carried:
-                scene.leaks.append(("any", "another origin, by a redirect", header))
+                scene.leaks.append(("any", "another origin, by a redirect or a proxy", header))
 
     stack.callback(judge)
 
@@ -106,9 +106,13 @@ def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     headers = (GATEWAY_HEADER.lower(),)
     good = stack.enter_context(hostile(headers, first=ANSWERS, healthy=True))
     bad = stack.enter_context(hostile(headers))
-    judge_redirects(scene, stack, [good, bad])
+    judge_carried(scene, stack, [good, bad])
     suite = scene.inputs / "canaries.json.yaml"
-    suite.write_text(suite_text(scene, good, bad))
+    night = suite_of(scene, good, bad)
+    suite.write_text(json.dumps(night))
+    # The same by a click, without the questions: Prefect's part is what matters there.
+    clicked = night | {"name": CLICKED, "accuracy": []}
+    (scene.suites / f"{CLICKED}.yaml").write_text(json.dumps(clicked))
     (scene.inputs / "bench.json").write_text(json.dumps(foreign_result(scene)))
     replies = scene.inputs / "replies.jsonl"
     replies.write_text(json.dumps({"reply": "ANSWER: A", "gold": "A"}) + "\n")
@@ -121,6 +125,7 @@ def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     yield ("show", "latest")
     yield from (("show", "latest", "--samples", which) for which in ("all", "failed"))
     yield ("import", "--from", "vllm-bench", str(scene.inputs / "bench.json"))
+    yield from served_commands(scene)
     yield ("land",)
     yield ("history",)
     for form in ("table", "csv", "json"):
@@ -132,6 +137,12 @@ def all_commands(scene: Scene, stack: ExitStack) -> Iterator[tuple[str, ...]]:
     yield ("doctor",)
     yield ("reap",)
     yield ("land", "--rebuild")
+
+
+def served_commands(scene: Scene) -> Iterator[tuple[str, ...]]:
+    """What stays until Ctrl-C: Prefect and its worker, SwanLab's pages."""
+    yield ("up", "--port", str(free_port()), "--suites", str(scene.suites))
+    yield ("watch", "--resync", "--port", str(free_port()))
 
 
 def foreign_result(scene: Scene) -> dict[str, object]:
@@ -155,19 +166,10 @@ def execute(scene: Scene, words: tuple[str, ...], env: dict[str, str]) -> None:
             stderr=file,
         )
         with Watch(scene, process.pid):
-            if words[0] == "serve":
-                stop_when_it_serves(process, printed)
+            if words[0] in VISITS:
+                visit(scene, process, printed, words[0])
             code = process.wait(timeout=400)
     scene.ran.append((" ".join(words)[:70], code, time.monotonic() - began))
-
-
-def stop_when_it_serves(process: subprocess.Popen[bytes], printed: Path) -> None:
-    """Ctrl-C, as soon as it says how to use it."""
-    while process.poll() is None:
-        if b"Ctrl-C stops it" in printed.read_bytes():
-            process.send_signal(signal.SIGINT)
-            return
-        time.sleep(0.05)
 
 
 # ---------------------------------------------------------------- all of it
@@ -176,7 +178,8 @@ def stop_when_it_serves(process: subprocess.Popen[bytes], printed: Path) -> None
 def prepare(root: Path) -> Scene:
     """A scene with a canary of every kind."""
     scene = Scene(root, {kind: canary(kind.replace(" ", "")) for kind in KINDS})
-    for name in ("user", "tmp", "out", "inputs", "printed", "leases"):
+    scene.canaries["blocks"] = key_of_blocks()
+    for name in ("user", "tmp", "out", "inputs", "printed", "leases", "inputs/suites"):
         (root / name).mkdir()
     return scene
 
@@ -184,10 +187,12 @@ def prepare(root: Path) -> Scene:
 def play(scene: Scene, commands: Callable[[Scene, ExitStack], Iterator[tuple[str, ...]]]) -> int:
     """Run the commands against hostile servers, then search; returns how many files were read."""
     with ExitStack() as stack:
-        webhook, cloud = (stack.enter_context(hostile()) for _ in range(2))
-        env = scene.environment(webhook.url, cloud.url)
+        webhook, cloud, proxy = (stack.enter_context(hostile()) for _ in range(3))
+        judge_carried(scene, stack, [proxy])
+        # What comes by the proxy has to do without any key but the proxy's own.
+        env = scene.environment(webhook.url, cloud.url, proxy.elsewhere)
         for words in commands(scene, stack):
-            execute(scene, words, env)
+            execute(scene, words, without_passwords(env) if words[0] == "up" else env)
     return search(scene)
 
 
@@ -200,6 +205,7 @@ def report(scene: Scene, files: int) -> str:
         lines.append(f"{kind:<28}{len(found) or 'nowhere'}")
         lines += [f"    {where}: {part!r}" for where, part in sorted(found)]
     lines += ["", f"{len(scene.ran)} commands, {len(WAYS)} ways to repeat a key, {files} files"]
+    lines += [f"environments looked into: {', '.join(sorted(filter(None, scene.watched)))}"]
     lines += [f"engines got: {', '.join(sorted(told_names(scene)))}"]
     return "\n".join(lines)
 

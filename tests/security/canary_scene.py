@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ def canary(kind: str) -> str:
     return f"sk-{kind}-7Q{secrets.token_urlsafe(24)}7q"
 
 
+def key_of_blocks() -> str:
+    """What Prefect encrypts its blocks with: Fernet takes 32 bytes in base64 and nothing else."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass
 class Scene:
     """Where it happens: one folder that holds all that nightbench may write to."""
@@ -20,6 +26,7 @@ class Scene:
     root: Path
     canaries: dict[str, str] = field(default_factory=dict)  # kind → value
     leaks: list[tuple[str, str, str]] = field(default_factory=list)  # kind, where, how it reads
+    watched: set[str] = field(default_factory=set)  # words of command lines (looking.NEEDS)
     ran: list[tuple[str, int, float]] = field(default_factory=list)  # command, exit code, seconds
 
     @property
@@ -32,7 +39,31 @@ class Scene:
         """Where the echoing engine says which key it was given: not searched."""
         return self.inputs / "told.jsonl"
 
-    def environment(self, webhook: str, cloud: str) -> dict[str, str]:
+    @property
+    def home(self) -> Path:
+        """NIGHTBENCH_HOME."""
+        return self.root / "home"
+
+    @property
+    def suites(self) -> Path:
+        """What `up` offers."""
+        return self.inputs / "suites"
+
+    @property
+    def passwords(self) -> dict[str, Path]:
+        """The passwords that commands make, and the one place where each is kept."""
+        return {
+            UP: self.home / "prefect" / "password",
+            WATCH: self.home / "dashboards" / "watch" / "password",
+        }
+
+    def learn_passwords(self) -> None:
+        """From now on, those that have been made are looked for, too."""
+        for kind, file in self.passwords.items():
+            if kind not in self.canaries and file.exists():
+                self.canaries[kind] = file.read_text().strip().partition(":")[2]
+
+    def environment(self, webhook: str, cloud: str, proxy: str) -> dict[str, str]:
         """Every kind of secret, under the names that they really have."""
         value = self.canaries
         return {
@@ -40,8 +71,7 @@ class Scene:
             "HOME": str(self.root / "user"),
             "TMPDIR": str(self.root / "tmp"),
             "LANG": "C.UTF-8",
-            "NO_PROXY": "127.0.0.1",
-            "NIGHTBENCH_HOME": str(self.root / "home"),
+            "NIGHTBENCH_HOME": str(self.home),
             "NIGHTBENCH_LEASES": str(self.root / "leases"),
             "LLM_LOGIN": value["target"],
             "OTHER_API_KEY": value["other target"],
@@ -52,9 +82,12 @@ class Scene:
             "SWANLAB_WEB_HOST": cloud,
             "NIGHTBENCH_ALERT_URL": f"{webhook}/services/T0/{value['alert']}",
             "PGPASSWORD": value["database"],
+            "PREFECT_SERVER_ENCRYPTION_KEY": value["blocks"],
             "PREFECT_API_AUTH_STRING": f"admin:{value['prefect']}",
             "PREFECT_SERVER_API_AUTH_STRING": f"admin:{value['prefect']}",
-            "HTTPS_PROXY": f"http://me:{value['proxy']}@127.0.0.1:9",
+            **dict.fromkeys(
+                ("HTTP_PROXY", "HTTPS_PROXY"), proxy.replace("//", f"//me:{value['proxy']}@")
+            ),
             "AWS_SECRET_ACCESS_KEY": value["cloud"],
             "PASSED_TOKEN": value["passed on"],
         }
@@ -62,6 +95,7 @@ class Scene:
 
 KINDS = (
     *("target", "other target", "header", "hub", "dashboard", "alert", "database", "prefect"),
-    *("proxy", "cloud", "passed on"),
+    *("proxy", "cloud", "passed on", "blocks"),
 )
 MADE = "made for an engine"
+UP, WATCH = "made by up", "made by watch"

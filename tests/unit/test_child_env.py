@@ -6,15 +6,19 @@ import pytest
 
 from nightbench.errors import BadInput
 from nightbench.secrets.child_env import (
+    FOR_BOARD,
     FOR_DOCKER,
     FOR_PIP,
     FOR_PREFECT,
+    FOR_PREFECT_CLIENTS,
     FOR_PYTHON,
     FOR_SWANLAB,
     engine_environment,
     environment_for,
     left_out,
+    past_proxies,
     public_env,
+    without_variables,
 )
 
 NEEDED = {
@@ -70,13 +74,29 @@ def test_a_variable_that_is_to_be_handed_on_has_to_be_there() -> None:
         (FOR_PIP, {"PIP_INDEX_URL", "DOCKER_HOST"}),
         (FOR_DOCKER, {"DOCKER_HOST"}),
         (FOR_SWANLAB, {"PYTHONPATH", "SWANLAB_API_KEY"}),
+        (FOR_BOARD, {"PYTHONPATH"}),
         (FOR_PREFECT, {"PYTHONPATH", "PGPASSWORD", "PREFECT_API_AUTH_STRING"}),
+        (FOR_PREFECT_CLIENTS, {"PYTHONPATH", "PREFECT_API_AUTH_STRING"}),
     ],
 )
 def test_others_get_their_own(who: tuple[str, ...], own: set[str]) -> None:
     further = {"PIP_INDEX_URL": "m", "DOCKER_HOST": "n"}
     secret = KEPT_BACK.keys() | further.keys()
     assert environment_for(who, NEEDED | KEPT_BACK | further).keys() & secret == own
+
+
+def test_what_is_left_out_by_name_is_left_out_secret_or_not() -> None:
+    environ = {"PGPASSWORD": "a", "PREFECT_SERVER_DATABASE_HOST": "b", "PREFECT_API_URL": "c"}
+    kept = without_variables(["PGPASSWORD", "PREFECT_SERVER_DATABASE_*"], environ)
+    assert kept == {"PREFECT_API_URL": "c"}
+
+
+def test_what_is_said_to_this_machine_goes_past_every_proxy() -> None:
+    proxy = {"HTTPS_PROXY": "http://proxy", "NO_PROXY": "a, 127.0.0.1", "no_proxy": "b"}
+    there = past_proxies(proxy, "10.0.0.7")
+    assert there == dict.fromkeys(("no_proxy", "NO_PROXY"), "b,a,127.0.0.1,localhost,::1,10.0.0.7")
+    assert past_proxies({"all_proxy": "socks5://proxy", "NO_PROXY": "*"}) == {}
+    assert past_proxies({"NO_PROXY": "a"}) == {}, "where there is no proxy, nothing is to be said"
 
 
 def test_what_is_stored_holds_no_secret_and_nothing_that_does_not_matter() -> None:

@@ -34,12 +34,14 @@ PROSE = (
 
 SECRET_NAMES = (
     "OPENAI_API_KEY HF_TOKEN PGPASSWORD PREFECT_API_AUTH_STRING AWS_SECRET_ACCESS_KEY DB_PASS "
-    "GITHUB_PAT SENTRY_DSN SLACK_WEBHOOK authorization X-Api-Key Cookie MYSQL_PWD api_tokens"
+    "GITHUB_PAT SENTRY_DSN SLACK_WEBHOOK authorization X-Api-Key Cookie MYSQL_PWD api_tokens "
+    "SLURM_JWT VOLC_SK AZURE_STORAGE_CONNECTION_STRING"
 )
 HARMLESS_NAMES = (
     "PATH PWD OLDPWD TOKENIZERS_PARALLELISM NIGHTBENCH_TOKENIZER VLLM_MAX_TOKENS SSH_AUTH_SOCK "
     "XAUTHORITY GIT_AUTHOR_NAME KEYBOARD PYTHON_KEYRING_BACKEND PGPASSFILE SSL_KEY_FILE "
-    "MAX_NUM_BATCHED_TOKENS Content-Type X-Request-Id"
+    "MAX_NUM_BATCHED_TOKENS PREFECT_SERVER_API_CSRF_TOKEN_EXPIRATION MAX_CACHE_KEY_LENGTH SK_X "
+    "Content-Type X-Request-Id"
 )
 
 
@@ -72,6 +74,14 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in hex": lambda key: key.encode().hex(),
     "in capital hex": lambda key: key.encode().hex().upper(),
     "with every letter escaped": lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
+    "as Python escapes it": lambda key: "".join(f"\\x{ord(c):02x}" for c in key),
+    "with every letter of it quoted": lambda key: "".join(f"%{b:02X}" for b in key.encode()),
+    "in quoted small letters": lambda key: "".join(f"%{b:02x}" for b in key.encode()),
+    "in entities": lambda key: "".join(f"&#{ord(c)};" for c in key),
+    "in hex entities": lambda key: "".join(f"&#x{ord(c):x};" for c in key),
+    "in long entities": lambda key: "".join(f"&#x{ord(c):04X};" for c in key),
+    "in small letters": str.lower,
+    "in capitals": str.upper,
     "without its first letters": lambda key: key[3:],
     "its first half": lambda key: key[: len(key) // 2],
     "its last half": lambda key: key[len(key) // 2 :],
@@ -177,6 +187,21 @@ def test_what_an_environment_keeps_secret_is_known_by_name_and_by_address() -> N
         "/home/me",
         "not by this name",
         "team@example.org",
+    }
+
+
+def test_a_key_within_a_value_is_known_where_its_name_stands_before_it() -> None:
+    environ = {
+        "HF_ENDPOINT": "https://hub.example/api?user=me7&token=canary-7q-1%2F&limit=20",
+        "OPENAI_CUSTOM_HEADERS": "X-Tenant: acme42\nX-Api-Key: canary-7q-2",
+        "PREFECT_CLIENT_CUSTOM_HEADERS": '{"Authorization": "Bearer canary-7q-3"}',
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=canary-7q-4,tenant=acme42",
+        "STORAGE": "DefaultEndpointsProtocol=https;AccountName=me42;AccountKey=canary7q5==",
+        "ARGUMENTS": "--api-key-env=MY_KEY_42 --tokenizer=meta/Llama-3.1 --max-tokens=12345678",
+    }
+    assert secrets_of(environ) == {
+        *("canary-7q-1%2F", "canary-7q-1/", "canary-7q-2", "canary-7q-3", "canary-7q-4"),
+        "canary7q5==",
     }
 
 

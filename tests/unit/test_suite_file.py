@@ -146,6 +146,15 @@ def test_a_suite_that_ships_is_found_by_its_name_and_others_are_listed() -> None
         'extra_index_url: "https://me:canary-pass@h/simple"}}',
         "{kind: remote, base_url: 'http://h/v1', api_key_env: sk-canary-1234}",
         "{kind: command, argv: ['{port}'], pass_env: ['A=canary-pass']}",
+        "{kind: command, argv: ['{port}', --api-key, sk-canary-1234]}",
+        "{kind: command, argv: ['{port}', --hf_token=sk-canary-1234]}",
+        "{kind: command, argv: ['{port}', 'https://h/v1?a=b&access_token=sk-canary-1234']}",
+        "{kind: command, argv: ['{port}', 'https://me:canary-pass@h/v1']}",
+        "{kind: vllm, args: {hf_token: sk-canary-1234}}",
+        "{kind: vllm, args: {x: ['https://me:canary-pass@h']}}",
+        "{kind: sglang, args: {admin-api-key: sk-canary-1234}}",
+        '{kind: vllm, environment: {requirement: "vllm @ git+https://me:canary-pass@h/x"}}',
+        '{kind: vllm, environment: {requirement: "vllm @ https://h/x?token=sk-canary-1234"}}',
         "{kind: remote, base_url: 'http://h/v1', headers: {Authorization: [canary-pass]}}",
     ],
 )
@@ -153,6 +162,22 @@ def test_a_secret_in_a_suite_is_refused_and_not_repeated(tmp_path: Path, engine:
     found = problems(tmp_path, f"name: x\ntargets: [{{name: a, engine: {engine}}}]\n")
     assert "canary" not in found
     assert "targets[0].engine" in found
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "{kind: command, argv: ['{port}', --api-key, EMPTY, --tokenizer, meta/Llama-3.1-8B]}",
+        "{kind: command, argv: ['{port}', --api-key, '{served_model_name}', --token, --x1y2z3]}",
+        "{kind: command, argv: ['{port}', --ssl-keyfile, /etc/k3y.pem, --api-key-env, MY_KEY_1]}",
+        "{kind: vllm, args: {kv_key_dtype: fp8_e5m2, long-prefill-token-threshold: 12345678}}",
+        '{kind: vllm, environment: {requirement: "vllm @ git+ssh://git@h/x@v0.33.0"}}',
+    ],
+)
+def test_what_only_looks_like_a_key_is_none(tmp_path: Path, engine: str) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(f"name: x\ntargets: [{{name: a, model: /m, engine: {engine}}}]\n")
+    assert read_suite(file).suite.targets[0].name == "a"
 
 
 def test_a_digest_of_a_configuration_is_what_it_was_before_variables_were_handed_on(

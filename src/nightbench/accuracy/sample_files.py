@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from nightbench.errors import BadInput, DataError
 from nightbench.records import AccuracySample
 from nightbench.suite.models import AccuracySpec
+from nightbench.terminal_text import escaped_controls
 
 _NAMES = tuple(field.name for field in fields(AccuracySample))
 _ANOTHER_FILE = "Give --samples a new file, or leave --resume out."
@@ -114,7 +115,7 @@ def sample_line(sample: AccuracySample, asked_as: AskedAs) -> str:
     """One line, without its end."""
     row = {name: getattr(sample, name) for name in _NAMES}
     row |= {"asked_at": sample.asked_at.isoformat(), "asked_as": asked_as.members()}
-    return json.dumps(row, ensure_ascii=False)
+    return escaped_controls(json.dumps(row, ensure_ascii=False))
 
 
 def read_samples(path: Path, asked_as: AskedAs | None = None) -> tuple[AccuracySample, ...]:

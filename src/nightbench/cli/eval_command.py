@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
 from nightbench.errors import BadInput
+from nightbench.terminal_text import escaped_controls
 from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON. Raises BadInput when the file cannot be written."""
     with _opened(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+        file.write(escaped_controls(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
 
 def _answered_before(args: argparse.Namespace, asked_as: AskedAs) -> tuple[AccuracySample, ...]:

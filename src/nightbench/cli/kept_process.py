@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
+from nightbench.home.private_files import open_private
 
 STOP_S = 40.0  # Prefect gives a cancelled flow run 30 s
 SOON_S = 30.0  # one that ends sooner after its start did not work

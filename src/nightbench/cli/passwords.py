@@ -6,8 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nightbench.cli.secret_files import private_folder, read_private, write_private_once
 from nightbench.errors import NightbenchError
+from nightbench.home.private_files import private_folder, read_private, write_private_once
 
 USER = "nightbench"
 BYTES = 24

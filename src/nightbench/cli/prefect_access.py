@@ -11,9 +11,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nightbench.cli.passwords import Password, kept, kept_or_new
 from nightbench.home.paths import Home
+from nightbench.secrets.child_env import past_proxies
 
 OWN_NAME = "NIGHTBENCH_OWN_PREFECT"
 AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
@@ -34,6 +36,12 @@ class PrefectAccess:
             | ({AUTH_NAMES[1]: self.auth} if self.auth else {})
             | ({OWN_NAME: "1"} if self.is_ours else {})
         )
+
+    def past_proxies(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The variables by which a server of this machine is reached directly; whether another one
+        is, is for the user to say."""
+        host = urlsplit(self.url).hostname or ""
+        return past_proxies(environ, *([host] if self.is_ours else []))
 
 
 def auth_string(environ: Mapping[str, str] = os.environ) -> str | None:

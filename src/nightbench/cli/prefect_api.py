@@ -29,10 +29,10 @@ from nightbench.cli.prefect_access import (
     password_file,
 )
 from nightbench.cli.prefect_rest import WANTED
-from nightbench.cli.secret_files import close_to_others
 from nightbench.errors import NightbenchError
 from nightbench.home.paths import Home
-from nightbench.secrets.child_env import FOR_PREFECT, environment_for
+from nightbench.home.private_files import close_to_others
+from nightbench.secrets.child_env import FOR_PREFECT, environment_for, past_proxies
 from nightbench.secrets.values import secrets_of
 from nightbench.serving.probing import free_port
 from nightbench.serving.supervise.supervision import Order, Supervised, tail_of
@@ -140,6 +140,7 @@ class OwnServer:
                 **environment_for(FOR_PREFECT, environ),
                 **prefect_settings(home),
                 **dict.fromkeys(AUTH_NAMES, auth),
+                **past_proxies(environ),
                 "PREFECT_UI_ENABLED": "0",
             },
             secrets=tuple(sorted({auth, *secrets_of(environ)})),

@@ -18,10 +18,11 @@ from typing import Any
 import yaml
 
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.secret_files import open_private
 from nightbench.errors import NightbenchError
+from nightbench.home.private_files import open_private
 from nightbench.night.scheduling import GRACE
 from nightbench.resources import deployments_dir
+from nightbench.secrets.child_env import FOR_PREFECT_CLIENTS, environment_for
 from nightbench.suite import catalogue
 
 NIGHTLY = "nightly"
@@ -159,8 +160,9 @@ def prefect_argv(*arguments: str) -> tuple[str, ...]:
 
 
 def _prefect(env: Mapping[str, str], *arguments: str) -> None:
+    given = environment_for(FOR_PREFECT_CLIENTS, env)
     answer = subprocess.run(
-        prefect_argv(*arguments), env=dict(env), capture_output=True, text=True, check=False
+        prefect_argv(*arguments), env=given, capture_output=True, text=True, check=False
     )
     if answer.returncode != 0:
         said = (answer.stdout + answer.stderr).strip()
@@ -169,12 +171,12 @@ def _prefect(env: Mapping[str, str], *arguments: str) -> None:
 
 def _put_pool(api: PrefectRest, pool: str, document: Document) -> None:
     """Have the pool with its queues, and with nothing for a flow run to choose: a pool that is
-    older, or that somebody has changed meanwhile, may say otherwise."""
+    older, or that somebody has changed meanwhile, may let it."""
     wanted = document["pool"]
     if not api.create("/work_pools/", {"name": pool, **wanted}):
         there = api.get(f"/work_pools/{pool}")
         if there["type"] == wanted["type"] and changes_pool(there, wanted):
-            print(f"the work pool {pool} lets flow runs choose what is run: set back")
+            print(f"the work pool {pool} is not as nightbench makes it: set back")
             api.patch(f"/work_pools/{pool}", {"base_job_template": wanted["base_job_template"]})
     for queue in document["queues"]:
         api.create(f"/work_pools/{pool}/queues", queue)

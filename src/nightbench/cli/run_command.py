@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     description = safe_line(suite_file.suite.description)
     console.print(f"[bold]nightbench[/bold]  {escape(description)}")
     with prefect_api(home) as access:
-        os.environ.update(access.environment())
+        os.environ.update(access.environment() | access.past_proxies(os.environ))
         results, failure = _run_flow(suite_file, names, args.resume, console)
     _show(results, console, is_kept=not args.rehearsal)
     if args.json:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
-from nightbench.terminal_text import escaped_controls, safe_line, safe_text
+from nightbench.terminal_text import escaped_controls, safe_line, safe_text, visible
 
 if TYPE_CHECKING:
     from nightbench.history.duckdb_files.database import Result
 
 _WIDEST = 60
 # As spreadsheets read them; the wide ones are what an East Asian keyboard writes.
-_BEGIN_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_BEGIN_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -149,9 +149,15 @@ def _csv_value(value: object, *, safe: bool) -> object:
         return escaped_controls(json.dumps(_json_value(value), ensure_ascii=False))
     if not isinstance(value, str):
         return value.isoformat() if isinstance(value, date) else value
-    # Before control characters become marks: a tab or a return begins a formula, too.
-    formula = safe and value.startswith(_BEGIN_A_FORMULA)
-    return f"'{safe_text(value)}" if formula else safe_text(value)
+    text = safe_text(value)
+    return f"'{text}" if safe and _may_be_a_formula(value) else text
+
+
+def _may_be_a_formula(value: str) -> bool:
+    """Whether a spreadsheet may take it for one: some skip what cannot be seen before it, and a tab
+    or an end of line begins a cell anew."""
+    seen = visible(value).lstrip()
+    return value.startswith(("\t", "\r", "\n")) or seen.startswith(_BEGIN_A_FORMULA)
 
 
 def _params(given: Sequence[str]) -> dict[str, object]:

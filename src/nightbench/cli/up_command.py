@@ -38,7 +38,6 @@ from nightbench.cli.prefect_api import (
 )
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.cli.registering import Nights, prefect_argv, present_nights
-from nightbench.cli.secret_files import open_private, private_folder
 from nightbench.cli.up_settings import (
     allowed_hosts,
     client_host,
@@ -52,6 +51,7 @@ from nightbench.cli.up_settings import (
 from nightbench.cli.ways_in import LASTS, address, open_to, password_lines
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
+from nightbench.home.private_files import open_private, private_folder
 from nightbench.night.scheduling import daily_at, known_timezone, machine_timezone
 from nightbench.serving.hardware.machine import this_machine
 from nightbench.serving.probing import is_listening

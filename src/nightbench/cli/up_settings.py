@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,8 +14,15 @@ from nightbench.cli.prefect_access import AUTH_NAMES, PrefectAccess
 from nightbench.cli.prefect_api import SERVER_DEFAULTS, prefect_settings
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
+from nightbench.secrets.child_env import (
+    FOR_PREFECT,
+    SERVERS_ALONE,
+    environment_for,
+    without_variables,
+)
 
 DATABASE_NAME = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+PYTHON_NAME = "NIGHTBENCH_PYTHON"  # what the pools' command (prefect-server.yaml) starts
 ALLOWED_NAME = "NIGHTBENCH_ALLOWED_HOSTS"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may ask for
@@ -88,21 +96,23 @@ def allowed_hosts(given: Iterable[str], environ: Mapping[str, str]) -> tuple[str
 def worker_settings(
     home: Home, access: PrefectAccess, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The environment of a worker and of the flow runs it starts."""
-    env = dict(environ) | prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)}
+    """The environment of a worker and of the flow runs it starts.
+
+    Which variables suites name is known when one is run: all of ours, but what is the server's.
+    """
+    env = without_variables((*SERVERS_ALONE, *AUTH_NAMES), environ)
+    env |= prefect_settings(home) | {"NIGHTBENCH_HOME": str(home.root)}
+    env[PYTHON_NAME] = sys.executable
     # A click is to be seen at work, not to be waited for.
     env.setdefault("PREFECT_WORKER_QUERY_SECONDS", "3")
-    # The database is the server's alone.
-    without = {DATABASE_NAME, "PGPASSWORD", *AUTH_NAMES}
-    env = {name: value for name, value in env.items() if name not in without}
-    return env | access.environment()
+    return env | access.environment() | access.past_proxies(environ)
 
 
 def server_settings(
     home: Home, access: PrefectAccess, database: str | None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """The environment of the Prefect server. It asks for the password that `access` has, if any."""
-    env = SERVER_DEFAULTS | dict(environ) | prefect_settings(home)
+    env = SERVER_DEFAULTS | environment_for(FOR_PREFECT, environ) | prefect_settings(home)
     env |= {"NIGHTBENCH_HOME": str(home.root), "PREFECT_API_URL": access.url}
     # What the server holds in memory is forgotten when it restarts in the middle of a night.
     env["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = (
@@ -115,4 +125,5 @@ def server_settings(
     if database is not None:
         env[DATABASE_NAME] = database
     env = {name: value for name, value in env.items() if name not in AUTH_NAMES}
+    env |= access.past_proxies(environ)
     return env | (dict.fromkeys(AUTH_NAMES, access.auth) if access.auth else {})

@@ -14,13 +14,14 @@ from typing import Any
 
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.passwords import Password, kept_or_new
-from nightbench.cli.secret_files import open_private
 from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
 from nightbench.dashboards.swanlab_places import board_settings
 from nightbench.errors import BadInput, DashboardError
 from nightbench.home.kept_runs import Keep
 from nightbench.home.paths import Home
+from nightbench.home.private_files import open_private
+from nightbench.secrets.child_env import FOR_BOARD, environment_for
 from nightbench.web.door import PASSWORD_NAME, Door
 from nightbench.web.listening import is_ours
 
@@ -79,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
             door.argv("nightbench.dashboards.swanlab_board:create"),
             stdout=log,
             stderr=log,
-            env=os.environ | board_settings(home, store) | {PASSWORD_NAME: password.auth},
+            env=environment_for(FOR_BOARD)
+            | board_settings(home, store)
+            | {PASSWORD_NAME: password.auth},
         )
     try:
         _wait_until_up(server, door.port, kept / "server.log")

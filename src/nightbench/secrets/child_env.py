@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from nightbench.errors import BadInput
 from nightbench.secrets.values import REDACTED, is_secret, without_userinfo
@@ -25,6 +25,9 @@ _NETWORK = (
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ftp_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_PAST_PROXIES = ("no_proxy", "NO_PROXY")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _PYTHON = ("PYTHON*", "VIRTUAL_ENV")
 # Compiling happens while an engine starts (kernels) and while one is installed.
 _COMPILERS = (
@@ -58,13 +61,28 @@ FOR_PIP = (*FOR_ENGINES, "PIP_*", "NETRC", "GIT_*", "SSH_AUTH_SOCK", "SETUPTOOLS
 FOR_DOCKER = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "DOCKER_AUTH_CONFIG")
 FOR_GIT = _SYSTEM
 # A night's own commands, which drain nodes and tell clusters.
-FOR_COMMANDS = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "KUBECONFIG", "SLURM_*")
+FOR_COMMANDS = (*_SYSTEM, *_NETWORK, *_CONTAINERS, "KUBECONFIG", "SLURM_*", "SLURM_JWT")
+# A local board asks no cloud. (Which proxies a server believes is uvicorn's own variable.)
+_WEB = (*FOR_PYTHON, "FORWARDED_ALLOW_IPS")
+FOR_BOARD = (*_WEB, "SWANLAB_*")
 FOR_SWANLAB = (*FOR_PYTHON, "SWANLAB_*", "SWANLAB_API_KEY")
+# The server and whatever its database's driver reads. PREFECT_API_KEY is for Prefect's cloud.
 FOR_PREFECT = (
-    *(*FOR_PYTHON, "PREFECT_*", "PG*", "DO_NOT_TRACK", "NIGHTBENCH_HOME", "PGPASSWORD"),
-    *("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"),
+    *(*_WEB, "PREFECT_*", "PG*", "KRB5*", "DO_NOT_TRACK", "NIGHTBENCH_HOME"),
+    *("PGPASSWORD", "PGSSLKEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"),
     *("PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_SERVER_DATABASE_PASSWORD"),
-    "PREFECT_REDIS_MESSAGING_PASSWORD",
+    *("PREFECT_API_DATABASE_PASSWORD", "PREFECT_REDIS_MESSAGING_PASSWORD"),
+)
+# What registers deployments: it reads suites and signs in.
+FOR_PREFECT_CLIENTS = (
+    *(*FOR_PYTHON, "PREFECT_*", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "DO_NOT_TRACK"),
+    *("NIGHTBENCH_HOME", "NIGHTBENCH_SUITES"),
+)
+# Of a Prefect server alone: whoever has these needs to ask it nothing.
+SERVERS_ALONE = (
+    *("PGPASSWORD", "PREFECT_SERVER_DATABASE_*", "PREFECT_API_DATABASE_*"),
+    *("PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_REDIS_MESSAGING_*"),
+    "PREFECT_SERVER_API_AUTH_STRING",
 )
 
 # Of an engine's environment, what can change a measurement and is therefore kept with it.
@@ -82,12 +100,32 @@ def environment_for(
     One with a secret's name is among them only where `allowed` has the whole of it.
     """
     names = tuple(allowed)
-    matches = re.compile("|".join(map(fnmatch.translate, names))).match
+    matches = _matching(names)
     return {
         name: value
         for name, value in environ.items()
         if name in names or (matches(name) and not is_secret(name))
     }
+
+
+def without_variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `environ`, but those whose names are in `names`, secrets or not."""
+    matches = _matching(names)
+    return {name: value for name, value in environ.items() if not matches(name)}
+
+
+def past_proxies(environ: Mapping[str, str], *hosts: str) -> dict[str, str]:
+    """NO_PROXY as it is to be where there are proxies: what is said to a server of this machine,
+    passwords included, is for none of them. `hosts` are further names of it."""
+    if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
+        return {}
+    given = ",".join(filter(None, map(environ.get, _PAST_PROXIES))).split(",")
+    names = dict.fromkeys(filter(None, (*map(str.strip, given), *_THIS_MACHINE, *hosts)))
+    return {} if "*" in names else dict.fromkeys(_PAST_PROXIES, ",".join(names))
+
+
+def _matching(names: Iterable[str]) -> Callable[[str], object]:
+    return re.compile("|".join(map(fnmatch.translate, names))).match
 
 
 def engine_environment(environ: Mapping[str, str], pass_env: Iterable[str] = ()) -> dict[str, str]:

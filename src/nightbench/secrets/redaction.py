@@ -19,7 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from nightbench.secrets.values import REDACTED, SHORTEST_SECRET, mixes, secrets_of
 
 SHORTEST_PART = 12
-_ESCAPED_ASCII = re.compile(r"\\u00(2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da])", re.IGNORECASE)
+# What keys are made of, letter by letter as JSON, Python, addresses and HTML escape it.
+_LETTER = r"((?i:2[bdef]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da]))"
+# Each begins with a character of its own, which the search leaps to.
+_ESCAPED_ASCII = re.compile(
+    rf"%{_LETTER}|\\(?:u00|x){_LETTER}|&#[xX]0*{_LETTER};"
+    r"|&#0*(4[35-9]|5[0-7]|6[5-9]|[78]\d|9[057-9]|1[01]\d|12[0-2]);"
+)
+_ESCAPES = ("\\u00", "\\x", "%", "&#")
 
 # A run of 12 characters holds, wherever it begins, a whole one of the 6 that begin at a multiple
 # of 7: so every seventh place of a text is looked at, however many secrets there are.
@@ -68,7 +75,7 @@ class Redactor:
         """The text without the secrets."""
         if len(text) < SHORTEST_SECRET:
             return text
-        if "\\u00" in text:
+        if any(begin in text for begin in _ESCAPES):
             text = self._unescaped(text)
         return self._without(text)
 
@@ -80,8 +87,10 @@ class Redactor:
         return f"Redactor({len(self.secrets)} secrets)"
 
     def _unescaped(self, text: str) -> str:
-        """With letters and digits that JSON has as `\\u0041`, where those hid a secret."""
-        plain = _ESCAPED_ASCII.sub(lambda found: chr(int(found[1], 16)), text)
+        """With letters and digits in place of `\\u0041` or `%41`, where those hid a secret."""
+        plain = _ESCAPED_ASCII.sub(_escaped_letter, text)
+        if plain == text:
+            return text
         return text if self._without(plain) == plain else plain
 
     def _without(self, text: str) -> str:
@@ -137,6 +146,11 @@ class _Form:
         return most or mixes(run)
 
 
+def _escaped_letter(found: re.Match[str]) -> str:
+    *in_hex, decimal = found.groups()
+    return chr(int(decimal) if decimal else int(next(filter(None, in_hex)), 16))
+
+
 def _forms_of(secret: str) -> Iterator[_Form]:
     if len(secret) < SHORTEST_SECRET or _is_a_word(secret):
         for sent in (f"Bearer {secret}", f":{secret}@"):
@@ -150,7 +164,8 @@ def _forms_of(secret: str) -> Iterator[_Form]:
 
 
 def _spellings(secret: str) -> set[str]:
-    """As JSON (in ASCII or not, once and twice), addresses, HTML and Python write it."""
+    """As JSON (in ASCII or not, once and twice), addresses, HTML and Python write it, and as who
+    takes capitals for small letters does (names of hosts and of headers)."""
     quote, bad = urllib.parse.quote, "surrogateescape"  # the environment may hold any bytes
     quoted = {quote(secret, errors=bad), quote(secret, safe="", errors=bad)}
     quoted |= {one.replace("%20", "+") for one in quoted}
@@ -160,7 +175,8 @@ def _spellings(secret: str) -> set[str]:
     twice = {json.dumps(one)[1:-1] for one in in_json}
     marked_up = {html.escape(secret), html.escape(secret, quote=False)}
     python = {repr(secret)[1:-1], ascii(secret)[1:-1]}
-    return {secret} | quoted | lower | in_json | twice | marked_up | python
+    cases = {secret, secret.lower(), secret.upper()}
+    return cases | quoted | lower | in_json | twice | marked_up | python
 
 
 def _encodings(secret: str) -> Iterator[tuple[str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 REDACTED = "***"
 SHORTEST_SECRET = 8  # a shorter one would hide ordinary text
@@ -13,16 +13,30 @@ ALERT_ADDRESSES = "NIGHTBENCH_ALERT_URL"
 
 _SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|WEBHOOK"
-    r"|(?:^|_)(?:PASS|PW|PAT)(?:_|$)|_(?:PWD|DSN)$",
+    r"|(?:^|_)(?:PASS|PW|PAT|JWT)(?:_|$)|_(?:PWD|DSN|SK)$|CONNECTION_STRING",
     re.IGNORECASE,
 )
 # Names the pattern catches that hold no secret.
 _HARMLESS = re.compile(
     r"TOKENIZER|(?:MAX|NUM)(?:_\w+)?_TOKENS|XAUTHORITY|AUTHOR(?!I)|KEYRING|KEYBOARD|KEYMAP"
-    r"|_(?:FILE|PATH|DIR|SOCK)$",
+    r"|_(?:FILE|PATH|DIR|SOCK|LENGTH|EXPIRATION)$",
     re.IGNORECASE,
 )
 _USER_AND_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/@:\s?#]*)(?::(?P<password>[^/@\s]*))?(?=@)")
+# `key=…` within a value: an address's query, headers, JSON, a connection string.
+_NAMED = re.compile(
+    r"(?:^|[\s?&;,{\"'])(?P<name>[\w.-]+)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?"
+    r"(?P<value>[^\s&;,\"'}]+)",
+    re.IGNORECASE,
+)
+# An option that takes a key: narrower than a secret's name (`--key-cache-dtype`).
+_KEY_OPTION = re.compile(
+    r"(?:^|[^a-z])(?:api[_-]?keys?|access[_-]?keys?|secret(?:[_-]?key)?|password|passwd|passphrase"
+    r"|token|credentials?)$",
+    re.IGNORECASE,
+)
+_NO_KEY = ("/", ".", "~", "{", "-")  # how a path, a placeholder or the next option begins
+_NAMES_A_VARIABLE = re.compile(r"[_-]env$", re.IGNORECASE)
 _IN_AN_ADDRESS = re.compile(r"[/:@?&=#;,\s]+")
 _HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _SCHEMES = ("bearer ", "basic ")
@@ -38,10 +52,11 @@ def is_secret(name: str) -> bool:
 
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
     """What of an environment is to be hidden: the values of variables with a secret's name, the
-    passwords in addresses, and all that could be a key in the addresses of alerts."""
+    passwords in addresses, keys that stand under their names within a value (`?token=…`), and all
+    that could be a key in the addresses of alerts."""
     found: set[str] = set()
     for name, value in environ.items():
-        found |= set(_passwords(value))
+        found |= {*_passwords(value), *_named_keys(value)}
         if is_secret(name):
             found |= _parts(value)
     for address in environ.get(ALERT_ADDRESSES, "").split():
@@ -69,6 +84,19 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
 def without_userinfo(text: str) -> str:
     """The text, its addresses without user and password."""
     return _USER_AND_PASSWORD.sub(REDACTED, text)
+
+
+def keys_in_words(words: Sequence[str]) -> set[str]:
+    """Keys and passwords that stand in the words of a command: in addresses and behind options."""
+    found: set[str] = set()
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        found |= set(_passwords(word))
+        for pair in re.split(r"[?&\s]", word):
+            name, equals, value = pair.partition("=")
+            value = value if equals else after if pair == word and word.startswith("-") else ""
+            if _KEY_OPTION.search(name) and _looks_random(value) and value[0] not in _NO_KEY:
+                found.add(value)
+    return found
 
 
 def has_userinfo(url: str) -> bool:
@@ -108,6 +136,14 @@ def _passwords(text: str) -> Iterator[str]:
         # A token is often the user, without a password.
         password = found["password"] or (found["user"] if _looks_random(found["user"]) else "")
         yield from {password, urllib.parse.unquote(password)} - {""}
+
+
+def _named_keys(text: str) -> Iterator[str]:
+    """What stands in a text under a secret's name and looks like a key, also before quoting."""
+    for found in _NAMED.finditer(text) if "=" in text or ":" in text else ():
+        name, value = found["name"], found["value"]
+        if is_secret(name) and _looks_random(value) and not _NAMES_A_VARIABLE.search(name):
+            yield from {value, urllib.parse.unquote(value)}
 
 
 def _looks_random(part: str) -> bool:

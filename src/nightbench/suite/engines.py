@@ -7,12 +7,37 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from nightbench.secrets.values import has_userinfo
+from nightbench.secrets.values import has_userinfo, keys_in_words
 from nightbench.suite.types import PositiveFloat, PositiveInt, Scalar, Strict
 
 ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]
 
-Args = dict[str, Scalar | list[Scalar]]
+_IN_AN_ARGUMENT = (
+    "expected no key and no password in what a program is started with: every user of this machine "
+    "can read it, and it is stored with results. Put it into a variable: env or pass_env"
+)
+
+
+def words_without_keys(words: tuple[str, ...]) -> tuple[str, ...]:
+    """For argv. Raises ValueError, without the key."""
+    if keys_in_words(words):
+        raise ValueError(_IN_AN_ARGUMENT)
+    return words
+
+
+def _args_without_keys(args: dict[str, Scalar | list[Scalar]]) -> dict[str, Scalar | list[Scalar]]:
+    for name, value in args.items():
+        values = value if isinstance(value, list) else [value]
+        words_without_keys(tuple(f"--{name}={one}" for one in values if isinstance(one, str)))
+    return args
+
+
+def _requirement_without_keys(requirement: str) -> str:
+    words_without_keys((requirement,))
+    return requirement
+
+
+Args = Annotated[dict[str, Scalar | list[Scalar]], AfterValidator(_args_without_keys)]
 
 
 def _as_text(value: object) -> object:
@@ -64,7 +89,7 @@ class Environment(Strict):
     An `image` is run by `docker run`, its API published on 127.0.0.1 alone.
     """
 
-    requirement: str | None = None
+    requirement: Annotated[str, AfterValidator(_requirement_without_keys)] | None = None
     executable: str | None = None
     image: str | None = None
     extra_index_url: Annotated[str, AfterValidator(_without_password)] | None = None
@@ -182,7 +207,7 @@ class CommandEngine(Strict):
     """
 
     kind: Literal["command"]
-    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(words_without_keys)]
     environment: Environment | None = None
     ready_path: str = "/health"
     num_gpus: Annotated[int, Field(ge=0)] = 0

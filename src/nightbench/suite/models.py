@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nightbench.suite.engines import (
     CommandEngine,
@@ -21,6 +21,7 @@ from nightbench.suite.engines import (
     RemoteEngine,
     SglangEngine,
     VllmEngine,
+    words_without_keys,
 )
 from nightbench.suite.types import Name, PositiveFloat, PositiveInt, Scalar, Strict, TimeOfDay
 from nightbench.untrusted.limits import MB, MOST_MB, AnswerLimits
@@ -304,7 +305,7 @@ class NightCommand(Strict):
     environment it gets the system's part, and what `pass_env` names.
     """
 
-    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(words_without_keys)]
     timeout: DurationS = 300
     env: dict[str, Scalar] = {}
     pass_env: tuple[str, ...] = ()

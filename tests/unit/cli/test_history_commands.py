@@ -252,11 +252,14 @@ def test_a_result_drives_no_terminal_names_of_columns_too(form: str) -> None:
 
 
 def test_json_says_the_same_as_before_its_control_characters_were_escaped() -> None:
-    text = "b\x1b\x9b31m\u202e 三"
+    text = "b\x1b\x9b31m\u202e 三 \U000e0041"
     assert json.loads(shown(Result(("a",), ((text,),)), "json")) == [{"a": text}]
 
 
-@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "＝"])
+@pytest.mark.parametrize(
+    "begins",
+    ["=", "+", "-", "@", "\t", "\r", "＝", "\n", " =", "\u200b=", "\ufeff@", "\u00a0+", "\n\n-"],
+)
 def test_csv_that_is_to_be_safe_holds_no_formula(begins: str) -> None:
     result = Result((f"{begins}name",), ((f"{begins}1+1",), (-1.5,), ("plain",)))
     names, *rows = csv.reader(io.StringIO(shown(result, "csv", safe=True)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import subprocess
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -139,14 +141,28 @@ CHOSEN = {"command": "touch ran", "env": {"PATH": "/tmp"}, "working_dir": "/tmp"
 
 
 def test_what_a_request_chooses_all_the_same_does_not_reach_the_process() -> None:
+    shipped = shipped_pool()["base_job_template"]
     configuration = asyncio.run(
         ProcessJobConfiguration.from_template_and_values(
-            shipped_pool()["base_job_template"],
+            shipped,
             CHOSEN | {"env.PATH": "/tmp", "stream_output": False, "name": "mine"},
             client=AsyncMock(),
         )
     )
-    assert configuration == ProcessJobConfiguration()
+    assert configuration == ProcessJobConfiguration(**shipped["job_configuration"])
+
+
+def test_a_flow_run_is_started_by_a_command_so_that_its_environment_is_written_nowhere() -> None:
+    """Without one, Prefect's worker puts the environment into a file of the temporary folder."""
+    command = shlex.split(shipped_pool()["base_job_template"]["job_configuration"]["command"])
+    said = subprocess.run(
+        [*command, "--help"],
+        env={"NIGHTBENCH_PYTHON": "/bin/echo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "-P -m prefect.engine\n"
 
 
 def test_a_pool_that_lets_runs_choose_is_set_back_and_ours_is_left_alone() -> None:

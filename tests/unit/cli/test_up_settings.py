@@ -97,13 +97,68 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         allowed_hosts([name], {})
 
 
+# What each of the two has no use for, and what both or only one of them gets.
+SERVERS = {
+    "PGPASSWORD": "pw",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql://me:pw@db/prefect",
+    "PREFECT_SERVER_DATABASE_PASSWORD": "pw",
+    "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql://me:pw@db/prefect",
+    "PREFECT_API_DATABASE_PASSWORD": "pw",
+    "PREFECT_SERVER_ENCRYPTION_KEY": "key",
+    "PREFECT_REDIS_MESSAGING_PASSWORD": "pw",
+}
+FLOW_RUNS = {
+    "OPENAI_API_KEY": "key",
+    "LLM_LOGIN": "key",
+    "NIGHTBENCH_ALERT_URL": "https://hooks.example/T0",
+    "NIGHTBENCH_KEEP_NIGHTS": "9",
+    "NIGHTBENCH_SUITES": "/srv/suites",
+    "HF_TOKEN": "key",
+    "SWANLAB_API_KEY": "key",
+    "AWS_SECRET_ACCESS_KEY": "key",
+    "PREFECT_API_KEY": "key",
+}
+BOTH = {"PATH": "/bin", "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_WORKER_HEARTBEAT_SECONDS": "9"}
+
+
 def test_the_database_is_known_to_the_server_alone() -> None:
-    environ = {"PGPASSWORD": "pw", "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql://…"}
-    database = database_url(None, environ)
-    server = server_settings(HOME, ACCESS, database, environ)
-    worker = worker_settings(HOME, ACCESS, environ)
-    assert server["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == "postgresql://…"
-    assert not {"PGPASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL"} & set(worker)
+    database = database_url(None, SERVERS)
+    server = server_settings(HOME, ACCESS, database, SERVERS | BOTH)
+    worker = worker_settings(HOME, ACCESS, SERVERS | BOTH)
+    assert SERVERS.items() <= server.items()
+    assert not SERVERS.keys() & worker.keys()
+    assert BOTH.items() <= server.items()
+    assert BOTH.items() <= worker.items()
+
+
+def test_what_suites_name_is_known_to_flow_runs_and_not_to_the_server() -> None:
+    environ = FLOW_RUNS | BOTH
+    assert FLOW_RUNS.items() <= worker_settings(HOME, ACCESS, environ).items()
+    assert not FLOW_RUNS.keys() & server_settings(HOME, ACCESS, None, environ).keys()
+
+
+def test_the_password_reaches_a_server_of_ours_past_every_proxy() -> None:
+    proxy = {"http_proxy": "http://proxy"}
+    ours = PrefectAccess("http://10.0.0.7:4200/api", SECRET, is_ours=True)
+    for settings in (worker_settings(HOME, ours, proxy), server_settings(HOME, ours, None, proxy)):
+        assert settings["NO_PROXY"] == "127.0.0.1,localhost,::1,10.0.0.7"
+    elsewhere = worker_settings(HOME, PrefectAccess("http://prefect.example/api", SECRET), proxy)
+    assert "prefect.example" not in elsewhere["NO_PROXY"]
+
+
+def test_a_server_keeps_what_its_database_and_prefect_are_set_up_with() -> None:
+    given = {
+        **dict.fromkeys(
+            ("PGHOST", "PGUSER", "PGPASSFILE", "PGSSLMODE", "PGSSLKEY", "PGSERVICE"), "x"
+        ),
+        "KRB5CCNAME": "/tmp/krb5cc",
+        "FORWARDED_ALLOW_IPS": "10.0.0.1",
+        "PREFECT_SERVER_API_CSRF_TOKEN_EXPIRATION": "30",
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_KEY_FILE": "/key.pem",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "false",
+        "https_proxy": "http://proxy",
+    }
+    assert given.items() <= server_settings(HOME, ACCESS, None, given).items()
 
 
 def test_a_postgres_is_asked_by_the_driver_prefect_has() -> None:

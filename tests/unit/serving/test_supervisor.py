@@ -315,3 +315,16 @@ def test_a_program_that_is_not_there_is_an_exit_with_a_reason(start: Start) -> N
     assert running.supervised.wait(SOON_S)
     assert running.supervised.report().exit_code == 127
     assert "no-such-engine: No such file" in running.supervised.log_tail()
+
+
+def test_the_look_for_a_namespace_is_told_where_programs_are_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in, told = tmp_path / "unshare", tmp_path / "told"
+    stand_in.write_text(f"#!/bin/sh\nenv > {told}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234")
+    assert isolation_prefix("auto")
+    assert "PATH=" in told.read_text()
+    assert "canary" not in told.read_text()

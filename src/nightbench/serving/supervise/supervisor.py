@@ -261,7 +261,7 @@ def isolation_prefix(wanted: str) -> tuple[str, ...]:
             silence = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):
                 os.dup2(silence, fd)
-            execute([*prefix, "true"], dict(os.environ))
+            execute([*prefix, "true"], {"PATH": os.environ.get("PATH", os.defpath)})
         if os.waitpid(pid, 0)[1] == 0:
             return prefix
     return ()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.cli.secret_files import (
+from nightbench.errors import NightbenchError
+from nightbench.home.private_files import (
     close_to_others,
     open_private,
     private_folder,
     read_private,
     write_private_once,
 )
-from nightbench.errors import NightbenchError
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.terminal_text import escaped_controls
+
 if TYPE_CHECKING:
     from nightbench.load.measure import Measured
 
@@ -27,7 +29,8 @@ def level_json(measured: Measured) -> dict[str, Any]:
 def write_json(levels: Sequence[Measured], path: Path) -> None:
     """Write {"levels": [...]}."""
     report = {"levels": [level_json(measured) for measured in levels]}
-    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = escaped_controls(json.dumps(report, indent=2, ensure_ascii=False))
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write_requests(levels: Sequence[Measured], path: Path) -> None:
