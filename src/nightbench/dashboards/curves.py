@@ -15,31 +15,13 @@ from datetime import date, datetime
 from nightbench.history.duckdb_files.database import Result
 from nightbench.history.reading import History
 from nightbench.history.sql_files import statement
+from nightbench.metrics import shown
 from nightbench.terminal_text import safe_line
 
 RecordValue = object
 Record = Mapping[str, RecordValue]
 
-LEVEL_METRICS = (
-    "output_throughput",
-    "request_throughput",
-    "total_token_throughput",
-    "goodput",
-    "mean_ttft_ms",
-    "median_ttft_ms",
-    "p95_ttft_ms",
-    "p99_ttft_ms",
-    "mean_tpot_ms",
-    "median_tpot_ms",
-    "p95_tpot_ms",
-    "p99_tpot_ms",
-    "mean_itl_ms",
-    "p95_itl_ms",
-    "mean_e2el_ms",
-    "p95_e2el_ms",
-    "mean_concurrency",
-    "failed",
-)
+LEVEL_METRICS = tuple(column.name for column in shown("board"))
 _CONFIG_NAMES = {"status": "target_status"}  # SwanLab shows "status" in the place of its own
 _RATE_SCALE = 100  # steps are whole numbers: 2.5 requests/s is x = 250
 

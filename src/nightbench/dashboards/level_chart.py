@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import html
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import groupby
 
+from nightbench.metrics import Column, shown
 from nightbench.records import LoadLevel
 from nightbench.terminal_text import safe_line
 
@@ -22,17 +22,7 @@ _PANEL_W, _PANEL_H, _LEFT, _TOP, _GAP = 240, 150, 52, 44, 64
 _BOTTOM = 46
 
 
-@dataclass(frozen=True, slots=True)
-class _Panel:
-    title: str
-    value: Callable[[LoadLevel], float | None]
-
-
-_PANELS = (
-    _Panel("output tokens/s", lambda level: level.output_throughput),
-    _Panel("mean TTFT, ms", lambda level: level.mean_ttft_ms),
-    _Panel("mean TPOT, ms", lambda level: level.mean_tpot_ms),
-)
+_PANELS = shown("chart")
 
 
 def level_chart(levels: Sequence[LoadLevel]) -> str:
@@ -72,11 +62,11 @@ def _load_of(level: LoadLevel) -> float:
 
 
 def _panel(
-    panel: _Panel, series: list[tuple[str, list[LoadLevel]]], labels: list[str], left: int
+    panel: Column, series: list[tuple[str, list[LoadLevel]]], labels: list[str], left: int
 ) -> str:
-    values = [v for _, levels in series for level in levels if (v := panel.value(level))]
+    values = [v for _, levels in series for level in levels if (v := panel.of(level))]
     top = nice_ceiling(max((v for v in values if math.isfinite(v)), default=1.0))
-    parts = [f'<text x="{left}" y="{_TOP - 10}" font-weight="bold">{panel.title}</text>']
+    parts = [f'<text x="{left}" y="{_TOP - 10}" font-weight="bold">{_title(panel)}</text>']
     for share in (0.0, 0.5, 1.0):
         y = _y(share)
         parts.append(f'<path d="M{left} {y}h{_PANEL_W}" stroke="{_GRID}"/>')
@@ -93,10 +83,15 @@ def _panel(
         points = [
             (left + _x(labels.index(level.level), len(labels)), _y(value / top), level)
             for level in levels
-            if (value := panel.value(level)) is not None and math.isfinite(value)
+            if (value := panel.of(level)) is not None and math.isfinite(value)
         ]
         parts.append(_line(points, _COLOURS[number % len(_COLOURS)]))
     return "".join(parts)
+
+
+def _title(panel: Column) -> str:
+    metric = panel.metric
+    return metric.title or f"{panel.statistic} {metric.label}, {metric.unit}"
 
 
 def _line(points: list[tuple[float, float, LoadLevel]], colour: str) -> str:

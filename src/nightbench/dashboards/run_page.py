@@ -10,6 +10,7 @@ from itertools import groupby
 from nightbench.dashboards.level_chart import data_url, level_chart
 from nightbench.dashboards.markdown import code, escaped, fenced, link, table
 from nightbench.history.run_results import RunResults, TargetResults
+from nightbench.metrics import headings, in_a_table
 from nightbench.records import AccuracyResult, LoadLevel, ServerRow
 
 MAX_ERROR_CHARS = 4000
@@ -124,19 +125,14 @@ def _accuracy(rows: Sequence[AccuracyResult]) -> str:
 
 
 def _levels(levels: Sequence[LoadLevel]) -> str:
-    header = ("level", "requests", "TTFT ms", "p95", "TPOT ms", "p95", "tok/s", "req/s", "valid")
+    figures = in_a_table("page")
     return table(
-        header,
+        ("level", "requests", *headings(figures, units=True), "valid"),
         (
             (
                 escaped(row.level),
                 f"{row.completed}/{row.num_prompts}" if row.failed else str(row.completed),
-                milliseconds(row.mean_ttft_ms),
-                milliseconds(row.p95_ttft_ms),
-                milliseconds(row.mean_tpot_ms),
-                milliseconds(row.p95_tpot_ms),
-                f"{row.output_throughput:,.1f}",
-                f"{row.request_throughput:,.2f}",
+                *(column.figure(row) for column in figures),
                 _valid(row),
             )
             for row in levels
@@ -152,13 +148,6 @@ def _pointer(pointer: Pointer) -> str:
     if pointer.url:
         return f"* {link(pointer.what, pointer.url)}"
     return f"* {escaped(pointer.what)}: {code(pointer.typed)}"
-
-
-def milliseconds(value: float | None) -> str:
-    """A latency as a table shows it."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}"
 
 
 def duration(span: timedelta) -> str:

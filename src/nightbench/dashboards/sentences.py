@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightbench.dashboards.run_page import milliseconds
+from nightbench.metrics import Column, shown
 from nightbench.records import AccuracyResult, LoadLevel, ServerRow
 from nightbench.terminal_text import safe_line
 
@@ -26,11 +26,23 @@ def level_sentence(row: LoadLevel) -> str:
     """`chat c4: 112.2 tokens/s, TTFT 189.0 ms (p95 243.6), TPOT 30.6 ms (p95 33.7), 8 requests`."""
     requests = f"{row.completed} requests" + (f", {row.failed} failed" if row.failed else "")
     return (
-        f"{safe_line(row.workload)} {row.level}: {row.output_throughput:,.1f} tokens/s, "
-        f"TTFT {milliseconds(row.mean_ttft_ms)} ms (p95 {milliseconds(row.p95_ttft_ms)}), "
-        f"TPOT {milliseconds(row.mean_tpot_ms)} ms (p95 {milliseconds(row.p95_tpot_ms)}), "
+        f"{safe_line(row.workload)} {row.level}: {', '.join(_figures(row))}, "
         f"{requests}{_invalid(row)}"
     )
+
+
+def _figures(row: LoadLevel) -> list[str]:
+    """`112.2 tokens/s`, `TTFT 189.0 ms (p95 243.6)`: each metric with its statistics."""
+    by_metric: dict[str, list[Column]] = {}
+    for column in shown("sentence"):
+        by_metric.setdefault(column.metric.name, []).append(column)
+    return [_figure(row, *columns) for columns in by_metric.values()]
+
+
+def _figure(row: LoadLevel, first: Column, *others: Column) -> str:
+    what = f"{first.metric.label} " if first.statistic != "value" else ""
+    more = ", ".join(f"{column.statistic} {column.figure(row)}" for column in others)
+    return f"{what}{first.figure(row)} {first.metric.unit}" + (f" ({more})" if more else "")
 
 
 def boot_sentence(row: ServerRow | None, hardware_class: str | None) -> str:

@@ -1,45 +1,27 @@
 """What is judged, on one scale: badness in log per cent.
 
-Badness is 100 ln(value) where lower is better and −100 ln(value) where higher is better: one more
-of it is one per cent worse, whichever way the metric runs, and the same step up and down again
-cancels. Differences are shown in plain per cent, positive is worse: 5 means latency × 1.05 or
-throughput ÷ 1.05.
+Badness is 100 ln(value) where lower is better and −100 ln(value) where higher is better
+(`nightbench.metrics.better`): one more of it is one per cent worse, whichever way the metric runs,
+and the same step up and down again cancels. Differences are shown in plain per cent, positive is
+worse: 5 means latency × 1.05 or throughput ÷ 1.05.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nightbench.metrics import Direction
+
     Floats = NDArray[np.float64]
 
-Better = Literal["lower", "higher"]
 
-_LOWER = ("ttft", "ttfat", "tpot", "itl", "icl", "e2el", "queue", "boot")
-_HIGHER = ("throughput", "goodput", "accuracy")
-
-
-def better(metric: str) -> Better:
-    """Which way a metric of docs/metrics.md is good. Raises BadInput for one that is unknown:
-    a guessed direction turns every regression into an improvement."""
-    if any(word in metric for word in _HIGHER):
-        return "higher"
-    if any(part in _LOWER for part in metric.split("_")):
-        return "lower"
-    raise BadInput(
-        f"nobody has said whether a higher or a lower {metric!r} is better",
-        hint="Name a metric of docs/metrics.md.",
-    )
-
-
-def badness(value: float | Floats, direction: Better) -> float | Floats:
+def badness(value: float | Floats, direction: Direction) -> float | Floats:
     """Log per cent, more is worse. Values that are not positive have none: NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = 100.0 * np.log(np.where(np.asarray(value) > 0, value, np.nan))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from nightbench.errors import DataError
-from nightbench.verdicts.series import Better
+from nightbench.metrics import Direction
 
 REQUIRED = (
     "night",
@@ -44,7 +44,7 @@ class SeriesRow:
     node: str
     target: str
     metric: str
-    better: Better
+    better: Direction
     value: float | None
     se: float | None
     provenance: str
@@ -147,7 +147,7 @@ def _read_row(cells: dict[str, str]) -> SeriesRow:
     empty = [name for name in names if not cells[name].strip()]
     if empty:
         raise _Wrong(f"{empty[0]} is empty")
-    if cells["better"] not in get_args(Better):
+    if cells["better"] not in get_args(Direction):
         raise _Wrong(f"better is {cells['better']!r}, and lower or higher is expected")
     if not re.fullmatch(r"\d{1,9}", cells["night"]):
         raise _Wrong(f"night is {cells['night']!r}, and a whole number from 0 is expected")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.history.importers.imported import Document, Imported, imported_key, modified
+from nightbench.history.tables import kinds_of
+from nightbench.metrics import VALUE, level_columns
 from nightbench.records import LoadLevel
 
-_LOAD_STATISTICS = ("mean", "median", "p90", "p95", "p99")
-_LOAD_FAMILIES = ("ttft", "ttfat", "tpot", "itl", "icl", "e2el", "queue")
+# Our names are vLLM's: what it reports of these is taken as it is.
+_STATISTICS = tuple(column.name for column in level_columns() if column.metric.statistics != VALUE)
+_MAY_BE_NULL = tuple(name for name, (_, may_be) in kinds_of(LoadLevel).items() if may_be)
 # evalscope perf: what it reports, under today's names and those of older versions (seconds).
 _PERF_FAMILIES = {
     "ttft": (("TTFT (ms)", 1.0), ("TTFT (s)", 1000.0)),
@@ -33,11 +36,7 @@ def vllm_bench(file: Path, result: Document) -> Imported:
     """What `vllm bench serve --save-result` writes."""
     measured_at = _vllm_date(str(result["date"]))
     duration_s, completed = float(result["duration"]), int(result["completed"])
-    numbers = {
-        f"{statistic}_{family}_ms": _number(result.get(f"{statistic}_{family}_ms"))
-        for family in _LOAD_FAMILIES
-        for statistic in _LOAD_STATISTICS
-    }
+    numbers = {name: _number(result.get(name)) for name in _STATISTICS}
     latencies_s = result.get("latencies")  # there without any metric asked for; e2el is not
     if numbers["mean_e2el_ms"] is None and latencies_s:
         numbers["mean_e2el_ms"] = 1000 * sum(latencies_s) / len(latencies_s)
@@ -106,12 +105,8 @@ def evalscope_perf(file: Path, summary: Document) -> Imported:
 def _perf_numbers(
     summary: Document, percentiles: Mapping[str, Document]
 ) -> dict[str, float | None]:
-    """Every latency statistic, in milliseconds; what it does not report is None."""
-    numbers: dict[str, float | None] = {
-        f"{statistic}_{family}_ms": None
-        for family in _LOAD_FAMILIES
-        for statistic in _LOAD_STATISTICS
-    }
+    """The latency statistics that it reports, in milliseconds."""
+    numbers: dict[str, float | None] = {}
     for family, names in _PERF_FAMILIES.items():
         numbers[f"mean_{family}_ms"] = _first(summary, _PERF_MEANS[family])
         for statistic, label in (("median", "50%"), ("p90", "90%"), ("p95", "95%"), ("p99", "99%")):
@@ -127,36 +122,28 @@ def _load_level(
     request_rate: float | None,
     duration_s: float,
     completed: int,
-    numbers: Mapping[str, Any],
+    numbers: dict[str, float | None],
     **rest: Any,
 ) -> LoadLevel:
     mean_e2el_ms = numbers["mean_e2el_ms"]
     busy_s = completed * (mean_e2el_ms or 0.0) / 1000
     level = f"c{max_concurrency}" if request_rate is None else f"r{request_rate:g}"
-    return LoadLevel(
-        level=level,
-        measurement_key=key,
-        started_at=measured_at,
-        max_concurrency=max_concurrency,
-        request_rate=request_rate,
-        completed=completed,
-        duration_s=duration_s,
-        cached_tokens=None,
-        steady_output_throughput=None,
-        goodput=None,
-        mean_concurrency=busy_s / duration_s if duration_s > 0 else 0.0,
-        littles_law_ratio=None,
-        client_lag_p50_ms=None,
-        client_lag_p99_ms=None,
-        client_lag_max_ms=None,
-        client_cpu_s=None,
-        coalesced_reads=0,
-        stamp_source="user",
-        valid=True,
-        invalid_reasons=[],
-        **numbers,
-        **rest,
-    )
+    fields: dict[str, Any] = dict.fromkeys(_MAY_BE_NULL)
+    fields |= {
+        "level": level,
+        "measurement_key": key,
+        "started_at": measured_at,
+        "max_concurrency": max_concurrency,
+        "request_rate": request_rate,
+        "completed": completed,
+        "duration_s": duration_s,
+        "mean_concurrency": busy_s / duration_s if duration_s > 0 else 0.0,
+        "coalesced_reads": 0,
+        "stamp_source": "user",
+        "valid": True,
+        "invalid_reasons": [],
+    }
+    return LoadLevel(**(fields | numbers | rest))
 
 
 def _vllm_date(text: str) -> datetime:

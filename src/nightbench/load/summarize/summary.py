@@ -12,12 +12,13 @@ from nightbench.load.drive.clock import OffsetTrack
 from nightbench.load.drive.worker_protocol import ShardReport
 from nightbench.load.plan.levels import Level
 from nightbench.load.prefix_cache import CacheUse
-from nightbench.load.summarize import metrics
+from nightbench.load.summarize import formulas
+from nightbench.load.summarize.formulas import Distribution, Throughput
 from nightbench.load.summarize.level_arrays import RequestColumns
 from nightbench.load.summarize.level_rows import Finished, Parsed, parse
-from nightbench.load.summarize.metrics import Distribution, Throughput
 from nightbench.load.summarize.request_rows import ReadTally
 from nightbench.load.summarize.validity import Evidence, invalid_reasons
+from nightbench.metrics import distributions
 from nightbench.records import LoadInterval, LoadLevel
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def summarise(finished: Finished, requests_path: Path | None, *, compiled: bool 
 def sum_up(finished: Finished, parsed: Parsed) -> Summary:
     """The metrics of a parsed level, and whether to believe them."""
     columns, level = parsed.columns, finished.level
-    found = [metrics.request_distribution(columns, name) for name in metrics.REQUEST_METRICS]
-    found += metrics.gap_distributions(columns)
+    found = [
+        formulas.request_distribution(columns, metric.name) for metric in distributions("latency")
+    ]
+    found += formulas.gap_distributions(columns)
     by_name = {distribution.metric: distribution for distribution in found}
-    work = metrics.throughput(columns, finished.limits)
-    peak = metrics.peak_concurrency(columns, parsed.ended_us)
+    work = formulas.throughput(columns, finished.limits)
+    peak = formulas.peak_concurrency(columns, parsed.ended_us)
     reasons = invalid_reasons(_evidence(finished, parsed, by_name, peak))
     row = _level_row(finished, parsed, by_name, work, peak=peak, reasons=reasons)
     intervals = [
@@ -77,7 +80,7 @@ def _evidence(
         if len(bound)
         else 0.0,
         p99_queue_ms=found["queue_ms"].values["p99"],
-        idle_slot_share=metrics.idle_slot_share(columns),
+        idle_slot_share=formulas.idle_slot_share(columns),
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
         host_busy_share=finished.host.busy_share if finished.host else None,
         client_cpu_share=_client_cpu_share(finished),
@@ -166,7 +169,7 @@ def _level_row(
         request_throughput=work.request_throughput,
         output_throughput=work.output_throughput,
         total_token_throughput=work.total_token_throughput,
-        steady_output_throughput=metrics.steady_output_throughput(columns, *steady),
+        steady_output_throughput=formulas.steady_output_throughput(columns, *steady),
         goodput=work.goodput,
         peak_concurrency=peak,
         mean_concurrency=mean_concurrency,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from nightbench.metrics import headings, in_a_table
 from nightbench.records import LoadLevel
 from nightbench.terminal_text import safe_line
 
@@ -12,22 +13,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_COLUMNS = (
-    "level",
-    "requests",
-    "TTFT",
-    "p95",
-    "TPOT",
-    "p95",
-    "ITL p95",
-    "tok/s",
-    "req/s",
-    "valid",
-)
+_FIGURES = in_a_table("table")
+_COLUMNS = ("level", "requests", *headings(_FIGURES), "valid")
 
 
 def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
-    """One line per level: means and p95 in ms. A level that is not valid says why."""
+    """One line per level: what the catalogue shows here. A level that is not valid says why."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -71,13 +62,7 @@ def _cells(level: LoadLevel) -> tuple[str, ...]:
     return (
         safe_line(level.level),
         f"{level.completed}" if not level.failed else f"{level.completed}/{level.num_prompts}",
-        _ms(level.mean_ttft_ms),
-        _ms(level.p95_ttft_ms),
-        _ms(level.mean_tpot_ms),
-        _ms(level.p95_tpot_ms),
-        _ms(level.p95_itl_ms),
-        f"{level.output_throughput:,.1f}",
-        f"{level.request_throughput:,.2f}",
+        *(column.figure(level) for column in _FIGURES),
     )
 
 
@@ -87,9 +72,3 @@ def _marked(level: LoadLevel) -> Text:
     if level.valid:
         return Text("yes", style="green")
     return Text(_reasons(level), style="red")
-
-
-def _ms(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}"

@@ -1,4 +1,4 @@
-"""The metrics of docs/metrics.md, from the rows of a level: values in, values out."""
+"""How the metrics of a level follow from its rows (docs/metrics.md): values in, values out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from nightbench import stats
 from nightbench.load.summarize.goodput_limits import GoodputLimits
+from nightbench.metrics import QUANTILES
 from nightbench.records import LoadInterval
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from nightbench.load.summarize.level_arrays import RequestColumns
 
     Floats = NDArray[np.float64]
-
-QUANTILES = (("median", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
-REQUEST_METRICS = ("ttft_ms", "ttfat_ms", "tpot_ms", "e2el_ms", "queue_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def request_distribution(columns: RequestColumns, metric: str) -> Distribution:
     ordered = np.sort(values[~np.isnan(values)])
     found: dict[str, float | None] = {"mean": float(ordered.mean()) if len(ordered) else None}
     intervals: dict[str, stats.Interval | None] = {"mean": stats.bootstrap_mean_interval(ordered)}
-    for name, quantile in QUANTILES:
+    for name, quantile in QUANTILES.items():
         found[name] = stats.percentile(ordered, quantile) if len(ordered) else None
         intervals[name] = stats.quantile_interval(ordered, quantile)
     return Distribution(metric, found, intervals)
@@ -97,20 +95,19 @@ def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distributi
 
 def _pooled(metric: str, values_us: NDArray[Any], owner: NDArray[np.int32]) -> Distribution:
     """Statistics of microseconds, in milliseconds; `owner` is the request of each."""
-    names = [name for name, _ in QUANTILES]
     if len(values_us) == 0:
-        nothing: dict[str, float | None] = dict.fromkeys(["mean", *names])
-        return Distribution(metric, nothing, dict.fromkeys(["mean", *names]))
-    quantiles = [quantile for _, quantile in QUANTILES]
+        nothing: dict[str, float | None] = dict.fromkeys(["mean", *QUANTILES])
+        return Distribution(metric, nothing, dict.fromkeys(["mean", *QUANTILES]))
+    quantiles = list(QUANTILES.values())
     percentiles = np.percentile(values_us, [100 * quantile for quantile in quantiles]) / 1000
     found: dict[str, float | None] = {"mean": float(values_us.mean(dtype=np.float64)) / 1000}
-    found |= zip(names, percentiles.tolist(), strict=True)
+    found |= zip(QUANTILES, percentiles.tolist(), strict=True)
     counts, sums = stats.owner_sums(owner), stats.owner_sums(owner, values_us)
     has_any = counts > 0
     mean = stats.bootstrap_ratio_interval(sums[has_any], counts[has_any])
     by_resampling = stats.bootstrap_pooled_percentiles(values_us, owner, quantiles)
     intervals: dict[str, stats.Interval | None] = {"mean": _to_ms(mean)}
-    for (name, quantile), interval in zip(QUANTILES, by_resampling, strict=True):
+    for (name, quantile), interval in zip(QUANTILES.items(), by_resampling, strict=True):
         enough = stats.order_statistic_ranks(int(has_any.sum()), quantile) is not None
         intervals[name] = _to_ms(interval) if enough else None
     return Distribution(metric, found, intervals)
