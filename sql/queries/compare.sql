@@ -15,12 +15,14 @@ WITH numbers AS (
         run_id, target, 'load', workload, level, max_concurrency, measurement_key, hardware_class,
         valid,
         unnest([
+            -- metrics: compare
             {'metric': 'output_throughput', 'value': output_throughput},
             {'metric': 'request_throughput', 'value': request_throughput},
             {'metric': 'median_ttft_ms', 'value': median_ttft_ms},
             {'metric': 'p95_ttft_ms', 'value': p95_ttft_ms},
             {'metric': 'median_tpot_ms', 'value': median_tpot_ms},
             {'metric': 'p95_tpot_ms', 'value': p95_tpot_ms}
+            -- end of metrics
         ], recursive := true)
     FROM load_levels
     WHERE run_id IN ($a, $b) AND ($target::VARCHAR IS NULL OR target = $target)

@@ -9,6 +9,7 @@ WITH chosen AS (
         measurement_key, imported, valid, started_at,
         CASE $metric
             WHEN 'accuracy' THEN accuracy
+            -- metrics: trend_cases
             WHEN 'output_throughput' THEN output_throughput
             WHEN 'request_throughput' THEN request_throughput
             WHEN 'median_ttft_ms' THEN median_ttft_ms
@@ -16,6 +17,7 @@ WITH chosen AS (
             WHEN 'median_tpot_ms' THEN median_tpot_ms
             WHEN 'p95_tpot_ms' THEN p95_tpot_ms
             WHEN 'p95_e2el_ms' THEN p95_e2el_ms
+            -- end of metrics
             ELSE error('there is no metric ' || $metric || ' in the trend; see nightbench sql --list')
         END AS value,
         CASE WHEN $metric = 'accuracy' THEN ci_low END AS ci_low,

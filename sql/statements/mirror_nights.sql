@@ -9,22 +9,21 @@ WHERE
     AND list_contains($targets, target)
 UNION ALL
 SELECT
-    target, night, run_id, started_at,
-    'output_throughput/' || name || '/' || subset_or_level, output_throughput, 3, max_concurrency
-FROM nightly_trend
-WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
-UNION ALL
-SELECT
-    target, night, run_id, started_at, 'p95_ttft_ms/' || name || '/' || subset_or_level, p95_ttft_ms,
-    4, max_concurrency
-FROM nightly_trend
-WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
-UNION ALL
-SELECT
-    target, night, run_id, started_at, 'p95_tpot_ms/' || name || '/' || subset_or_level, p95_tpot_ms,
-    5, max_concurrency
-FROM nightly_trend
-WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
+    target, night, run_id, started_at, metric || '/' || name || '/' || subset_or_level, value,
+    place, max_concurrency
+FROM (
+    SELECT
+        target, night, run_id, started_at, name, subset_or_level, max_concurrency,
+        unnest([
+            -- metrics: nights
+            {'metric': 'output_throughput', 'value': output_throughput, 'place': 3},
+            {'metric': 'p95_ttft_ms', 'value': p95_ttft_ms, 'place': 4},
+            {'metric': 'p95_tpot_ms', 'value': p95_tpot_ms, 'place': 5}
+            -- end of metrics
+        ], recursive := true)
+    FROM nightly_trend
+    WHERE kind = 'load' AND valid AND NOT imported AND list_contains($targets, target)
+)
 UNION ALL
 SELECT
     target, night, run_id, started_at, 'capacity/' || workload,

@@ -43,10 +43,14 @@ loads AS (
     SELECT
         run_id, night, target, hardware_class, 'load' AS kind, workload AS name,
         level AS subset_or_level, max_concurrency, request_rate,
-        num_prompts, completed, failed, duration_s, request_throughput, output_throughput,
+        num_prompts,
+        -- metrics: latest
+        completed, failed, duration_s, request_throughput, output_throughput,
         total_token_throughput, mean_ttft_ms, median_ttft_ms, p95_ttft_ms, p99_ttft_ms,
         mean_tpot_ms, median_tpot_ms, p95_tpot_ms, p99_tpot_ms, mean_itl_ms, p95_itl_ms,
-        mean_e2el_ms, p95_e2el_ms, valid, invalid_reasons, started_at
+        mean_e2el_ms, p95_e2el_ms,
+        -- end of metrics
+        valid, invalid_reasons, started_at
     FROM load_levels
     WHERE
         night = (SELECT night FROM last_night) AND NOT starts_with(measurement_key, 'imported:')
@@ -56,10 +60,13 @@ SELECT
     run_id, night, target, hardware_class, kind, name, subset_or_level,
     max_concurrency, request_rate,
     accuracy, ci_low, ci_high, accuracy_strict, num_samples, extraction_failed, truncated,
-    num_prompts, completed, failed, duration_s, request_throughput, output_throughput,
-    total_token_throughput, mean_ttft_ms, median_ttft_ms, p95_ttft_ms, p99_ttft_ms,
-    mean_tpot_ms, median_tpot_ms, p95_tpot_ms, p99_tpot_ms, mean_itl_ms, p95_itl_ms,
-    mean_e2el_ms, p95_e2el_ms, valid, invalid_reasons, started_at
+    num_prompts,
+    -- metrics: latest
+    completed, failed, duration_s, request_throughput, output_throughput, total_token_throughput,
+    mean_ttft_ms, median_ttft_ms, p95_ttft_ms, p99_ttft_ms, mean_tpot_ms, median_tpot_ms,
+    p95_tpot_ms, p99_tpot_ms, mean_itl_ms, p95_itl_ms, mean_e2el_ms, p95_e2el_ms,
+    -- end of metrics
+    valid, invalid_reasons, started_at
 FROM (SELECT * FROM accuracies UNION ALL BY NAME SELECT * FROM loads)
 SEMI JOIN last_runs USING (target, run_id)
 ORDER BY target, kind, name, started_at, max_concurrency, request_rate, subset_or_level;

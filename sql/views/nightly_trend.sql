@@ -11,7 +11,10 @@ SELECT *, starts_with(measurement_key, 'imported:') AS imported FROM (
     SELECT
         target, night, run_id, 'load' AS kind, workload AS name, level AS subset_or_level,
         measurement_key, hardware_class, max_concurrency, request_rate,
+        -- metrics: trend
         output_throughput, request_throughput, median_ttft_ms, p95_ttft_ms, median_tpot_ms,
-        p95_tpot_ms, p95_e2el_ms, valid, started_at
+        p95_tpot_ms, p95_e2el_ms,
+        -- end of metrics
+        valid, started_at
     FROM load_levels
 );

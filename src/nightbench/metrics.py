@@ -249,7 +249,7 @@ CATALOGUE: tuple[Metric, ...] = (
         family="latency",
         better="lower",
         meaning="the client's own delay before sending",
-        of_request="sent − scheduled: the generator's own delay. Never folded into the others",
+        of_request="sent − scheduled. Never folded into the others",
         statistics=SPREAD,
         label="queue",
     ),
@@ -382,8 +382,8 @@ CATALOGUE: tuple[Metric, ...] = (
         family="latency",
         better=None,
         meaning="opening the connection, apart from all else",
-        of_request="how long that connection took to open, on its first request; never part of a "
-        "latency",
+        of_request="how long its connection took to open, where it was the first on it; never "
+        "part of a latency",
         statistics=(),
     ),
     Metric(
@@ -436,6 +436,11 @@ def load_metrics(*families: Family) -> Iterator[Metric]:
         for metric in CATALOGUE
         if metric.family not in _ELSEWHERE and (not families or metric.family in families)
     )
+
+
+def other_metrics() -> tuple[Metric, ...]:
+    """What is measured beside load: accuracies and boots."""
+    return tuple(metric for metric in CATALOGUE if metric.family in _ELSEWHERE)
 
 
 def level_columns() -> tuple[Column, ...]:
