@@ -9,9 +9,13 @@ never zero.
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TypeVar
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +314,20 @@ class AnnotationRow:
     reason: str
     author: str | None = None
     made_at: datetime
+
+
+def kinds_of(row_type: type) -> Mapping[str, tuple[Any, bool]]:
+    """Field name → (type without None, may be None), in the order of a row's fields."""
+    return _kinds_of(row_type)
+
+
+@cache
+def _kinds_of(row_type: type) -> Mapping[str, tuple[Any, bool]]:
+    kinds = {}
+    for name, hint in typing.get_type_hints(row_type).items():
+        parts = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        kinds[name] = (next(part for part in parts if part is not NoneType), NoneType in parts)
+    return kinds
 
 
 MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from nightbench.load.summarize.requests_file import COLUMNS
+from nightbench.load.summarize.level_arrays import COLUMNS
 from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth

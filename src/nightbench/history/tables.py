@@ -7,12 +7,10 @@ fields of its row type in `nightbench.records`. Nothing here needs pyarrow to sp
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightbench.records import (
     AccuracyResult,
@@ -27,6 +25,7 @@ from nightbench.records import (
     TargetRow,
     TelemetryRow,
     VerdictRow,
+    kinds_of,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +48,9 @@ Row = (
 
 RUN_FOLDER = "_run"  # the folder of the run itself, beside those of its targets
 _OF_A_RUN = (RunRow, VerdictRow, AnnotationRow)  # their rows say the target where there is one
-CHUNK_COLUMNS = ("chunk_deltas_us", "chunk_tokens")
+CHUNK_COLUMNS = tuple(
+    name for name, (kind, _) in kinds_of(LoadRequest).items() if kind == list[int]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,6 @@ TABLES: tuple[Table, ...] = (
     Table("annotations", AnnotationRow),
 )
 BY_NAME = {table.name: table for table in TABLES}
-_KINDS: dict[type[Row], dict[str, tuple[Any, bool]]] = {}
 _SPOOLED = {table.row_type: table for table in TABLES if table.name != "load_chunks"}
 
 
@@ -120,23 +120,6 @@ def table_of(row: Row) -> Table:
 def spooled_fields(table: Table) -> tuple[str, ...]:
     """The fields a spool folder holds for this table until it is sealed."""
     return tuple(field.name for field in dataclasses.fields(table.row_type))
-
-
-def kinds_of(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
-    """Field name → (type without None, may be None)."""
-    if row_type not in _KINDS:
-        _KINDS[row_type] = _read_kinds(row_type)
-    return _KINDS[row_type]
-
-
-def _read_kinds(row_type: type[Row]) -> dict[str, tuple[Any, bool]]:
-    kinds = {}
-    for name, hint in typing.get_type_hints(row_type).items():
-        if isinstance(hint, types.UnionType):
-            kinds[name] = (next(a for a in typing.get_args(hint) if a is not type(None)), True)
-        else:
-            kinds[name] = (hint, False)
-    return kinds
 
 
 def encode(row: Row, redact: Callable[[str], str] = str) -> dict[str, object]:

@@ -11,12 +11,14 @@ import numpy as np
 from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
 from nightbench.load.drive.reads import PlainReads
 from nightbench.load.parse.raw_records import RawRequests, read_log
-from nightbench.load.summarize.level_arrays import RequestRows
-from nightbench.load.summarize.requests_file import COLUMNS, TEXTS
+from nightbench.load.summarize.level_arrays import (
+    CHUNKS,
+    NUMBERS,
+    TEXTS,
+    RequestRows,
+    numbers_of,
+)
 from nightbench.records import LoadRequest
-
-CHUNKS = ("chunk_deltas_us", "chunk_tokens")
-NUMBERS = tuple(name for name in COLUMNS if name not in (*TEXTS, *CHUNKS))
 
 
 def rows_of_records(records: list[LoadRequest]) -> RequestRows:
@@ -26,10 +28,13 @@ def rows_of_records(records: list[LoadRequest]) -> RequestRows:
         return np.array([value for row in records for value in getattr(row, name)], dtype=np.int32)
 
     return RequestRows(
-        numbers={
-            name: np.array([getattr(row, name) for row in records], dtype=np.float64)
-            for name in NUMBERS
-        },
+        numbers=numbers_of(
+            len(records),
+            {
+                name: np.array([getattr(row, name) for row in records], dtype=np.float64)
+                for name in NUMBERS
+            },
+        ),
         texts={name: [getattr(row, name) for row in records] for name in TEXTS},
         chunk_deltas_us=chunks("chunk_deltas_us"),
         chunk_tokens=chunks("chunk_tokens"),

@@ -9,8 +9,7 @@ import pytest
 
 from nightbench.load.summarize import formulas
 from nightbench.load.summarize.goodput_limits import GoodputLimits
-from nightbench.load.summarize.level_arrays import ColumnsBuilder, RequestColumns
-from nightbench.load.summarize.requests_file import COLUMNS
+from nightbench.load.summarize.level_arrays import COLUMNS, ColumnsBuilder, RequestColumns
 from nightbench.records import LoadRequest
 from tests.unit.load.by_column import rows_of_records
 

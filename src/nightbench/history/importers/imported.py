@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nightbench.history.tables import Row, kinds_of
+from nightbench.history.tables import Row
+from nightbench.records import kinds_of
 from nightbench.terminal_text import safe_line
 
 KEY_PREFIX = "imported:"

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.history.importers.imported import Document, Imported, imported_key, modified
-from nightbench.history.tables import kinds_of
 from nightbench.metrics import VALUE, level_columns
-from nightbench.records import LoadLevel
+from nightbench.records import LoadLevel, kinds_of
 
 # Our names are vLLM's: what it reports of these is taken as it is.
 _STATISTICS = tuple(column.name for column in level_columns() if column.metric.statistics != VALUE)

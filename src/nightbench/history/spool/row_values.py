@@ -19,6 +19,7 @@ from typing import Any
 
 from nightbench.history import tables
 from nightbench.history.tables import Row, Table, naive_utc
+from nightbench.records import kinds_of
 from nightbench.terminal_text import safe_line, storable_text
 
 CHECKSUM = "crc32"
@@ -152,7 +153,7 @@ class _Column:
 
 @cache
 def _columns(table: Table) -> list[_Column]:
-    kinds = tables.kinds_of(table.row_type)
+    kinds = kinds_of(table.row_type)
     return [_Column(name, _MAKERS[kinds[name][0]], *kinds[name]) for name in table.fields]
 
 

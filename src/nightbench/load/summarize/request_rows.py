@@ -15,7 +15,7 @@ import numpy as np
 
 from nightbench.load.parse.interpret_many import Outcomes
 from nightbench.load.parse.raw_records import RawRequests
-from nightbench.load.summarize.level_arrays import RequestRows
+from nightbench.load.summarize.level_arrays import RequestRows, numbers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,18 +102,21 @@ def rows_of(
     tally.latency_ns += int((raws["ended_ns"] - sent)[was_sent].sum())
     index = raws["index"]
     return RequestRows(
-        numbers=_times(raws, outcomes, arrivals, chunks, start_ns)
-        | {
-            "request_index": index.astype(np.float64),
-            "scheduled_us": _us(raws["scheduled_ns"], start_ns),
-            "sent_us": np.where(was_sent, _us(sent, start_ns), np.nan),
-            "connect_ms": _connect_ms(raws),
-            "queue_ms": np.where(was_sent, (sent - raws["scheduled_ns"]) / 1e6, np.nan),
-            "client_lag_max_ms": _most_lag_ms(raws, arrivals),
-            "ttft_bound_ms": _ttft_bound_ms(raws, outcomes, arrivals, chunks),
-            "coalesced_reads": _coalesced_reads(chunks).astype(np.float64),
-        }
-        | {name: values for name, values in outcomes.numbers.items() if name != "first_answer"},
+        numbers=numbers_of(
+            len(raws),
+            _times(raws, outcomes, arrivals, chunks, start_ns)
+            | {name: values for name, values in outcomes.numbers.items() if name != "first_answer"}
+            | {
+                "request_index": index.astype(np.float64),
+                "scheduled_us": _us(raws["scheduled_ns"], start_ns),
+                "sent_us": np.where(was_sent, _us(sent, start_ns), np.nan),
+                "connect_ms": _connect_ms(raws),
+                "queue_ms": np.where(was_sent, (sent - raws["scheduled_ns"]) / 1e6, np.nan),
+                "client_lag_max_ms": _most_lag_ms(raws, arrivals),
+                "ttft_bound_ms": _ttft_bound_ms(raws, outcomes, arrivals, chunks),
+                "coalesced_reads": _coalesced_reads(chunks).astype(np.float64),
+            },
+        ),
         texts={
             "workload": [workload] * len(raws),
             "level": [level] * len(raws),

@@ -8,20 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nightbench.load.summarize.level_arrays import RequestRows
-from nightbench.records import LoadRequest
-
-COLUMNS = tuple(LoadRequest.__dataclass_fields__)
-TEXTS = (
-    "workload",
-    "level",
-    "prompt_hash",
-    "token_source",
-    "finish_reason",
-    "error_kind",
-    "error",
-)
-_CHUNKS = ("chunk_deltas_us", "chunk_tokens")
+from nightbench.load.summarize.level_arrays import CHUNKS, COLUMNS, TEXTS, RequestRows
 
 
 def schema() -> Any:
@@ -31,7 +18,7 @@ def schema() -> Any:
     def type_of(name: str) -> Any:
         if name in TEXTS:
             return pa.string()
-        if name in _CHUNKS:
+        if name in CHUNKS:
             return pa.list_(pa.int32())
         if name.endswith("_us"):
             return pa.int64()
@@ -74,7 +61,7 @@ class RequestWriter:
 def _column(rows: RequestRows, field: Any) -> Any:
     import pyarrow as pa
 
-    if field.name in _CHUNKS:
+    if field.name in CHUNKS:
         ends = np.concatenate(([0], rows.chunk_ends)).astype(np.int32)
         return pa.ListArray.from_arrays(ends, pa.array(getattr(rows, field.name)))
     if field.name in TEXTS:
