@@ -8,7 +8,7 @@ BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly rehearse test test-engines test-unit test-faults test-damage test-up test-browser canaries fidelity lint up clean
+.PHONY: help nightly rehearse test test-engines test-unit test-faults test-damage test-up test-browser canaries fidelity generated lint up clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,11 @@ canaries: $(VENV)/.installed-dev  ## keys of every kind through every command an
 
 fidelity: $(VENV)/.installed-dev  ## our load generator beside its peers, against a server that keeps the truth
 	@$(BIN)/python -m tests.benchmarks.fidelity --tokenizer .nightbench/models/smollm2-135m-instruct
+
+generated: $(VENV)/.installed-dev  ## what is made from the code: texts and SQL of metrics, sql/schema.sql, a history to upgrade from
+	@$(BIN)/python -m nightbench.metric_texts
+	@$(BIN)/python -m nightbench.history.duckdb_files.schema_dump
+	@$(BIN)/python -m tests.sql.test_upgrades
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, the layers
 	@$(BIN)/ruff check .

@@ -52,7 +52,7 @@ class Metric:
     label: str = ""  # a heading where space is short
     title: str = ""  # a heading where there is more
     decimals: int = 1
-    shown: Mapping[Place, Sequence[Statistic]] = field(default_factory=dict)
+    shown: Mapping[Place, Sequence[Statistic]] = field(default_factory=dict, hash=False)
 
     def column(self, statistic: Statistic) -> str:
         """The column of a statistic: `p95_ttft_ms`, or `goodput` for the value itself."""
