@@ -10,7 +10,7 @@ import numpy as np
 
 from nightbench import stats
 from nightbench.load.summarize.goodput_limits import GoodputLimits
-from nightbench.metrics import QUANTILES
+from nightbench.metrics import QUANTILES, SPREAD
 from nightbench.records import LoadInterval
 
 if TYPE_CHECKING:
@@ -65,10 +65,13 @@ def request_distribution(columns: RequestColumns, metric: str) -> Distribution:
     """A metric with one value per completed request; intervals from order statistics."""
     values = columns[metric][columns.completed]
     ordered = np.sort(values[~np.isnan(values)])
-    found: dict[str, float | None] = {"mean": float(ordered.mean()) if len(ordered) else None}
+    found: dict[str, float | None] = dict.fromkeys(SPREAD)
+    if len(ordered):
+        percentiles = np.percentile(ordered, [100 * quantile for quantile in QUANTILES.values()])
+        found["mean"] = float(ordered.mean())
+        found |= zip(QUANTILES, percentiles.tolist(), strict=True)
     intervals: dict[str, stats.Interval | None] = {"mean": stats.bootstrap_mean_interval(ordered)}
     for name, quantile in QUANTILES.items():
-        found[name] = stats.percentile(ordered, quantile) if len(ordered) else None
         intervals[name] = stats.quantile_interval(ordered, quantile)
     return Distribution(metric, found, intervals)
 
@@ -96,8 +99,7 @@ def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distributi
 def _pooled(metric: str, values_us: NDArray[Any], owner: NDArray[np.int32]) -> Distribution:
     """Statistics of microseconds, in milliseconds; `owner` is the request of each."""
     if len(values_us) == 0:
-        nothing: dict[str, float | None] = dict.fromkeys(["mean", *QUANTILES])
-        return Distribution(metric, nothing, dict.fromkeys(["mean", *QUANTILES]))
+        return Distribution(metric, dict.fromkeys(SPREAD), dict.fromkeys(SPREAD))
     quantiles = list(QUANTILES.values())
     percentiles = np.percentile(values_us, [100 * quantile for quantile in quantiles]) / 1000
     found: dict[str, float | None] = {"mean": float(values_us.mean(dtype=np.float64)) / 1000}
