@@ -458,6 +458,13 @@ def distributions(family: Family) -> tuple[Metric, ...]:
     return tuple(metric for metric in load_metrics(family) if metric.statistics == SPREAD)
 
 
+def judged() -> tuple[Column, ...]:
+    """The columns of load_levels that a verdict may be about: times and rates with a direction."""
+    kinds = (*_TIMES, "rate")
+    columns = level_columns()
+    return tuple(c for c in columns if c.metric.better and c.metric.family in kinds)
+
+
 def shown(place: Place) -> tuple[Column, ...]:
     """What a place shows of a level, the most telling first."""
     return tuple(

@@ -15,6 +15,7 @@ from nightbench.metrics import (
     better,
     headings,
     in_a_table,
+    judged,
     level_columns,
     load_metrics,
     other_metrics,
@@ -103,6 +104,12 @@ def test_percentiles_are_the_statistics_besides_the_mean() -> None:
 )
 def test_a_metric_and_its_columns_have_a_direction(name: str, direction: str) -> None:
     assert better(name) == direction
+
+
+def test_a_verdict_may_be_about_times_and_rates_and_not_about_counts() -> None:
+    names = {column.name for column in judged()}
+    assert {"p95_ttft_ms", "mean_itl_ms", "output_throughput", "goodput"} <= names
+    assert not names & {"failed", "completed", "mean_concurrency", "client_lag_p99_ms", "accuracy"}
 
 
 @pytest.mark.parametrize("name", ["speed", "peak_concurrency", "client_lag_p99_ms"])
