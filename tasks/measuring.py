@@ -15,7 +15,7 @@ from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.night import resuming
 from nightbench.night.run import Night
-from nightbench.records import AccuracySample, blamed
+from nightbench.records import AccuracySample, marked_invalid
 from nightbench.serving.server import Server
 from nightbench.suite.models import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
@@ -54,7 +54,7 @@ def measure_accuracy(
             max_retries=keeper.target.max_retries,
         )
     trouble = server.look() if any(row.num_failed for row in results) else None
-    for row in (blamed(row, trouble) for row in results):
+    for row in (marked_invalid(row, trouble) for row in results):
         keeper.keep(row)
         if row.subset == ALL:
             log(accuracy_sentence(row))
@@ -110,7 +110,7 @@ def measure_load(
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
         )
-    row = blamed(measured.level, server.look() if measured.level.failed else None)
+    row = marked_invalid(measured.level, server.look() if measured.level.failed else None)
     keeper.keep(row)
     log(level_sentence(row))
     for interval in measured.intervals:

@@ -333,7 +333,7 @@ def _kinds_of(row_type: type) -> Mapping[str, tuple[Any, bool]]:
 MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)
 
 
-def blamed(row: MeasuredRow, trouble: str | None) -> MeasuredRow:
+def marked_invalid(row: MeasuredRow, trouble: str | None) -> MeasuredRow:
     """The row, invalid for what happened to its server meanwhile (`server_died`, `server_hung`)."""
     if trouble is None or trouble in row.invalid_reasons:
         return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from nightbench.records import AccuracyResult, blamed
+from nightbench.records import AccuracyResult, marked_invalid
 
 RESULT = AccuracyResult(
     **{f.name: 0 for f in fields(AccuracyResult)}
@@ -14,10 +14,10 @@ RESULT = AccuracyResult(
 
 
 def test_a_row_whose_server_died_is_invalid_for_that_once() -> None:
-    died = blamed(RESULT, "server_died")
+    died = marked_invalid(RESULT, "server_died")
     assert (died.valid, died.invalid_reasons) == (False, ["server_died"])
-    assert blamed(died, "server_died") == died
+    assert marked_invalid(died, "server_died") == died
 
 
 def test_a_row_whose_server_is_well_stays_as_it_is() -> None:
-    assert blamed(RESULT, None) is RESULT
+    assert marked_invalid(RESULT, None) is RESULT

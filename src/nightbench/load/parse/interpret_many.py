@@ -11,6 +11,7 @@ import numpy as np
 from nightbench.load.native.answers import UNUSUAL, AnswerReader
 from nightbench.load.parse.interpret import NOTHING_SECRET, Outcome, outcome_of
 from nightbench.load.parse.stream_events import Translate
+from nightbench.records import kinds_of
 from nightbench.secrets.redaction import Redactor
 from nightbench.untrusted.limits import DEFAULT_LIMITS
 
@@ -22,23 +23,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-NUMBERS = (
-    "http_status",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "first_answer",
-)
-TEXTS = ("token_source", "finish_reason", "error_kind", "error")
+_KINDS = {name: kind for name, (kind, _) in kinds_of(Outcome).items()}
+NUMBERS = tuple(name for name, kind in _KINDS.items() if kind is int)
+TEXTS = tuple(name for name, kind in _KINDS.items() if kind is str)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The fields of `Outcome`, a value a request; NaN or None where it has none.
+    """The fields of `Outcome` of n requests, with m chunks of output among them.
 
-    `chunk_counts[i]` of `chunk_reads` (counted within their request) and of `chunk_tokens` are
-    request i's, one request's after another's.
+    `numbers`: by the names of NUMBERS, shape (n,), float64; NaN where a request has none. `texts`:
+    by the names of TEXTS, n each; None where it has none. `streamed`: shape (n,), bool.
+    `chunk_counts`: shape (n,), int64. `chunk_reads`, `chunk_tokens`: shape (m,), int64, one
+    request's after another's: the read that a chunk was complete with, counted within its request,
+    and its tokens.
     """
 
     numbers: dict[str, Floats]
