@@ -40,10 +40,11 @@ class RequestRows:
     """Some rows of `records.LoadRequest`, n of them with m chunks of output among them.
 
     `numbers`: shape (n,), a float64 field a name of NUMBERS, in the unit that its name says; NaN
-    where a row has none. `texts`: by the names of TEXTS, n each; None where a row has none.
-    `chunk_deltas_us`: shape (m,), int32, microseconds. `chunk_tokens`: shape (m,), int32, tokens.
-    Chunks follow each other, one row's after another's. `chunk_ends`: shape (n,), int64; row i's
-    chunks end before place `chunk_ends[i]` of them.
+    where a row has none. Fields that metrics need and no row keeps may follow.
+    `texts`: by the names of TEXTS, n each; None where a row has none.
+    `chunk_deltas_us`: shape (m,), int32, microseconds, one row's chunks after another's.
+    `chunk_tokens`: shape (m,), int32, tokens.
+    `chunk_ends`: shape (n,), int64; row i's chunks end before place `chunk_ends[i]` of them.
     """
 
     numbers: Rows
@@ -61,9 +62,11 @@ class RequestColumns:
     """All rows of a level, n of them with m chunks among them, as far as metrics need them.
 
     `numbers`: shape (n,), a float64 field for each time and metric of a request; NaN where it has
-    none. `completed`: shape (n,), bool. `deltas_us`, `tokens`: shape (m,), int32, microseconds and
-    tokens of all chunks, request after request. `ends`: shape (n,), int64; those of request i end
-    before place `ends[i]`.
+    none.
+    `completed`: shape (n,), bool.
+    `deltas_us`, `tokens`: shape (m,), int32, microseconds and tokens of all chunks, request after
+    request.
+    `ends`: shape (n,), int64; the chunks of request i end before place `ends[i]`.
     """
 
     numbers: Rows
@@ -84,8 +87,11 @@ class RequestColumns:
 
 
 def numbers_of(count: int, columns: Mapping[str, Floats]) -> Rows:
-    """Columns by the names of NUMBERS as rows, shape (count,). Raises KeyError where one lacks."""
-    return _rows_of(count, NUMBERS, columns)
+    """Columns as rows, shape (count,): all of NUMBERS, and what metrics need beside them.
+
+    Raises KeyError where one of NUMBERS lacks.
+    """
+    return _rows_of(count, tuple(dict.fromkeys((*NUMBERS, *columns))), columns)
 
 
 def _rows_of(count: int, names: Sequence[str], columns: Mapping[str, Floats] | Rows) -> Rows:
