@@ -43,17 +43,20 @@ class RawRequest:
 
 @dataclass(frozen=True)
 class RawRequests:
-    """Some records of one process, by column; good until the next ones are asked for.
+    """Some records of one process, n of them with r reads; good until the next ones are asked for.
 
-    Times are CLOCK_MONOTONIC ns, but kernel stamps are CLOCK_REALTIME; 0: never, none. The reads of
-    record i are those from `first_reads[i]` up to `first_reads[i + 1]`. `floors`: nothing of that
-    read can have arrived before it (the previous poll of a busy loop); 0 where the loop slept until
-    it arrived.
+    Times are CLOCK_MONOTONIC ns, but kernel stamps are CLOCK_REALTIME; 0: never, none.
+    `fields`: shape (n,), of `rawlog.HEADER_FIELDS`. `begins`: shape (n,), int64, where each is in
+    the block. `first_reads`: shape (n + 1,), int64; the reads of record i are those from
+    `first_reads[i]` up to `first_reads[i + 1]`.
+    `stamps`, `times`: shape (r,), int64, ns, the kernel's and the loop's. `floors`: the same;
+    nothing of that read can have arrived before it (the previous poll of a busy loop); 0 where the
+    loop slept until it arrived. `lengths`: shape (r,), uint32, bytes.
     """
 
     block: bytearray
-    fields: NDArray[np.void]  # of `rawlog.HEADER_FIELDS`
-    begins: Integers  # of the records in the block
+    fields: NDArray[np.void]
+    begins: Integers
     first_reads: Integers
     stamps: Integers
     times: Integers

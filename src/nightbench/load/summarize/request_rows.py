@@ -57,7 +57,8 @@ class ReadTally:
 
 @dataclass(frozen=True, slots=True)
 class _Arrivals:
-    """When each read arrived, and how late it was read."""
+    """When each read arrived, and how late it was read: shape (r,), int64, ns on the monotonic
+    clock and ns."""
 
     at_ns: Integers
     lag_ns: Integers
@@ -65,10 +66,14 @@ class _Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class _Chunks:
-    """The chunks of output. `begins`, `ends`: of each request's own among them."""
+    """The chunks of output of n requests, m in all.
 
-    reads: Integers  # of each chunk, its read
-    shared: Flags  # of each chunk, whether the one before it came in the same read
+    `reads`: shape (m,), int64, of each its read. `shared`: shape (m,), bool, whether the one before
+    it came in the same read. `begins`, `ends`: shape (n,), int64, of each request's own among them.
+    """
+
+    reads: Integers
+    shared: Flags
     begins: Integers
     ends: Integers
 
