@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     from nightbench.cli.results_view import print_results
     from nightbench.cli.samples_view import Chosen, print_flipped, print_samples
+    from nightbench.history.query_parameters import find_run
     from nightbench.history.reading import open_history
-    from nightbench.history.run_results import find_run, read_run
+    from nightbench.history.run_results import read_run
 
     _refuse_what_needs_samples(args)
     console = Console(highlight=False)
