@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect.logging import get_run_logger
 
+from nightbench.history.private_home import own_home
 from nightbench.home.paths import Home
-from nightbench.home.private_home import own_home
 
 
 def home_to_write() -> Home:

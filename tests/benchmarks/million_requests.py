@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from nightbench.load.drive.rawlog import HEADER, NO_STAMP, Cause, pack
+from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.worker_protocol import ShardReport
-from nightbench.load.parse.parsing import Finished, parse
-from nightbench.load.parse.reads import PlainReads
 from nightbench.load.plan.levels import Level, LevelTimeouts
+from nightbench.load.summarize.level_rows import Finished, parse
 from nightbench.load.summarize.summary import sum_up
 
 START_NS, OFFSET_NS, MS = 1_000_000_000_000, 1_763_000_000_000_000_000, 1_000_000

@@ -30,9 +30,9 @@ FLIPS = int(os.environ.get("NIGHTBENCH_FLIPS", "40"))
 # A lander that dies when its transaction is in the log and nothing has moved.
 KILLED_AFTER_COMMIT = (
     "import os, sys; from pathlib import Path; from nightbench.home.paths import Home\n"
-    "from nightbench.history import taking\n"
+    "from nightbench.history.duckdb_files import ingest_folders\n"
     "from tests.history import worlds\n"
-    "taking._keep_all = lambda sealed: os._exit(9)\n"
+    "ingest_folders._keep_all = lambda sealed: os._exit(9)\n"
     "worlds.recover_and_land(Home(Path(sys.argv[1])))\n"
 )
 

@@ -79,6 +79,17 @@ def test_engines_load_and_accuracy_know_nothing_of_each_other(part: str) -> None
             assert not [n for n in imports(path) if any(reaches(n, o) for o in others)], name(path)
 
 
+LOAD_LINE = ("plan", "drive", "parse", "summarize")
+
+
+@pytest.mark.parametrize("part", LOAD_LINE)
+def test_load_is_one_straight_line(part: str) -> None:
+    later = [f"nightbench.load.{room}" for room in LOAD_LINE[LOAD_LINE.index(part) + 1 :]]
+    for path in LIBRARY_FILES:
+        if in_part(path, f"load/{part}"):
+            assert not [n for n in imports(path) if any(reaches(n, o) for o in later)], name(path)
+
+
 def test_verdicts_take_values_not_connections() -> None:
     for path in LIBRARY_FILES:
         if in_part(path, "verdicts"):

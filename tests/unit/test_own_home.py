@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput
+from nightbench.history.private_home import own_home
 from nightbench.home.paths import Home
 from nightbench.home.private_files import PRIVATE_UMASK, Readers, write_as_asked
-from nightbench.home.private_home import own_home
 from nightbench.home.safety import name_of
 from tests.colleague import COLLEAGUE, only_for_root
 

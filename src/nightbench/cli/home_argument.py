@@ -13,6 +13,6 @@ def home_to_write() -> Home:
     Raises:
         BadInput: it is another user's, or others may write into it.
     """
-    from nightbench.home.private_home import own_home
+    from nightbench.history.private_home import own_home
 
     return own_home(say=lambda text: print(f"nightbench: {text}", file=sys.stderr))

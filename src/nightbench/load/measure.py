@@ -95,7 +95,7 @@ def measure_level(
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
     driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
-    from nightbench.load.parse.parsing import Finished
+    from nightbench.load.summarize.level_rows import Finished
     from nightbench.load.summarize.summary import summarise
 
     finished = Finished(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.drive.reads import PlainReads
 from nightbench.load.parse.raw_records import RawRequests, read_log
-from nightbench.load.parse.reads import PlainReads
 from nightbench.load.summarize.level_arrays import RequestRows
 from nightbench.load.summarize.requests_file import COLUMNS, TEXTS
 from nightbench.records import LoadRequest

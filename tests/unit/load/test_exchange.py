@@ -8,7 +8,7 @@ import pytest
 
 from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.drive.rawlog import NO_STAMP
-from nightbench.load.parse.reads import PlainReads
+from nightbench.load.drive.reads import PlainReads
 
 MS = 1_000_000
 

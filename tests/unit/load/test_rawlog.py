@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.drive.reads import PlainReads
 from nightbench.load.parse.raw_records import read_log
-from nightbench.load.parse.reads import PlainReads
 
 READS = PlainReads()
 READS.add(b"first", (5).to_bytes(8, "little") + (6).to_bytes(8, "little"), 7, 9)

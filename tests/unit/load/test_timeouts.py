@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nightbench.load.drive.exchange import Exchange
 from nightbench.load.drive.rawlog import NO_STAMP
+from nightbench.load.drive.reads import MARK_BYTES, PlainReads
 from nightbench.load.drive.timeouts import overgrown
-from nightbench.load.parse.reads import MARK_BYTES, PlainReads
 
 
 def holding(size_bytes: int) -> Exchange:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from nightbench.load.drive.clock import SO_TIMESTAMPNS, realtime_offset_ns
 from nightbench.load.drive.rawlog import NO_STAMP
+from nightbench.load.drive.reads import MARK_BYTES, PlainReads, Reads
 from nightbench.load.drive.wire import CROWD, PlainWire
 from nightbench.load.native.parts import load_library
 from nightbench.load.native.wire_loop import CompiledReads, CompiledWire, open_wire
-from nightbench.load.parse.reads import MARK_BYTES, PlainReads, Reads
 
 pytestmark = pytest.mark.skipif(
     load_library("wire") is None and shutil.which("cc") is None,

@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 from nightbench.errors import DataError
 from nightbench.home.paths import Home
-from nightbench.serving import models
+from nightbench.serving.provision import models
 said = []
 try:
     path = models.resolve(sys.argv[1], Home(Path("home")), None, Path(), on_progress=said.append)

@@ -7,7 +7,7 @@ import struct
 from itertools import islice
 
 from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
-from nightbench.load.parse.reads import MARK_BYTES, Reads
+from nightbench.load.drive.reads import MARK_BYTES, Reads
 
 # After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
 # server where they share one. The kernel keeps the time of each arrival meanwhile.

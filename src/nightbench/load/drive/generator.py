@@ -26,11 +26,11 @@ from nightbench.load.drive.connection import Connection, Handler
 from nightbench.load.drive.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.drive.rawlog import Cause
+from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.timeouts import housekeeping_every_ns, overgrown, timed_out
 from nightbench.load.drive.wire import CROWD
 from nightbench.load.drive.worker_protocol import Job, ShardReport
 from nightbench.load.native.wire_loop import open_wire
-from nightbench.load.parse.reads import PlainReads
 from nightbench.load.plan.bodies import Bodies
 from nightbench.untrusted.limits import HEAD_BYTES, AnswerLimits, megabytes
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 
-from nightbench.load.parse.reads import Reads
+from nightbench.load.drive.reads import Reads
 
 NO_STAMP = bytes(16)
 HEADER = struct.Struct("<IBBHIIQqqqq")

@@ -6,7 +6,7 @@ import select
 from typing import Protocol
 
 from nightbench.load.drive.clock import now_ns
-from nightbench.load.parse.reads import PlainReads, Reads
+from nightbench.load.drive.reads import PlainReads, Reads
 
 CROWD = 256  # sockets of one poll: where it is full, there may be more
 _SLEPT_NS = 50_000  # a poll that took longer was asleep: nothing was waiting to be read

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import cast
 
 from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.reads import Reads
 from nightbench.load.drive.wire import CROWD, Events, PlainWire, Wire
 from nightbench.load.native.parts import load_library
-from nightbench.load.parse.reads import Reads
 
 
 def open_wire(epoll: select.epoll, *, compiled: bool = True) -> Wire:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightbench.load.drive.rawlog import ALIGNED_BYTES, HEADER, HEADER_FIELDS, SIZES
-from nightbench.load.parse.reads import MARK_BYTES
+from nightbench.load.drive.reads import MARK_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

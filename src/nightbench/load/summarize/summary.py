@@ -10,11 +10,11 @@ import numpy as np
 
 from nightbench.load.drive.clock import OffsetTrack
 from nightbench.load.drive.worker_protocol import ShardReport
-from nightbench.load.parse.parsing import Finished, Parsed, parse
 from nightbench.load.plan.levels import Level
 from nightbench.load.prefix_cache import CacheUse
 from nightbench.load.summarize import metrics
 from nightbench.load.summarize.level_arrays import RequestColumns
+from nightbench.load.summarize.level_rows import Finished, Parsed, parse
 from nightbench.load.summarize.metrics import Distribution, Throughput
 from nightbench.load.summarize.request_rows import ReadTally
 from nightbench.load.summarize.validity import Evidence, invalid_reasons
