@@ -89,13 +89,13 @@ def _times(home: Home, targets: Sequence[str]) -> dict[str, dict[str, float]]:
 def _time_of(planned: Sequence[PlannedTarget]) -> str:
     """How long it all takes, and what that rests on."""
     asked = [benchmark for target in planned for benchmark in target.benchmarks]
-    parts = [*asked, *(load for target in planned for load in target.loads)]
+    loads = [load for target in planned for load in target.loads]
     total_s = sum(target.estimate_s for target in planned)
     more = any(benchmark.estimate_s is None for benchmark in asked)
     said = f"{'At least' if more else 'About'} {_minutes(total_s)} in all"
     if more:
         said += ", and what the benchmarks of unknown size take"
-    if any(part.is_assumed for part in parts):
+    if any(one.is_assumed for one in asked) or any(load.is_assumed for load in loads):
         said += (
             ".\nAssumed, where no night has measured it: a boot in 2 minutes, 0.5 s to the first "
             "token, 33 tokens/s,\nanswers of max_tokens or 512 tokens, whichever is less"
