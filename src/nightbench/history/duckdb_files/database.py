@@ -63,6 +63,10 @@ class DamagedFile(StorageError):
     """A database file is none, was changed, or is of a newer DuckDB. What it held is in nights/."""
 
 
+class HeldFile(HistoryError):
+    """A database file is open elsewhere."""
+
+
 class KeptFileError(HistoryError):
     """A file in nights/, which a view reads in place, is missing or damaged."""
 
@@ -270,7 +274,7 @@ def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
     said = _words(error)
     holder = _HOLDER.search(said)
     if holder is not None:
-        return HistoryError(
+        return HeldFile(
             f"{path} is held by {holder['program']} (pid {holder['pid']})", hint=_LET_GO
         )
     if _KEPT_FILE.search(said):
