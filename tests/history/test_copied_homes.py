@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-
 from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.kept_nights import KeptNight, next_merged_name
 from nightbench.history.duckdb_files.rebuilding import rebuild
@@ -98,9 +97,9 @@ def per_night(home: Home) -> int:
 
 def test_late_folders_of_a_night_that_was_merged_and_swept_land(tmp_path: Path) -> None:
     shape = Shape(targets=("starter", "second", "third"), levels=(1,), requests=3)
-    home, held_back = Home(tmp_path / "home"), []
-    for folder in spool_night(home.spool, 0, shape)[1:3]:
-        held_back.append((folder, folder.rename(tmp_path / folder.name)))
+    home = Home(tmp_path / "home")
+    late = spool_night(home.spool, 0, shape)[1:3]
+    held_back = [(folder, folder.rename(tmp_path / folder.name)) for folder in late]
     landed = 1
 
     def next_night() -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.history_command import STATUS_STYLES, took
+from nightbench.cli.numbers_argument import count
 from nightbench.cli.sql_command import cell
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--benchmark", metavar="NAME", help="only of this benchmark")
     group.add_argument("--target", metavar="NAME", help="only of this target")
     group.add_argument("--against", metavar="RUN", help="flipped since this run")
-    group.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    group.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (20)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -205,8 +205,12 @@ def open_writer(path: Path, *, deadline_s: float) -> Database:
                 ) from error
             time.sleep(min(_RETRY_S, max(0.0, give_up - time.monotonic())))
         else:
-            path.chmod(0o600)
-            _settle(connection, path)
+            try:
+                path.chmod(0o600)
+                _settle(connection, path)
+            except BaseException:
+                connection.close()  # or the file stays locked as long as somebody has the error
+                raise
             return Database(connection, path)
 
 
