@@ -20,12 +20,24 @@ class Found:
 
     gpus: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()  # of vllm, lmdeploy, ollama, docker
+    for_gpus: int | None = None  # of the node that the suite is meant for, where it is another
 
     def sentence(self) -> str:
         """It for a person."""
+        if self.for_gpus is not None:
+            return f"for a node with {_gpus(self.for_gpus)}"
         gpus = f"{len(self.gpus)} GPUs ({self.gpus[0]})" if self.gpus else "no GPU"
         commands = f"; installed: {', '.join(self.commands)}" if self.commands else ""
         return gpus + commands
+
+    @property
+    def num_gpus(self) -> int:
+        """Those of the node that the suite is meant for."""
+        return len(self.gpus) if self.for_gpus is None else self.for_gpus
+
+
+def _gpus(number: int) -> str:
+    return f"{number or 'no'} GPU{'s' * (number > 1)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +73,7 @@ def suite_text(answers: Answers, found: Found) -> str:
 def _head(answers: Answers, found: Found) -> list[str]:
     name = answers.suite_name()
     return [
-        f"# Written by nightbench new-suite on a machine with {found.sentence()}.",
+        f"# Written by nightbench new-suite: {found.sentence()}.",
         "#",
         f"#   nightbench plan {name}.yaml     what it would do: commands, hardware, requests, time",
         f"#   nightbench run  {name}.yaml     do it now",
@@ -109,7 +121,7 @@ def _engine(answers: Answers, found: Found) -> list[str]:
             ]
         case "ollama":
             return [
-                f"      num_gpus: {min(1, len(found.gpus))}",
+                f"      num_gpus: {min(1, found.num_gpus)}",
                 "      env: {OLLAMA_CONTEXT_LENGTH: 8192} # else long prompts are cut silently",
                 "      # base_url: http://127.0.0.1:11434     instead, for an Ollama that runs",
             ]
@@ -118,10 +130,10 @@ def _engine(answers: Answers, found: Found) -> list[str]:
 
 
 def _started(answers: Answers, found: Found) -> list[str]:
-    size, there = answers.tensor_parallel_size, len(found.gpus)
+    size, there = answers.tensor_parallel_size, found.num_gpus
     lines = [
         "      environment: auto # or {requirement: …}, {executable: …}, {image: …}",
-        f"      tensor_parallel_size: {size} # this machine has {there} GPUs",
+        f"      tensor_parallel_size: {size} # of {_gpus(there)}",
     ]
     if answers.engine == "vllm" and not there:
         lines += [
@@ -141,7 +153,7 @@ def _accuracy(answers: Answers) -> list[str]:
     for benchmark in answers.benchmarks:
         lines += [
             f"  - benchmark: {_yaml(benchmark)}",
-            f"    max_concurrency: {max(answers.max_concurrency)}",
+            f"    max_concurrency: {max(answers.max_concurrency, default=16)}",
             "    generation: {temperature: 0}",
             "    # limit: 100                     only the first questions",
             "    # data: path/to/a/local/copy     where no hub is reached",
