@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import resource
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nightbench import progress
 from nightbench.endpoint import Endpoint
+from nightbench.errors import BadInput
 from nightbench.home.private_files import make_private
 from nightbench.load.drive.clock import stamping
 from nightbench.load.drive.host import HostReading, HostUse, read_host
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 STREAMS_A_PROCESS = 1024
 RATE_A_PROCESS = 2000.0
+_OWN_FILES = 24  # that a generator has open beside its connections
 HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way may take together
 
 
@@ -58,7 +61,6 @@ class GeneratorOptions:
     """How the generator works, where that is not the level's business."""
 
     processes: int | None = None  # as many as the level needs
-    verify_tls: bool = True
     kernel_stamps: bool = True
     compiled: bool = True  # read and parse in C where that was built
     keep_requests: bool = True  # write the file of requests
@@ -89,8 +91,43 @@ def measure_level(
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
     _check_compiled(options)
-    make_private(work_dir)
-    bodies_path = work_dir / f"{level.label}.bodies"
+    # A load may have the same level twice: its prompts tell them apart.
+    stem = f"{level.label}-{level.first_prompt}"
+    try:
+        return _measure(
+            level,
+            prompts,
+            endpoint,
+            work_dir / stem,
+            on_progress=on_progress,
+            limits=limits,
+            stop=stop,
+            options=options,
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise GeneratorFailed(
+            f"level {level.label}: there is no room left under {work_dir} for what it sends and "
+            "records",
+            hint="Make room, or set TMPDIR to a folder that has it.",
+        ) from None
+
+
+def _measure(
+    level: Level,
+    prompts: Prompts,
+    endpoint: Endpoint,
+    stem: Path,
+    *,
+    on_progress: progress.OnProgress,
+    limits: GoodputLimits | None,
+    stop: Callable[[], str | None],
+    options: GeneratorOptions,
+) -> Measured:
+    """The level, its files beginning with `stem`."""
+    make_private(stem.parent)
+    bodies_path = stem.with_name(f"{stem.name}.bodies")
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
@@ -113,7 +150,7 @@ def measure_level(
         redact=endpoint.redact,
         answer_bytes=endpoint.limits.answer_bytes,
     )
-    requests_path = work_dir / f"{level.label}.parquet"
+    requests_path = stem.with_name(f"{stem.name}.parquet")
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
     for job in jobs:
@@ -162,7 +199,7 @@ def _drive(
         cache.mark()
         readings.append(read_host())
 
-    allow_open_files()
+    allow_open_files(max(job.concurrency for job in jobs))
     cache.begin()
     with stamping(options.kernel_stamps), Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
@@ -187,13 +224,13 @@ class _CacheWatch:
         """Empty the cache where that is offered, and take the first reading."""
         self.mark()
         if self._offered:
-            reset_prefix_cache(self._endpoint, verify_tls=self._options.verify_tls)
+            reset_prefix_cache(self._endpoint)
 
     def mark(self) -> None:
         """Take a reading, unless the server had none to give before."""
         if not self._offered:
             return
-        counters = read_cache_counters(self._endpoint, verify_tls=self._options.verify_tls)
+        counters = read_cache_counters(self._endpoint)
         if counters is None:
             self._offered = False
         else:
@@ -238,7 +275,7 @@ def plan_jobs(
             answer_bytes=limits.answer_bytes,
             error_bytes=limits.error_bytes,
             held_bytes=held_bytes // count,
-            verify_tls=options.verify_tls,
+            verify_tls=endpoint.verify_tls,
             kernel_stamps=options.kernel_stamps,
             compiled=options.compiled,
             planted_stall_ns=options.planted_stall_ns,
@@ -266,11 +303,21 @@ def connections_for(level: Level) -> int:
     return min(wanted, level.num_prompts)
 
 
-def allow_open_files() -> None:
-    """Raise the soft limit of open files to the hard one; children inherit it."""
+def allow_open_files(connections: int) -> None:
+    """Raise the soft limit of open files to the hard one; children inherit it.
+
+    Raises BadInput where that is too low for so many connections of one process.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = connections + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise BadInput(
+            f"{connections} connections need {needed} open files a process, and this shell's hard "
+            f"limit is {hard}",
+            hint="Raise it (ulimit -Hn, limits.conf, LimitNOFILE=), or ask for fewer streams.",
+        )
 
 
 def _share(total: int, shard: int, count: int) -> int:

@@ -55,15 +55,15 @@ class CacheUse:
         return max(0, round(self.hits - floor * num_prompts))
 
 
-def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> CacheCounters | None:
+def read_cache_counters(endpoint: Endpoint) -> CacheCounters | None:
     """The counters now; None where the server has none or does not answer."""
-    page = _ask("GET", "/metrics", endpoint, verify_tls=verify_tls)
+    page = _ask("GET", "/metrics", endpoint)
     return parse_cache_counters(page.body.decode(errors="replace")) if _is_there(page) else None
 
 
-def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
+def reset_prefix_cache(endpoint: Endpoint) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    return _is_there(_ask("POST", "/reset_prefix_cache", endpoint, verify_tls=verify_tls))
+    return _is_there(_ask("POST", "/reset_prefix_cache", endpoint))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:
@@ -81,13 +81,13 @@ def parse_cache_counters(text: str) -> CacheCounters | None:
     return CacheCounters(found[_QUERIES], found[_HITS]) if seen else None
 
 
-def _ask(method: str, path: str, endpoint: Endpoint, *, verify_tls: bool) -> Page | None:
+def _ask(method: str, path: str, endpoint: Endpoint) -> Page | None:
     """The answer; None where nobody gives one: the level's own requests will say so."""
     question = Question(
         url=f"{endpoint.root_url}{path}",
         headers=endpoint.request_headers(),
         method=method,
-        verify_tls=verify_tls,
+        verify_tls=endpoint.verify_tls,
     )
     most_bytes = endpoint.limits.error_bytes
     try:

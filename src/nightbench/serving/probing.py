@@ -88,7 +88,7 @@ def status_of(url: str, *, within_s: float = SAID_WITHIN_S) -> int | None:
 
 def list_models(endpoint: Endpoint) -> list[str]:
     """The model names the server lists. Raises NotListed."""
-    url = f"{endpoint.base_url}/models"
+    url = endpoint.url_of("/models")
     try:
         page = _get(url, endpoint, endpoint.limits.model_list_bytes, LISTED_WITHIN_S)
     except NotRead as error:
@@ -138,7 +138,7 @@ def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:
 
 def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page:
     return fetch(
-        Question(url=url, headers=endpoint.request_headers()),
+        Question(url=url, headers=endpoint.request_headers(), verify_tls=endpoint.verify_tls),
         within_s=within_s,
         most_bytes=most_bytes,
         most_error_bytes=endpoint.limits.error_bytes,
@@ -147,9 +147,10 @@ def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page
 
 def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answer:
     question = Question(
-        url=f"{endpoint.base_url}/{path}",
+        url=endpoint.url_of(path),
         headers={"Content-Type": "application/json"} | endpoint.request_headers(),
         body=json.dumps(body).encode(),
+        verify_tls=endpoint.verify_tls,
     )
     limits = endpoint.limits
     try:

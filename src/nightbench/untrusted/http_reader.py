@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from nightbench.addresses import is_this_machine
 from nightbench.terminal_text import safe_line
 from nightbench.untrusted.limits import TooLarge, megabytes
 
 _PART_BYTES = 65536
-_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class NotRead(Exception):
@@ -56,11 +56,6 @@ class Page:
     body: bytes
     retry_after_s: float | None = None
     location: str | None = None  # where a redirect points to; none is followed
-
-
-def is_this_machine(url: str) -> bool:
-    """Whether a URL names this machine: a proxy in the environment is for the world."""
-    return urllib.parse.urlsplit(url).hostname in _THIS_MACHINE
 
 
 def fetch(

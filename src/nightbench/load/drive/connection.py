@@ -120,7 +120,12 @@ class Connection:
     def open(self) -> None:
         """Begin to connect. The owner hears `opened`, `ended` or `lost`."""
         family, address = self._remote
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:  # no more open files
+            self._fresh = True
+            self._gone(Cause.CONNECT_FAILED, str(error))
+            return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._stamped:
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -179,6 +184,8 @@ class Connection:
         self._keep = self._parser.should_keep_alive()  # the parser knows it only now
 
     def _close(self) -> None:
+        if self.fd < 0:
+            return
         self._take_back()
         del self.owner.handlers[self.fd]
         self.owner.epoll.unregister(self.fd)

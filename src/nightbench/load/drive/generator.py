@@ -8,10 +8,12 @@ gone, stdin ends, and so does the generator.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import select
+import socket
 import sys
 import time
 from array import array
@@ -298,21 +300,34 @@ def main() -> int:
     """Take a job, prepare it, start when told, report."""
     job = _read_job()
     gc.disable()
-    with Path(job.raw_path).open("wb", buffering=1 << 20) as raw:
-        try:
-            generator = Generator(job, raw)
-        except OSError as error:
-            say({"error": f"{job.host}:{job.port}: {error}"})
-            return 1
-        except ImportError as error:
-            say({"error": str(error)})
-            return 1
-        generator.prepare()
-        gc.freeze()
-        say({"ready": True})
-        report = generator.measure()
+    try:
+        with Path(job.raw_path).open("wb", buffering=1 << 20) as raw:
+            report = _drive(job, raw)
+    except (OSError, ImportError) as error:
+        say({"error": _what_failed(job, error)})
+        return 1
     say({"report": report.encode()})
     return 0
+
+
+def _drive(job: Job, raw: BinaryIO) -> ShardReport:
+    generator = Generator(job, raw)
+    generator.prepare()
+    gc.freeze()
+    say({"ready": True})
+    return generator.measure()
+
+
+def _what_failed(job: Job, error: Exception) -> str:
+    """For the parent, behind "the load generator "."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = Path(job.raw_path).parent
+        return (
+            f"has no room left for what it records under {folder}: set TMPDIR to a folder with it"
+        )
+    if isinstance(error, socket.gaierror):
+        return f"cannot start: {job.host}:{job.port}: {error}"
+    return f"cannot go on: {error}"
 
 
 if __name__ == "__main__":
