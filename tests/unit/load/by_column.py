@@ -29,7 +29,8 @@ def rows_of_records(records: list[LoadRequest]) -> RequestRows:
         numbers={
             name: np.array([getattr(row, name) for row in records], dtype=np.float64)
             for name in NUMBERS
-        },
+        }
+        | {"said_tokens": np.full(len(records), np.nan)},
         texts={name: [getattr(row, name) for row in records] for name in TEXTS},
         chunk_deltas_us=chunks("chunk_deltas_us"),
         chunk_tokens=chunks("chunk_tokens"),

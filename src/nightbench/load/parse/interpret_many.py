@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.load.native.answers import UNUSUAL, AnswerReader
-from nightbench.load.parse.interpret import NOTHING_SECRET, Outcome, outcome_of
+from nightbench.load.parse.interpret import CONTRADICTED, NOTHING_SECRET, Outcome, outcome_of
 from nightbench.load.parse.stream_events import Translate
+from nightbench.load.parse.token_counts import believed, checked_prompt, visible
 from nightbench.secrets.redaction import Redactor
 from nightbench.untrusted.limits import DEFAULT_LIMITS
 
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 
 NUMBERS = (
     "http_status",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "first_answer",
+    "said_tokens",
+    "foreign",
+)
+# What a `struct answer` says of an answer.
+_SAID = (
     "prompt_tokens",
     "cached_tokens",
     "completion_tokens",
@@ -84,7 +95,7 @@ def by_column(outcomes: list[Outcome]) -> Outcomes:
     """Outcomes that were found one at a time."""
     counts = np.array([len(found.chunks) for found in outcomes], dtype=np.int64)
     numbers = {name: _floats(outcomes, name) for name in NUMBERS}
-    tokens = spread_tokens(counts, numbers["completion_tokens"])
+    tokens = spread_tokens(counts, _visible(numbers))
     for found, end, count in zip(outcomes, counts.cumsum(), counts, strict=True):
         if found.chunk_tokens is not None:
             tokens[end - count : end] = found.chunk_tokens
@@ -113,6 +124,11 @@ def spread_tokens(chunk_counts: Integers, tokens: Floats) -> Integers:
     return spread
 
 
+def _visible(numbers: dict[str, Floats]) -> Floats:
+    names = ("completion_tokens", "reasoning_tokens", "first_answer")
+    return visible(*(numbers[name] for name in names))
+
+
 def _floats(outcomes: list[Outcome], name: str) -> Floats:
     return np.array([getattr(found, name) for found in outcomes], dtype=np.float64)
 
@@ -120,17 +136,28 @@ def _floats(outcomes: list[Outcome], name: str) -> Floats:
 def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -> Outcomes:
     """The outcomes of usual answers: status 200, streamed, no error. Of others it has no chunks."""
     counts = np.maximum(answers["chunks"], 0)
-    numbers = {name: _counted(answers[name]) for name in NUMBERS if name != "http_status"}
-    said = ~np.isnan(numbers["completion_tokens"])
-    by_chunks = np.where(counts > 0, counts, np.nan)
-    numbers["completion_tokens"] = np.where(said, numbers["completion_tokens"], by_chunks)
+    numbers = {name: _counted(answers[name]) for name in _SAID}
+    said, reasoning = numbers["completion_tokens"], numbers["reasoning_tokens"]
+    tokens, wrong = believed(
+        said, counts, answers["body_bytes"], reasoning, answers["counted_at"].astype(np.float64)
+    )
+    prompt, cached = checked_prompt(numbers["prompt_tokens"], numbers["cached_tokens"])
+    source = np.where(np.isnan(said), "chunks", np.where(wrong, CONTRADICTED, "usage"))
+    numbers |= {
+        "http_status": np.full(len(answers), 200.0),
+        "prompt_tokens": prompt,
+        "cached_tokens": cached,
+        "completion_tokens": tokens,
+        "said_tokens": np.where(wrong, said, np.nan),
+        "foreign": np.zeros(len(answers)),
+    }
     nothing: list[str | None] = [None] * len(answers)
     reasons = set(answers["finish_reason"].tolist())
     names = {reason: redact(reason.decode()) or None for reason in reasons}
     return Outcomes(
-        numbers=numbers | {"http_status": np.full(len(answers), 200.0)},
+        numbers=numbers,
         texts={
-            "token_source": np.where(said, "usage", "chunks").tolist(),
+            "token_source": source.tolist(),
             "finish_reason": [names[name] for name in answers["finish_reason"].tolist()],
             "error_kind": nothing,
             "error": nothing.copy(),
@@ -138,7 +165,7 @@ def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -
         streamed=np.ones(len(answers), dtype=np.bool_),
         chunk_counts=counts,
         chunk_reads=chunk_reads,
-        chunk_tokens=spread_tokens(counts, numbers["completion_tokens"]),
+        chunk_tokens=spread_tokens(counts, _visible(numbers)),
     )
 
 

@@ -50,8 +50,13 @@ def head_of(endpoint: Endpoint, address: Address) -> str:
         "Host": host,
         "Content-Type": "application/json",
         "Accept": "text/event-stream, application/json",
+        # What is compressed waits for more to come, in the server or before it.
+        "Accept-Encoding": "identity",
         "User-Agent": "nightbench",
-    } | endpoint.request_headers()
+    }
+    own = endpoint.request_headers()
+    given = {name.lower() for name in own}
+    headers = {name: value for name, value in headers.items() if name.lower() not in given} | own
     lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
     return f"POST {address.path} HTTP/1.1\r\n{lines}Content-Length: "
 

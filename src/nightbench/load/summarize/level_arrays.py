@@ -31,6 +31,7 @@ NUMBERS = (
     "prompt_tokens",
     "cached_tokens",
     "completion_tokens",
+    "said_tokens",
 )
 
 

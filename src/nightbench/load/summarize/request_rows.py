@@ -15,6 +15,8 @@ import numpy as np
 
 from nightbench.load.parse.interpret_many import Outcomes
 from nightbench.load.parse.raw_records import RawRequests
+from nightbench.load.parse.token_counts import visible
+from nightbench.load.summarize.gaps import has_gap
 from nightbench.load.summarize.level_arrays import RequestRows
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 # Chunks of one read that may be further apart than this were hidden by our own delay.
 _HIDDEN_NS = 1_000_000
+_VISIBLE = ("completion_tokens", "reasoning_tokens", "first_answer")
 _CLOCKS_DISAGREE_NS = 1_000_000
 _MOST_DELTA_US = 2**31 - 1
 
@@ -176,11 +179,12 @@ def _times(
         since_sent[name] = _spread(len(raws), requests, since_ms)
     streamed = np.where(outcomes.streamed, 1.0, np.nan)
     ttft_ms, e2el_ms = since_sent["first_chunk"] * streamed, since_sent["last_chunk"]
-    gaps = outcomes["completion_tokens"] - 1
+    gaps = visible(*(outcomes[name] for name in _VISIBLE)) - 1
+    measured = np.where(has_gap(e2el_ms - ttft_ms, chunks.ends - chunks.begins), gaps, np.nan)
     return on_clock | {
         "ttft_ms": ttft_ms,
         "ttfat_ms": since_sent["first_answer"] * streamed,
-        "tpot_ms": (e2el_ms - ttft_ms) / np.where(gaps >= 1, gaps, np.nan),
+        "tpot_ms": (e2el_ms - ttft_ms) / np.where(measured >= 1, measured, np.nan),
         "e2el_ms": e2el_ms,
     }
 

@@ -44,7 +44,7 @@ def sum_up(finished: Finished, parsed: Parsed) -> Summary:
     found = [metrics.request_distribution(columns, name) for name in metrics.REQUEST_METRICS]
     found += metrics.gap_distributions(columns)
     by_name = {distribution.metric: distribution for distribution in found}
-    work = metrics.throughput(columns, finished.limits)
+    work = metrics.throughput(columns, finished.limits, parsed.ended_us)
     peak = metrics.peak_concurrency(columns, parsed.ended_us)
     reasons = invalid_reasons(_evidence(finished, parsed, by_name, peak))
     row = _level_row(finished, parsed, by_name, work, peak=peak, reasons=reasons)
@@ -77,7 +77,7 @@ def _evidence(
         if len(bound)
         else 0.0,
         p99_queue_ms=found["queue_ms"].values["p99"],
-        idle_slot_share=metrics.idle_slot_share(columns),
+        idle_slot_share=metrics.idle_slot_share(columns, parsed.ended_us),
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
         host_busy_share=finished.host.busy_share if finished.host else None,
         client_cpu_share=_client_cpu_share(finished),
@@ -87,6 +87,8 @@ def _evidence(
         prompt_tokens=int(np.nansum(columns["prompt_tokens"][done])),
         shares_prefix=finished.shares_prefix,
         short_outputs=int((tokens < wanted_tokens).sum()) if wanted_tokens else 0,
+        empty_answers=metrics.empty_answers(columns),
+        contradicted_share=metrics.contradicted_share(columns),
         fixed_length=bool(level.generation.get("ignore_eos")) and wanted_tokens is not None,
         clock_jumped=tally.stamps_ahead > 0
         or any(OffsetTrack(report.offsets).jumped for report in finished.reports),
