@@ -252,6 +252,8 @@ def plan_jobs(
     end = level.warmup_prompts + level.num_prompts
     offsets_path = _write_offsets(level, bodies_path)
     seconds = 1_000_000_000
+    first_token, between = level.timeouts.first_token, level.timeouts.between_tokens
+    total = level.timeouts.total
     limits = endpoint.limits
     held_bytes = max(2 * limits.answer_bytes, round(HELD_SHARE * available_bytes()))
     return [
@@ -269,9 +271,13 @@ def plan_jobs(
             offsets_path=offsets_path,
             duration_ns=None if level.duration_s is None else round(level.duration_s * seconds),
             connect_timeout_ns=round(level.timeouts.connect * seconds),
-            first_token_timeout_ns=round(level.timeouts.first_token * seconds),
-            between_tokens_timeout_ns=round(level.timeouts.between_tokens * seconds),
-            total_timeout_ns=round(level.timeouts.total * seconds),
+            # An answer that is not streamed has no first token, and no time between tokens.
+            first_token_timeout_ns=round(seconds * (first_token if level.stream else total)),
+            between_tokens_timeout_ns=round(seconds * (between if level.stream else total)),
+            total_timeout_ns=round(seconds * total),
+            warmup_raw_path=str(bodies_path.with_suffix(f".{shard}.warmup")) if warmup else None,
+            choices=_choices(level),
+            response_parser=level.response_parser,
             answer_bytes=limits.answer_bytes,
             error_bytes=limits.error_bytes,
             held_bytes=held_bytes // count,
@@ -282,6 +288,12 @@ def plan_jobs(
         )
         for shard in range(count)
     ]
+
+
+def _choices(level: Level) -> int:
+    """How many answers a request asks for."""
+    n = level.generation.get("n")
+    return n if isinstance(n, int) and n > 0 else 1
 
 
 def processes_for(level: Level) -> int:
@@ -335,7 +347,10 @@ def _write_offsets(level: Level, bodies_path: Path) -> str | None:
 
 def _remove(job: Job) -> None:
     bodies = Path(job.bodies_path)
-    for path in (Path(job.raw_path), bodies, bodies.with_suffix(".ends")):
+    paths = [Path(job.raw_path), bodies, bodies.with_suffix(".ends")]
+    if job.warmup_raw_path is not None:
+        paths.append(Path(job.warmup_raw_path))
+    for path in paths:
         path.unlink(missing_ok=True)
     if job.offsets_path is not None:
         Path(job.offsets_path).unlink(missing_ok=True)

@@ -40,6 +40,7 @@ _KIND_OF_CAUSE = {
     Cause.STOPPED: "stopped",
     Cause.TOO_LARGE: "too_large",
 }
+_TOO_LATE = ("timeout_between_tokens", "timeout_total")
 _LONG_ERROR = 500
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _BEGINS_A_STREAM = re.compile(rb"\s*(?:data|event|id|retry)?:")
@@ -116,7 +117,7 @@ def _is_stream(response: Response) -> bool:
 def _transport_problem(raw: RawRequest, response: Response) -> tuple[str | None, str]:
     if response.broken is not None:
         return response.broken
-    if raw.cause == Cause.COMPLETE:
+    if raw.cause in (Cause.COMPLETE, Cause.OVER):
         return None, ""
     if raw.cause == Cause.EOF:
         if response.headers and response.ends_with_connection:
@@ -146,8 +147,8 @@ def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tup
     said_something = bool(content.ends or content.finish_reason)
     if content.done and (said_something or content.usage):
         return None, ""
-    if kind is None and not content.done and content.finish_reason is not None:
-        return None, ""
+    if kind in (None, *_TOO_LATE) and not content.done and content.finish_reason is not None:
+        return None, ""  # that its response stayed open takes nothing from an answer
     return (kind, error) if kind is not None else _what_is_missing(content, said_something)
 
 
