@@ -113,6 +113,8 @@ def measure_load(
     row = blamed(measured.level, server.look() if measured.level.failed else None)
     keeper.keep(row)
     log(level_sentence(row))
+    for note in measured.notes:
+        log(f"{row.workload} {row.level}: {note}")
     for interval in measured.intervals:
         keeper.keep(interval)
     keeper.keep_file("load_requests", measured.requests_path)

@@ -254,13 +254,14 @@ class LoadRequest:
     cached_tokens: int | None
     completion_tokens: int | None
     reasoning_tokens: int | None
-    token_source: str  # usage, continuous_usage, chunks
+    token_source: str  # usage, continuous_usage, chunks, usage_contradicted
     finish_reason: str | None
     http_status: int | None
     error_kind: str | None
     error: str | None
     chunk_deltas_us: list[int]  # output chunk arrivals: the first since sent, then gaps
     chunk_tokens: list[int]
+    resent: bool = False  # once more, on a fresh connection: the one before was closed already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,19 +134,26 @@ def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measu
     invalid = [row for row in rows if not row.valid]
     for row in invalid:
         print(f"nightbench: level {row.level} is {verdict_of(row)}", file=sys.stderr)
-    for line in _failures(measured):
+    for line in _failures(measured, endpoint.redact(endpoint.url_of(args.endpoint))):
         print(f"nightbench: {line}", file=sys.stderr)
     _write(args, measured)
     return EXIT_INVALID if invalid and args.strict else 0
 
 
-def _failures(measured: list[Measured]) -> list[str]:
-    """Each kind of failure of each level, with what the first of it said."""
-    return [
-        f"level {result.level.level}: {kind}: {safe_line(said, max_chars=300)}"
+def _failures(measured: list[Measured], url: str) -> list[str]:
+    """Each kind of failure of each level, with what the first of it said; then what else is to be
+    known of the server."""
+    failures = [
+        f"level {result.level.level}: {kind}: {url}: {safe_line(said, max_chars=300)}"
         for result in measured
         for kind, said in result.errors.items()
     ]
+    notes = [
+        f"level {result.level.level}: {safe_line(note, max_chars=300)}"
+        for result in measured
+        for note in result.notes
+    ]
+    return failures + notes
 
 
 def _progress_line() -> OnProgress:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 STREAMS_A_PROCESS = 1024
 RATE_A_PROCESS = 2000.0
 _OWN_FILES = 24  # that a generator has open beside its connections
+_CACHE_READINGS = 3  # before the warm-up, before the level, after it
 HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way may take together
 
 
@@ -47,13 +48,15 @@ HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way ma
 class Measured:
     """A measured level: its row, the intervals of its statistics, and a file of its requests.
 
-    `errors`: the kinds of failure there were, each with what the first of it said.
+    `errors`: the kinds of failure there were, each with what the first of it said. `notes`: what is
+    to be said of its server once.
     """
 
     level: LoadLevel
     intervals: tuple[LoadInterval, ...]
     requests_path: Path
     errors: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def _measure(
         prompt_hashes=hashes[level.warmup_prompts :],
         shares_prefix=prompts.shares_prefix,
         raw_paths=tuple(Path(job.raw_path) for job in jobs),
+        warmup_raw_paths=tuple(Path(job.warmup_raw_path) for job in jobs if job.warmup_raw_path),
         reports=driven.reports,
         started_at=started_at,
         stopped=driven.stopped,
@@ -155,7 +159,7 @@ def _measure(
     summary = summarise(finished, kept, compiled=options.compiled)
     for job in jobs:
         _remove(job)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors)
+    return Measured(summary.level, summary.intervals, requests_path, summary.errors, summary.notes)
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -239,7 +243,10 @@ class _CacheWatch:
     @property
     def use(self) -> CacheUse | None:
         """The three readings, where there were three."""
-        return CacheUse(*self._marks) if len(self._marks) == 3 else None
+        if len(self._marks) != _CACHE_READINGS:
+            return None
+        before_warmup, before, after = self._marks
+        return CacheUse(before_warmup, before, after)
 
 
 def plan_jobs(

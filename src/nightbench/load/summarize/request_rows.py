@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.load.drive.rawlog import Flag
 from nightbench.load.parse.interpret_many import Outcomes
 from nightbench.load.parse.raw_records import RawRequests
 from nightbench.load.parse.token_counts import visible
@@ -114,6 +115,7 @@ def rows_of(
             "queue_ms": np.where(was_sent, (sent - raws["scheduled_ns"]) / 1e6, np.nan),
             "client_lag_max_ms": _most_lag_ms(raws, arrivals),
             "ttft_bound_ms": _ttft_bound_ms(raws, outcomes, arrivals, chunks),
+            "resent": (raws["flags"] & Flag.RESENT).astype(np.float64),
             "coalesced_reads": _coalesced_reads(chunks).astype(np.float64),
         }
         | {name: values for name, values in outcomes.numbers.items() if name != "first_answer"},

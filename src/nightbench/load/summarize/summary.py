@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nightbench.load.prefix_cache import CacheUse
 from nightbench.load.summarize import metrics
 from nightbench.load.summarize.level_arrays import RequestColumns
 from nightbench.load.summarize.metrics import Distribution, Throughput
+from nightbench.load.summarize.notes import notes_of
 from nightbench.load.summarize.request_rows import ReadTally
 from nightbench.load.summarize.validity import Evidence, invalid_reasons
 from nightbench.records import LoadInterval, LoadLevel
@@ -31,6 +32,7 @@ class Summary:
     level: LoadLevel
     intervals: tuple[LoadInterval, ...]
     errors: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def summarise(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Summary:
@@ -46,12 +48,20 @@ def sum_up(finished: Finished, parsed: Parsed) -> Summary:
     by_name = {distribution.metric: distribution for distribution in found}
     work = metrics.throughput(columns, finished.limits, parsed.ended_us)
     peak = metrics.peak_concurrency(columns, parsed.ended_us)
+    finished = _with_what_was_sent(finished, work, columns.count)
     reasons = invalid_reasons(_evidence(finished, parsed, by_name, peak))
     row = _level_row(finished, parsed, by_name, work, peak=peak, reasons=reasons)
     intervals = [
         row for found in by_name.values() for row in found.rows(level.workload, level.label)
     ]
-    return Summary(row, tuple(intervals), parsed.errors)
+    return Summary(row, tuple(intervals), parsed.errors, notes_of(finished, parsed))
+
+
+def _with_what_was_sent(finished: Finished, work: Throughput, sent: int) -> Finished:
+    """The same, its cache counters beside what the prompts had, where all of that is known."""
+    if finished.cache is None or not work.prompt_tokens or work.completed < sent:
+        return finished
+    return replace(finished, cache=replace(finished.cache, prompt_tokens=work.prompt_tokens))
 
 
 def _evidence(
@@ -125,7 +135,7 @@ def _cached_above_template(finished: Finished, cached: NDArray[np.float64]) -> i
     known = cached[~np.isnan(cached)]
     if len(known):
         return int((known - known.min()).sum())
-    if finished.cache is None:
+    if finished.cache is None or finished.cache.problem is not None:
         return None
     level = finished.level
     return finished.cache.hits_above_template(level.warmup_prompts, len(cached))
@@ -185,7 +195,7 @@ def _level_row(
 
 def _cached_tokens(work: Throughput, cache: CacheUse | None) -> int | None:
     """As the requests' usage says; else as the server counted while the level ran."""
-    if work.cached_tokens is not None or cache is None:
+    if work.cached_tokens is not None or cache is None or cache.problem is not None:
         return work.cached_tokens
     return cache.hits
 
