@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nightbench import addresses
 from nightbench.errors import BadInput
 from nightbench.secrets.values import has_userinfo
+from nightbench.terminal_text import safe_line
 from nightbench.untrusted.limits import DEFAULT_LIMITS, MB, MOST_MB, AnswerLimits, megabytes
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ def add_endpoint_arguments(group: Any) -> None:
         "what is typed here, every user of this machine can read",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
+    group.add_argument(
+        "--wait-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="wait so long for a server that is not there yet, or loads its model (0: not at all)",
+    )
     _add_limits(group)
 
 
@@ -94,7 +103,7 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
         ),
         verify_tls=not args.insecure,
     )
-    return endpoint if endpoint.model else _with_its_model(endpoint)
+    return _waited_for(endpoint, args.wait_s)
 
 
 def _place(args: argparse.Namespace) -> tuple[str, str | None]:
@@ -127,10 +136,23 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
         ) from None
 
 
-def _with_its_model(endpoint: Endpoint) -> Endpoint:
-    from nightbench.serving.remote import only_model
+def _waited_for(endpoint: Endpoint, wait_s: float) -> Endpoint:
+    """With its model, and once it has answered where that is waited for."""
+    if endpoint.model and wait_s <= 0:
+        return endpoint
+    from nightbench.serving.patience import Patience
+    from nightbench.serving.remote import only_model, wait_until_answered
 
-    return replace(endpoint, model=only_model(endpoint))
+    patience = Patience(patience_s=max(0.0, wait_s), say=_say)
+    if not endpoint.model:
+        endpoint = replace(endpoint, model=only_model(endpoint, patience))
+    if wait_s > 0:
+        wait_until_answered(endpoint, patience)
+    return endpoint
+
+
+def _say(words: str) -> None:
+    print(f"nightbench: waiting: {safe_line(words, max_chars=300)}", file=sys.stderr)
 
 
 def _megabytes(text: str) -> int:

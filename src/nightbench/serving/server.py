@@ -18,11 +18,12 @@ from nightbench.endpoint import Endpoint
 from nightbench.engines import dispatch, ollama
 from nightbench.errors import BootFailed
 from nightbench.home.paths import Home
-from nightbench.progress import OnProgress, ignore
+from nightbench.progress import OnProgress, Progress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
 from nightbench.serving import provenance, remote
 from nightbench.serving.booting import PortTaken
 from nightbench.serving.hardware.machine import Machine, this_machine
+from nightbench.serving.patience import REMOTE_S, Patience
 from nightbench.serving.provision import environments, models, ollama_store, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launch import Launched, launched
@@ -105,7 +106,11 @@ def serve(
     TeardownFailed where nothing worse is already on its way.
     """
     if target.is_attached:
-        endpoint = remote.connect_to(target, os.environ)
+        patience = Patience(
+            patience_s=REMOTE_S,
+            say=lambda words: on_progress(Progress("boot", target.name, f"waiting: {words}")),
+        )
+        endpoint = remote.connect_to(target, os.environ, patience=patience)
         facts = provenance.of_remote(endpoint.base_url)
         yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return

@@ -7,6 +7,7 @@ for a server's counters before its first request, and may import nothing heavy.
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import io
 import math
@@ -86,13 +87,21 @@ def fetch_status(
         return response.status
 
 
-def retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After; None where there is none, or a date: rare."""
+def retry_after_s(value: str | None, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds of a Retry-After, which is a number of them or a date; None where it is neither."""
     try:
         seconds = float(value or "")
     except ValueError:
-        return None
+        seconds = _seconds_until(value or "", now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: Callable[[], float]) -> float:
+    """NaN for what is no date of HTTP (RFC 9110, 5.6.7)."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - now()
+    except (ValueError, OverflowError, TypeError):
+        return math.nan
 
 
 def lines(parts: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
