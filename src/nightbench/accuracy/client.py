@@ -139,6 +139,7 @@ def _status_failure(error: openai.APIStatusError, redact: Redactor) -> AskFailed
         safe_line(f"HTTP {status}: {words}", max_chars=ERROR_CHARS),
         status=status,
         retry_after_s=retry_after_s(error.response.headers.get("retry-after")),
+        url=redact(str(error.request.url)),
     )
 
 

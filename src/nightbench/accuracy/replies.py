@@ -43,8 +43,10 @@ class AskFailed(Exception):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        url: str = "",
     ) -> None:
         super().__init__(message)
+        self.url = url
         self.kind = kind
         self.message = message
         self.status = status
