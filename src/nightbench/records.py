@@ -9,6 +9,7 @@ never zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TypeVar
@@ -314,6 +315,17 @@ class AnnotationRow:
 
 
 MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)
+
+
+# The served engine did not get what it was leased.
+HOST_STARVED = "host_starved"
+
+
+def blamed_for(row: MeasuredRow, reasons: Iterable[str | None]) -> MeasuredRow:
+    """The row, invalid for each of these reasons that is one."""
+    for reason in reasons:
+        row = blamed(row, reason)
+    return row
 
 
 def blamed(row: MeasuredRow, trouble: str | None) -> MeasuredRow:

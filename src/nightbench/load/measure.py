@@ -71,6 +71,10 @@ class GeneratorOptions:
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
 
 
+def nothing_at_bounds() -> None:
+    """Nobody wants to know when the clock starts and ends."""
+
+
 def never_stop() -> str | None:
     """Nothing ends the level early."""
     return None
@@ -85,11 +89,13 @@ def measure_level(
     on_progress: progress.OnProgress = progress.ignore,
     limits: GoodputLimits | None = None,
     stop: Callable[[], str | None] = never_stop,
+    at_bounds: Callable[[], None] = nothing_at_bounds,
     options: GeneratorOptions = GeneratorOptions(),
 ) -> Measured:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
+    `at_bounds` is called where the warm-up is over, and where the level is.
     Files are written under `work_dir`; raw records are removed once they are parsed. Raises
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
@@ -105,6 +111,7 @@ def measure_level(
             on_progress=on_progress,
             limits=limits,
             stop=stop,
+            at_bounds=at_bounds,
             options=options,
         )
     except OSError as error:
@@ -126,6 +133,7 @@ def _measure(
     on_progress: progress.OnProgress,
     limits: GoodputLimits | None,
     stop: Callable[[], str | None],
+    at_bounds: Callable[[], None],
     options: GeneratorOptions,
 ) -> Measured:
     """The level, its files beginning with `stem`."""
@@ -134,7 +142,15 @@ def _measure(
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
-    driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
+    driven = _drive(
+        jobs,
+        level,
+        endpoint,
+        on_progress=on_progress,
+        stop=stop,
+        at_bounds=at_bounds,
+        options=options,
+    )
     from nightbench.load.parse.parsing import Finished
     from nightbench.load.summarize.summary import summarise
 
@@ -188,6 +204,7 @@ def _drive(
     *,
     on_progress: progress.OnProgress,
     stop: Callable[[], str | None],
+    at_bounds: Callable[[], None],
     options: GeneratorOptions,
 ) -> _Driven:
     """Send the requests; read cache and host where the warm-up ends and where the level does."""
@@ -201,6 +218,7 @@ def _drive(
 
     def on_ready() -> None:
         cache.mark()
+        at_bounds()
         readings.append(read_host())
 
     allow_open_files(max(job.concurrency for job in jobs))
@@ -209,6 +227,7 @@ def _drive(
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
         reports, stopped = crew.run(on_counts, on_ready, stop)
         readings.append(read_host())
+        at_bounds()
     cache.mark()
     before, after = readings[0], readings[-1]
     host = HostUse(before, after) if len(readings) == 2 and before and after else None
