@@ -37,7 +37,10 @@ SMOLLM2 = Target.model_validate(
 )
 
 # How long an example takes says how busy the machine is, not whether a claim holds.
-settings.register_profile("nightbench", deadline=None)
+# NIGHTBENCH_EXAMPLES makes a fuzz of every claim that is stated over drawn examples.
+settings.register_profile(
+    "nightbench", deadline=None, max_examples=int(os.environ.get("NIGHTBENCH_EXAMPLES", "100"))
+)
 settings.load_profile("nightbench")
 
 EMPTY_DATABASE = "empty.db"

@@ -14,7 +14,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
 def direct_to_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
     """What to add to an environment so that neither this machine nor our own Prefect is asked by
     way of a proxy; nothing where it names none."""
-    if not any(name.lower() in _PROXIES and value for name, value in environ.items()):
+    if not proxies_of(environ):
         return {}
     # Where both are there, some read the one and some the other.
     listed = ",".join(environ[name] for name in _NAMES if environ.get(name))
@@ -24,6 +24,11 @@ def direct_to_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
         return dict.fromkeys(_NAMES, "*")
     wanted = [*known, *_DIRECT, *_prefect(environ)]
     return dict.fromkeys(_NAMES, ",".join(dict.fromkeys(wanted)))
+
+
+def proxies_of(environ: Mapping[str, str]) -> list[str]:
+    """The variables that name a proxy."""
+    return [name for name, value in environ.items() if name.lower() in _PROXIES and value]
 
 
 def _prefect(environ: Mapping[str, str]) -> list[str]:

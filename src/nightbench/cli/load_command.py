@@ -23,6 +23,7 @@ from nightbench.cli.load_arguments import (
 )
 from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
+from nightbench.proxies import proxies_of
 from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
@@ -107,9 +108,11 @@ def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
     errors = measured.errors
     if errors and errors.keys() <= _UNREACHABLE:
         kind, error = next(iter(errors.items()))
+        proxied = " (a load goes through no proxy)" if proxies_of(os.environ) else ""
         raise EndpointError(
-            f"nobody answers at {endpoint.base_url}: {error or kind}",
-            hint="check the URL and that the server is up: curl " + endpoint.base_url + "/models",
+            f"nobody answers at {endpoint.base_url}: {error or kind}{proxied}",
+            hint=f"check the URL and that the server is up: curl {endpoint.url_of('/models')}; "
+            "--wait-s waits for one that is starting",
         )
 
 

@@ -302,7 +302,7 @@ def plan_jobs(
             between_tokens_timeout_ns=round(seconds * (between if level.stream else total)),
             total_timeout_ns=round(seconds * total),
             warmup_raw_path=str(bodies_path.with_suffix(f".{shard}.warmup")) if warmup else None,
-            choices=_choices(level),
+            choices=level.choices,
             response_parser=level.response_parser,
             answer_bytes=limits.answer_bytes,
             error_bytes=limits.error_bytes,
@@ -314,12 +314,6 @@ def plan_jobs(
         )
         for shard in range(count)
     ]
-
-
-def _choices(level: Level) -> int:
-    """How many answers a request asks for."""
-    n = level.generation.get("n")
-    return n if isinstance(n, int) and n > 0 else 1
 
 
 def processes_for(level: Level) -> int:

@@ -254,3 +254,12 @@ def test_an_interim_response_alone_is_no_answer(cause: int) -> None:
     found = outcome_of(RawRequest(0, cause, lengths, EARLY, ""))
     assert found.error_kind in ("cut", "reset")
     assert (found.http_status, found.streamed) == (None, False)
+
+
+def test_more_tokens_than_the_request_allowed_are_not_believed() -> None:
+    hidden = {"completion_tokens_details": {"reasoning_tokens": 8_000_000}}
+    reads = [HEAD, *map(framed, [*EIGHT, STOP, usage(8_000_008, **hidden), DONE]), END]
+    lengths = np.array(list(map(len, reads)), dtype=np.int64)
+    raw = RawRequest(0, Cause.COMPLETE, lengths, b"".join(reads), "")
+    found = outcome_of(raw, most_tokens=64)
+    assert (found.completion_tokens, found.token_source) == (8, "usage_contradicted")

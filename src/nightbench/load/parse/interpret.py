@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -76,11 +77,13 @@ def outcome_of(
     *,
     redact: Redactor = NOTHING_SECRET,
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
+    most_tokens: float = math.inf,
 ) -> Outcome:
     """Classify one request and find its output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; `redact` takes out what a
-    server repeats of our keys. `answer_bytes` is the most that an answer may unpack to.
+    server repeats of our keys. `answer_bytes` is the most that an answer may unpack to, and
+    `most_tokens` what the request allowed it.
     """
     outcome = Outcome()
     response = response_of(raw, answer_bytes)
@@ -94,9 +97,9 @@ def outcome_of(
         whole = whole and kind != "too_large"
         content = read_stream(response.body, whole=whole, translate=translate)
         kind, error = _stream_problem(content, kind, error)
-        _fill(outcome, content, response)
+        _fill(outcome, content, response, most_tokens)
     elif response.body and kind is None:
-        kind, error = _read_json(outcome, response, translate)
+        kind, error = _read_json(outcome, response, translate, most_tokens)
     elif kind is None and outcome.http_status is None:
         kind, error = "cut", "the server closed the connection without an answer"
     elif kind is None:
@@ -161,30 +164,33 @@ def _what_is_missing(content: StreamContent, said_something: bool) -> tuple[str,
 
 
 def _read_json(
-    outcome: Outcome, response: Response, translate: Translate | None
+    outcome: Outcome, response: Response, translate: Translate | None, most_tokens: float
 ) -> tuple[str | None, str]:
     content = read_answer(response.body, translate)
     if content.problem is None and not content.ends and content.finish_reason is None:
         return "malformed", f"no completion: {response.body[:QUOTED]!r}"
-    _fill(outcome, content, response)
+    _fill(outcome, content, response, most_tokens)
     return content.problem or (None, "")
 
 
-def _fill(outcome: Outcome, content: StreamContent, response: Response) -> None:
+def _fill(outcome: Outcome, content: StreamContent, response: Response, most_tokens: float) -> None:
     outcome.chunks = response.reads_of(content.ends)
     outcome.first_answer = content.first_answer
     outcome.finish_reason = content.finish_reason and _writable(content.finish_reason)
     outcome.foreign = content.foreign
-    _count_tokens(outcome, content, len(response.body))
+    _count_tokens(outcome, content, len(response.body), most_tokens)
 
 
-def _count_tokens(outcome: Outcome, content: StreamContent, body_bytes: int) -> None:
+def _count_tokens(
+    outcome: Outcome, content: StreamContent, body_bytes: int, most_tokens: float
+) -> None:
     """What usage says, where what arrived does not contradict it."""
     usage = content.usage
     said, reasoning = usage.get("completion_tokens"), usage.get("reasoning_tokens")
     chunks = len(content.ends)
     given = (said, chunks, body_bytes, reasoning, content.counted_at)
-    tokens, wrong = believed(*(np.array([value], dtype=np.float64) for value in given))
+    columns = (np.array([value], dtype=np.float64) for value in given)
+    tokens, wrong = believed(*columns, most_tokens=most_tokens)
     prompt = [
         np.array([usage.get(n)], dtype=np.float64) for n in ("prompt_tokens", "cached_tokens")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -70,21 +71,28 @@ def outcomes_of(
     *,
     redact: Redactor = NOTHING_SECRET,
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
+    most_tokens: float = math.inf,
 ) -> Outcomes:
     """Classify requests and find their output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; only Python knows it.
     `redact` takes out what a server repeats of our keys; `answer_bytes` is the most that an answer
-    may unpack to.
+    may unpack to, `most_tokens` what each request allowed it.
     """
 
     def read(number: int) -> Outcome:
-        return outcome_of(raws.request(number), translate, redact=redact, answer_bytes=answer_bytes)
+        return outcome_of(
+            raws.request(number),
+            translate,
+            redact=redact,
+            answer_bytes=answer_bytes,
+            most_tokens=most_tokens,
+        )
 
     if reader is None or translate is not None:
         return by_column([read(number) for number in range(len(raws))])
     answers, chunk_reads = reader.read(raws)
-    usual = _usual(answers, chunk_reads.astype(np.int64), redact)
+    usual = _usual(answers, chunk_reads.astype(np.int64), redact, most_tokens)
     unusual = np.flatnonzero(answers["chunks"] == UNUSUAL)
     if not len(unusual):
         return usual
@@ -133,13 +141,20 @@ def _floats(outcomes: list[Outcome], name: str) -> Floats:
     return np.array([getattr(found, name) for found in outcomes], dtype=np.float64)
 
 
-def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -> Outcomes:
+def _usual(
+    answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor, most_tokens: float
+) -> Outcomes:
     """The outcomes of usual answers: status 200, streamed, no error. Of others it has no chunks."""
     counts = np.maximum(answers["chunks"], 0)
     numbers = {name: _counted(answers[name]) for name in _SAID}
     said, reasoning = numbers["completion_tokens"], numbers["reasoning_tokens"]
     tokens, wrong = believed(
-        said, counts, answers["body_bytes"], reasoning, answers["counted_at"].astype(np.float64)
+        said,
+        counts,
+        answers["body_bytes"],
+        reasoning,
+        answers["counted_at"].astype(np.float64),
+        most_tokens=most_tokens,
     )
     prompt, cached = checked_prompt(numbers["prompt_tokens"], numbers["cached_tokens"])
     source = np.where(np.isnan(said), "chunks", np.where(wrong, CONTRADICTED, "usage"))

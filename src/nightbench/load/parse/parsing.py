@@ -136,6 +136,7 @@ def _rows(
                     translate,
                     redact=finished.redact,
                     answer_bytes=finished.answer_bytes,
+                    most_tokens=level.most_tokens,
                 ),
                 workload=level.workload,
                 level=level.label,

@@ -7,6 +7,7 @@ where nothing is known.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,15 +46,22 @@ def _take(found: dict[str, int], name: str, value: object) -> None:
 
 
 def believed(
-    said: Floats, chunks: Floats, body_bytes: Floats, reasoning: Floats, counted_at: Floats
+    said: Floats,
+    chunks: Floats,
+    body_bytes: Floats,
+    reasoning: Floats,
+    counted_at: Floats,
+    *,
+    most_tokens: float = math.inf,
 ) -> tuple[Floats, Flags]:
     """(completion tokens, whether what was said of them is contradicted by what arrived).
 
     `counted_at`: how many chunks there were when the server last said. A count that several chunks
-    follow is no total: they are added to it.
+    follow is no total: they are added to it. `most_tokens`: what the request allowed.
     """
     known = ~np.isnan(said)
-    absurd = said > body_bytes + np.where(reasoning <= said, reasoning, 0)
+    most = np.minimum(body_bytes + np.where(reasoning <= said, reasoning, 0), most_tokens)
+    absurd = said > np.maximum(most, chunks)
     early = chunks - counted_at > 1
     wrong = known & (absurd | early | (said < chunks))
     by_chunks = np.where(chunks > 0, chunks, np.nan)

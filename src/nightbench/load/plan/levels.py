@@ -70,6 +70,19 @@ class Level:
         return Arrivals(rate=self.request_rate, burstiness=self.burstiness, seed=self.seed)
 
     @property
+    def choices(self) -> int:
+        """How many answers a request asks for."""
+        n = self.generation.get("n")
+        return n if isinstance(n, int) and n > 0 else 1
+
+    @property
+    def most_tokens(self) -> float:
+        """How many tokens an answer may have, all its choices together; inf: nobody says."""
+        names = ("max_tokens", "max_completion_tokens")
+        limits = [value for name in names if isinstance(value := self.generation.get(name), int)]
+        return max(limits) * self.choices if limits else math.inf
+
+    @property
     def prompts_needed(self) -> int:
         """How many prompts there must be for this level and the ones before it."""
         return self.first_prompt + self.warmup_prompts + self.num_prompts
@@ -133,7 +146,7 @@ def plan_levels(
             level,
             stream=stream,
             query_template=query_template,
-            path=path,
+            path="/" + path.lstrip("/"),
             response_parser=response_parser,
         )
         levels.append(level)

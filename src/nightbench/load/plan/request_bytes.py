@@ -66,7 +66,7 @@ def body_of(level: Level, model: str, prompt: str) -> bytes:
     body: dict[str, Any]
     if level.query_template is not None:
         body = _filled(json.loads(level.query_template), model, prompt)
-    elif level.path.endswith("/chat/completions"):
+    elif level.path.partition("?")[0].endswith("/chat/completions"):
         body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     else:
         body = {"model": model, "prompt": prompt}
