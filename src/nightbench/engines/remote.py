@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from nightbench import addresses
 from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.providers import PROVIDERS
 from nightbench.errors import BadInput
@@ -36,6 +37,7 @@ def endpoint(
         headers=tuple((name, filled(text, environ)) for name, text in engine.headers.items()),
         redact=Redactor.from_env(environ),
         limits=limits,
+        verify_tls=engine.verify_tls,
     )
 
 
@@ -47,13 +49,13 @@ def secrets_of_engine(engine: RemoteEngine, environ: Mapping[str, str]) -> set[s
 
 
 def base_url_of(engine: RemoteEngine) -> str:
-    """Where it is; ends in /v1."""
+    """Where it is, as the suite has it; /v1 is added only where that has no path."""
     base_url = engine.base_url
     if base_url is None:
         if engine.provider is None:
             raise BadInput("engine: expected base_url or provider")
         base_url = PROVIDERS[engine.provider].base_url
-    return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+    return addresses.with_api_path(base_url)
 
 
 def key_env_of(engine: RemoteEngine) -> str | None:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from nightbench import addresses
 from nightbench.secrets.values import has_userinfo, keys_in_words
-from nightbench.suite.types import PositiveFloat, PositiveInt, Scalar, Strict
+from nightbench.suite.types import PositiveFloat, PositiveInt, Scalar, Seconds, Strict
 
 ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]
 
@@ -58,9 +59,8 @@ def _without_password(url: str) -> str:
     return url
 
 
-def _without_query(url: str) -> str:
-    if "?" in url or "#" in url:
-        raise ValueError("expected an address that ends in its path: a key goes into a header")
+def _address(url: str) -> str:
+    addresses.checked(url)
     return url
 
 
@@ -79,7 +79,7 @@ Url = Annotated[
     BeforeValidator(_without_slash),
     Field(pattern=r"^https?://"),
     AfterValidator(_without_password),
-    AfterValidator(_without_query),
+    AfterValidator(_address),
 ]
 
 
@@ -233,7 +233,8 @@ class RemoteEngine(Strict):
     """An API that somebody else runs: nothing is started or stopped.
 
     A `provider` is where a known service is and which variable holds its key; what is given beside
-    it wins. `${NAME}` in a header stands for what that variable holds.
+    it wins. `${NAME}` in a header stands for what that variable holds. `base_url` is used as it is
+    given; only one without a path gets /v1. `verify_tls: false` takes any certificate.
     """
 
     kind: Literal["remote"]
@@ -242,8 +243,9 @@ class RemoteEngine(Strict):
     api_key_env: VariableName | None = None
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
-    first_answer_timeout_s: PositiveFloat = 120
+    first_answer_timeout_s: Seconds = 120
     headers: Annotated[dict[str, str], Field(repr=False)] = {}
+    verify_tls: bool = True
 
     @model_validator(mode="after")
     def _somewhere(self) -> RemoteEngine:
