@@ -64,7 +64,7 @@ def humaneval_record(record: Record) -> Question:
     check = f"{record['test']}\ncheck({record['entry_point']})"
     return Question(
         text=_INSTRUCTION + str(record["prompt"]),
-        gold=str(record["canonical_solution"]),
+        gold=str(record.get("canonical_solution") or ""),
         solution=check,
         choices=(str(record["prompt"]),),
     )
