@@ -31,6 +31,7 @@ class PreparedQuestion:
     prompt_hash: str
     generation: Generation
     score: ScoreReply | None  # None: the benchmark's own, opened while it is scored
+    is_program: bool = False  # it is run with the tests that `question.solution` holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class PreparedBenchmark:
     """The questions in the order they are asked, and the digest of the records they come from."""
 
     benchmark: Benchmark
+    label: str  # what the rows call it: the suite's own name for it, or the benchmark's
     questions: tuple[PreparedQuestion, ...]
     data_digest: str
 
@@ -61,6 +63,7 @@ def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Prepare
         per_subset.append(_prepare_subset(benchmark, subset, asked, shots, spec))
     return PreparedBenchmark(
         benchmark=benchmark,
+        label=spec.label,
         questions=tuple(limited(per_subset, spec.limit)),
         data_digest=loading.records_digest(records),
     )
@@ -157,6 +160,7 @@ def _prepare_subset(
                 prompt_hash=prompt_hash(text),
                 generation=generation,
                 score=subset.score,
+                is_program=benchmark.executes_code,
             )
         )
     return prepared
