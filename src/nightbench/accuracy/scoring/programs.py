@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nightbench.accuracy.benchmark import Question, Score, ScoreReply
+from nightbench.accuracy.scoring.code_blocks import program_of
 from nightbench.accuracy.scoring.worker_process import exchange
 from nightbench.data.loading import Record
 from nightbench.errors import BadInput
@@ -44,7 +45,7 @@ def code_scorer() -> Iterator[ScoreReply]:
 
     def score(question: Question, reply: str) -> Score:
         code = first_block(reply)
-        strict = last_block(reply)
+        strict = program_of(reply, entry_point_of(question))
         with slots:
             passed = run_confined(whole_program(question, code))
             same = strict == code
@@ -82,10 +83,9 @@ def first_block(reply: str) -> str:
     return match.group(1) if match else reply
 
 
-def last_block(reply: str) -> str:
-    """Ours: the last fenced block (models revise themselves), else the whole reply."""
-    blocks = _BLOCK.findall(reply)
-    return blocks[-1] if blocks else reply
+def entry_point_of(question: Question) -> str:
+    """The name of the function that a question asks for: what its tests are called with."""
+    return question.solution.rpartition("check(")[2].rstrip(") \n")
 
 
 def run_confined(program: str, *, wall_limit_s: float = WALL_LIMIT_S) -> bool:
