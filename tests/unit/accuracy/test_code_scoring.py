@@ -15,7 +15,7 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.replies import Reply
 from nightbench.accuracy.scoring.code_blocks import program_of
 from nightbench.accuracy.scoring.programs import first_block, run_confined
-from nightbench.accuracy.scoring.sandboxed_python import DENIED, MACHINES
+from nightbench.accuracy.scoring.sandbox.confinement import DENIED, MACHINES
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracySample
