@@ -193,7 +193,7 @@ def test_a_reply_of_zero_is_a_reply() -> None:
 
 
 def test_a_reply_whose_gold_no_choice_has_is_refused_by_its_number() -> None:
-    rows = [{"reply": "答案：A", "gold": "A"}, {"reply": "答案：E", "gold": "E"}]
+    rows = [{"reply": "答案：A", "gold": "A"}, {"reply": "答案：AB", "gold": "AB"}]
 
     with pytest.raises(DataError, match="reply 2 cannot be scored"):
         score_replies(benchmarks.find("iquiz"), rows)

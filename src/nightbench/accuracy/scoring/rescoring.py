@@ -99,9 +99,16 @@ def _question(record: Record, *, chosen: bool) -> Question:
     choices, names = _choices(record.get("choices"))
     text = str(record.get("question") or "")
     if chosen:
-        return Question(text=text, choices=choices, gold=label_of(record["gold"], choices, names))
+        return Question(text=text, choices=choices, gold=_label(record["gold"], choices, names))
     gold, *accepted = wordings(record["gold"])
     return Question(text=text, choices=choices, gold=gold, accepted=tuple(accepted))
+
+
+def _label(gold: object, choices: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """The right choice; a label beyond the choices that were counted is none that a reply has."""
+    if isinstance(gold, str) and gold.strip().upper() in labels(26)[len(choices) :]:
+        return gold.strip().upper()
+    return label_of(gold, choices, names)
 
 
 def _choices(value: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
