@@ -31,12 +31,12 @@ def derive(suite: Suite, base_dir: Path, tmp_path: Path, cores: int = 2) -> tupl
         at_hand=lambda _: None,
         shipped=tmp_path / "shipped",
     )
-    derived, notes = rehearsal_of(suite, stage)
+    small = rehearsal_of(suite, stage)
     file = tmp_path / "rehearsal.yaml"
-    file.write_text(yaml.safe_dump(derived))
+    file.write_text(yaml.safe_dump({"name": "x", "targets": [one.target for one in small]}))
     together = Notes(
-        [line for said in notes.values() for line in said.stood_in],
-        [line for said in notes.values() for line in said.left_out],
+        [line for one in small for line in one.notes.stood_in],
+        [line for one in small for line in one.notes.left_out],
     )
     return read_suite(file).suite, together
 
@@ -124,6 +124,33 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
     assert "paid.example" not in rehearsal.model_dump_json()
     assert "somebody else runs" in notes.left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        ({"environment": {"requirement": "served==1"}}, "served==1 is not built here"),
+        ({"argv": ["no-server", "{port}"]}, "no-server is not installed here"),
+        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it takes 2 GPUs"),
+    ],
+)
+def test_a_command_that_cannot_run_here_is_stood_in_for(
+    engine: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]} | engine, tmp_path)
+    assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
+    assert notes.left_out == [f"command itself ({why}): vLLM answers in its place"]
+
+
+def test_a_command_that_can_run_here_is_rehearsed_itself(tmp_path: Path) -> None:
+    rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]}, tmp_path)
+    assert [target.engine.kind for target in rehearsal.targets] == ["command"]
+    assert (notes.stood_in, notes.left_out) == ([], [])
+
+
+def test_the_nights_own_commands_are_not_run(tmp_path: Path) -> None:
+    _, notes = one({"kind": "vllm"}, tmp_path, before=[{"argv": ["drain"]}])
+    assert notes.left_out == ["the night's own commands (before, after)"]
 
 
 def test_data_that_is_here_is_used_as_it_is(tmp_path: Path) -> None:
