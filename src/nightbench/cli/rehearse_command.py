@@ -21,9 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.missing_view import print_missing
 from nightbench.cli.suite_argument import add_suites_argument, suite_from
 from nightbench.errors import NightbenchError
 from nightbench.planning import plan_suite, refuse_what_is_wrong
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from nightbench.home import Home
     from nightbench.rehearsal.deriving import Stage
     from nightbench.rehearsal.sharing import Boot
+    from nightbench.suite_file import SuiteFile
 
 
 def add_parser(subparsers: Any) -> None:
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     work = home.root / "rehearsals" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     own = _own_home(home, work)
     console = Console(soft_wrap=True, highlight=False)
+    for file in files:
+        _say_what_the_night_lacks(console, file)
     stage = _stage(home, work, console)
     small = [one for file in files for one in rehearsal_of(file.suite, stage(file.base_dir))]
     booted, results = boots(small), work / "results.json"
@@ -70,6 +75,15 @@ def run(args: argparse.Namespace) -> int:
     if not args.keep:
         shutil.rmtree(work)
     return 0
+
+
+def _say_what_the_night_lacks(console: Console, file: SuiteFile) -> None:
+    """Before anything is built: a rehearsal does without it, the night will not."""
+    from rich.text import Text
+
+    description = f"  {safe_line(file.suite.description)}"
+    console.print(Text.assemble((file.suite.name, "bold"), description))
+    print_missing(console, file)
 
 
 def _write(work: Path, names: Sequence[str], booted: Sequence[Boot]) -> Path:
