@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.missing_view import print_missing
 from nightbench.cli.suite_argument import add_suites_argument, suite_from
 from nightbench.errors import NightbenchError
@@ -51,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
     """Rehearse, and say how far it went. Raises NightbenchError where something failed."""
     from rich.console import Console
 
-    from nightbench.home import Home
     from nightbench.rehearsal.deriving import rehearsal_of
     from nightbench.rehearsal.sharing import boots
 
-    files, home = [suite_from(suite) for suite in args.suites], Home.from_env()
+    files = [suite_from(suite) for suite in args.suites]
     for file in files:
         refuse_what_is_wrong(plan_suite(file.suite))
+    home = home_to_write()
     work = home.root / "rehearsals" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     own = _own_home(home, work)
     console = Console(soft_wrap=True, highlight=False)
