@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench import hub_files
-from nightbench.accuracy import benchmarks
+from nightbench.accuracy import benchmarks, questions
 from nightbench.child_env import left_out
 from nightbench.engines import dispatch, ollama, remote, renames
 from nightbench.errors import BadInput, DataError
@@ -78,9 +78,9 @@ def plan_target(
 
 
 def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
-    """What of a target cannot run on any machine: benchmarks that do not exist, arguments that the
-    engine's version is known not to have."""
-    return (*_unknown_benchmarks(suite, target), *known_refusals(target))
+    """What of a target cannot run on any machine: benchmarks that do not exist or cannot be asked
+    like that, arguments that the engine's version is known not to have."""
+    return (*_impossible_benchmarks(suite, target), *known_refusals(target))
 
 
 def known_refusals(target: Target) -> tuple[str, ...]:
@@ -93,14 +93,14 @@ def known_refusals(target: Target) -> tuple[str, ...]:
     return min(said, key=len, default=())
 
 
-def _unknown_benchmarks(suite: Suite, target: Target) -> tuple[str, ...]:
-    unknown = []
+def _impossible_benchmarks(suite: Suite, target: Target) -> tuple[str, ...]:
+    wrong = []
     for spec in suite.accuracy_of(target):
         try:
-            benchmarks.find(spec.benchmark)
+            questions.as_asked(benchmarks.find(spec.benchmark), spec)
         except BadInput as error:
-            unknown.append(f"{error.message}. {error.hint}")
-    return tuple(unknown)
+            wrong.append(f"{error.message}. {error.hint}")
+    return tuple(wrong)
 
 
 def refuse_what_is_wrong(planned: Sequence[PlannedTarget]) -> None:

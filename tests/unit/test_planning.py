@@ -16,7 +16,7 @@ from nightbench.planning import (
     refuse_what_cannot_run,
 )
 from nightbench.resources import suites_dir
-from nightbench.suite import LoadSpec, Suite, Workload
+from nightbench.suite import AccuracySpec, LoadSpec, Suite, Workload
 from nightbench.suite_file import find_suite, read_suite
 
 
@@ -83,6 +83,24 @@ def test_a_parser_of_an_old_tutorial_is_refused_in_words_that_name_todays(
     assert [line for line in known_refusals(target) if "glm45" in line]
     with pytest.raises(BadInput, match=r"(?s)cannot run anywhere.*glm4_moe.*glm45"):
         refuse_what_cannot_run(suite, target, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"benchmark": "iqiuz"}, "iqiuz"),
+        ({"benchmark": "iquiz", "subsets": ["QI"]}, "iquiz has no subset named 'QI'. There are"),
+        ({"benchmark": "iquiz", "few_shot": 5}, "iquiz has no examples to show"),
+        ({"benchmark": "humaneval"}, "Say allow_code_execution: true"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_asked_like_that_is_wrong_on_any_machine(
+    asked: dict[str, object], said: str
+) -> None:
+    suite = with_args("auto").model_copy(update={"accuracy": (AccuracySpec(**asked),)})  # type: ignore[arg-type]
+    (planned,) = plan_suite(suite)
+    (line,) = planned.wrong
+    assert said in line
 
 
 def test_an_engine_of_a_version_that_nobody_knows_is_not_judged() -> None:

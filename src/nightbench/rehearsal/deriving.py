@@ -253,7 +253,9 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
     if spec.data is not None and (stage.base_dir / spec.data).exists():
         changes["data"] = str(stage.base_dir / spec.data)
     elif spec.data is not None or (source is not None and not data.is_cached(*source)):
-        folder = made_up.write_records(benchmark, stage.work_dir / "data")
+        shots = benchmark.few_shot if spec.few_shot is None else spec.few_shot
+        place = stage.work_dir / "data" / f"{shots}-shot"
+        folder = made_up.write_records(benchmark, place, shots)
         if folder is None:
             notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")
             return None
@@ -273,7 +275,7 @@ def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
         rehearsed["workload"]["path"] = str(stage.base_dir / source)
     elif source is not None and (wanted is None or hub_files.cached(wanted) is None):
         levels = len(spec.max_concurrency or spec.request_rate or ())
-        path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{spec.name}.txt")
+        path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{levels}-prompts.txt")
         rehearsed["workload"] = {"kind": "line_by_line", "path": str(path)}
         notes.stood_in.append(f"prompts of {spec.name} by made-up ones")
     return rehearsed

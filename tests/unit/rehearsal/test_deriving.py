@@ -170,3 +170,12 @@ def test_data_that_is_here_is_used_as_it_is(tmp_path: Path) -> None:
     assert small.workload.path == str(tmp_path / "q.jsonl")
     assert small.warmup_prompts == 0
     assert not any("prompts of" in line or "records of" in line for line in notes.stood_in)
+
+
+def test_loads_of_one_name_have_prompts_for_all_their_levels(tmp_path: Path) -> None:
+    for levels in ([1, 2, 4], [8]):
+        load = {"name": "openqa", "workload": {"kind": "openqa"}, "num_prompts": 50}
+        load |= {"max_concurrency": levels}
+        one({"kind": "vllm"}, tmp_path, load=[load])
+    written = sorted((tmp_path / "data").glob("*.txt"))
+    assert [len(path.read_text().splitlines()) for path in written] == [1, 3]
