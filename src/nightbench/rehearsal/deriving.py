@@ -195,7 +195,8 @@ def _args(target: Target, engine: VllmEngine, notes: Notes) -> dict[str, Any]:
             made["trust-remote-code"] = True
     changed = [f"{key} {value}" for key, value in made.items() if given.get(key) != value]
     if changed:
-        notes.stood_in.append(f"made-up weights on cores: {', '.join(changed)}")
+        what = "on cores" if _is_built_in(target) else "made-up weights on cores"
+        notes.stood_in.append(f"{what}: {', '.join(changed)}")
     return given | made
 
 
