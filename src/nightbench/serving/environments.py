@@ -29,6 +29,7 @@ from nightbench.progress import OnProgress, Progress
 from nightbench.redaction import Redactor
 from nightbench.serving import images, recipes
 from nightbench.serving.file_locks import locked
+from nightbench.serving.processes import descendants, kill_all
 from nightbench.serving.recipes import Recipe
 from nightbench.suite_engines import Environment
 
@@ -252,7 +253,8 @@ class _Runner:
                     if watch is not None:
                         watch.take(line)
             except BaseException:
-                process.kill()
+                # pip's compilers would go on without it, for minutes.
+                kill_all((process.pid, *descendants(process.pid)))
                 raise
         if process.returncode:
             raise failure(self._recipe, list(tail))
