@@ -39,7 +39,7 @@ test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other
 	@$(BIN)/python -m pytest tests/engines -m build
 
 rehearse: $(VENV)/.installed  ## every suite that ships, in miniature: vLLM for real
-	@for suite in deployments/suites/*.yaml; do $(BIN)/nightbench rehearse $$suite || exit 1; done
+	@$(BIN)/nightbench rehearse deployments/suites/*.yaml
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
 	@$(BIN)/python -m pytest tests/faults $(TWO_AT_A_TIME)

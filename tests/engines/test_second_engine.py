@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -15,13 +16,17 @@ import yaml
 
 from nightbench.accuracy.comparison import compare
 from nightbench.accuracy.evaluate import evaluate
+from nightbench.engines import dispatch
 from nightbench.home.paths import Home
 from nightbench.load.measure import measure_level
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.workloads import read_prompts
 from nightbench.records import AccuracySample
 from nightbench.resources import suites_dir
+from nightbench.serving.hardware import processor
 from nightbench.serving.hardware.machine import Machine
+from nightbench.serving.provision import environments, recipes
+from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.server import serve
 from nightbench.suite.file import find_suite, read_suite
 from nightbench.suite.models import AccuracySpec
@@ -78,6 +83,31 @@ def test_two_engines_answer_one_model_alike(
     assert {sample.reply for sample in before} != {sample.reply for sample in after}
     assert abs(compared.difference) < 0.15
     assert compared.p_value > 0.01
+
+
+def test_what_was_compiled_here_is_not_used_by_another_processor(
+    engine_home: Home, private_machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp as the test before built it; the other processor is this one without a feature."""
+    ours = environments.build(
+        recipes.load("llama-cpp-python"), engine_home, on_progress=lambda _: None
+    )
+    (target,) = [
+        target
+        for target in read_suite(find_suite("compare-engines")).suite.targets
+        if target.engine.kind == "command"
+    ]
+    wanted = dispatch.environment_of(target)
+    assert wanted is not None
+
+    def found() -> EngineEnvironment | None:
+        return environments.existing(wanted, engine_home, has_gpu=False, kind="command")
+
+    assert found() == ours
+    text = Path("/proc/cpuinfo").read_text().replace(" sse2", "").replace(" asimd", "")
+    elsewhere = processor.digest_of(text, platform.machine())
+    monkeypatch.setattr(processor, "digest", lambda: elsewhere)
+    assert found() is None, "there, it is built anew"
 
 
 SERIES = """

@@ -86,3 +86,10 @@ def test_files_that_are_not_there_are_to_be_put_there_and_those_that_are_lack_no
     found = named(tmp_path, remote, load=loads, accuracy=accuracy)
     assert [need.name.split()[0] for need in found] == ["iquiz", "gone"]
     assert not any(need.is_fetchable for need in found)
+
+
+def test_a_service_lacks_its_key_until_it_is_set(tmp_path: Path) -> None:
+    file = read_suite(find_suite("puyu-api"))
+    for environ, lacking in (({}, ["INTERNLM_API_KEY"]), ({"INTERNLM_API_KEY": "k"}, [])):
+        found = missing(file, Home(tmp_path), has_gpu=False, environ=environ)
+        assert [need.name for need in found if need.what == "key"] == lacking

@@ -46,7 +46,7 @@ def _list(home: Home) -> int:
     for path in folders:
         ready = environments.read_ready(path)
         state = _described(ready) if ready else "not whole"
-        use = "" if path.name in current else "  (no recipe makes this one any more)"
+        use = "" if path.name in current else "  (no recipe makes this one here)"
         print(safe_text(f"{path.name}  {state}{use}"))
     built = {path.name for path in folders}
     for key, name in sorted(current.items()):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
-from nightbench.cli.files import make_room_for
 from nightbench.cli.result_file import result_file
 from nightbench.errors import BadInput, EndpointError
 from nightbench.terminal_text import safe_line
@@ -85,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     """Ask, score, write the files, print the table."""
     from nightbench.accuracy.sample_files import AskedAs
 
-    make_room_for(args.json, args.samples)
     spec = _spec(args)
     endpoint = endpoint_of(args)
     _refuse_one_file_for_two(args)

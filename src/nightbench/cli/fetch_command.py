@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.missing_view import print_missing
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import DataError, NightbenchError
 from nightbench.night.planning import refuse_what_is_wrong
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     suite_file = suite_from(args.suite)
     refuse_what_is_wrong(plan_suite(suite_file.suite))
     failed: list[str] = []
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    print_missing(console, suite_file, tell_to_fetch=False)
     with TerminalProgress(console) as progress:
         for name, bring in steps(suite_file, progress):
             try:

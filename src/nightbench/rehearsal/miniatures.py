@@ -135,6 +135,8 @@ def write(folder: Path, name: str, shipped: Path, own: Path | None = None) -> st
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     if needs_remote_code(family) and own_config is None:
         (folder / "configuration_internlm2.py").write_text(_INTERNLM2)
+    for code in own.glob("*.py") if own and own_config is not None else ():
+        shutil.copyfile(code, folder / code.name)  # what its config's auto_map names
     source = own if own_tokens and own else shipped
     for file in _TOKENIZER_FILES:
         if (source / file).is_file():

@@ -25,6 +25,7 @@ def test_the_lines_are_found() -> None:
         "run",
         "plan",
         "fetch",
+        "rehearse",
         "eval",
         "load",
         "new-suite",
@@ -36,7 +37,7 @@ def test_a_line_is_taken_as_it_stands(line: str) -> None:
     words = shlex.split(line)[1:]
     args = _parser(words).parse_args(words)
     match words[0]:
-        case "run" | "plan" | "fetch":
+        case "run" | "plan" | "fetch" | "rehearse":
             file = read_suite(find_suite(words[1]))
             assert plan_suite(file.suite)
         case "eval":

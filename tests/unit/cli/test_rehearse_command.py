@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from nightbench.cli import rehearse_command
+from nightbench.cli.main import main
 from nightbench.cli.rehearse_command import _environment, _own_home
+from nightbench.errors import NightbenchError
 from nightbench.home.paths import Home
 
 # What it starts takes a while to end, and says so at its very end.
@@ -68,3 +71,21 @@ def test_it_reaches_nobody(tmp_path: Path) -> None:
         "NIGHTBENCH_HOME": str(tmp_path),
         "SWANLAB_MODE": "local",
     }
+
+
+def test_what_the_night_will_lack_is_said_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path / "home"))
+    said: list[str] = []
+
+    def about_to_build(*_: object) -> None:
+        said.append(" ".join(capsys.readouterr().out.split()))
+        raise NightbenchError("far enough")
+
+    monkeypatch.setattr(rehearse_command, "_stage", about_to_build)
+    assert main(["rehearse", "glm-4.5-air", "starter"]) == 1
+    (before,) = said
+    assert "model /models/ZhipuAI/GLM-4.5-Air: put it there" in before
+    assert "engine vllm==0.33.0: not built yet" in before
+    assert "starter SmolLM2-135M-Instruct under vLLM" in before

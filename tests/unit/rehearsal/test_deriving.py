@@ -31,12 +31,12 @@ def derive(suite: Suite, base_dir: Path, tmp_path: Path, cores: int = 2) -> tupl
         at_hand=lambda _: None,
         shipped=tmp_path / "shipped",
     )
-    derived, notes = rehearsal_of(suite, stage)
+    small = rehearsal_of(suite, stage)
     file = tmp_path / "rehearsal.yaml"
-    file.write_text(yaml.safe_dump(derived))
+    file.write_text(yaml.safe_dump({"name": "x", "targets": [one.target for one in small]}))
     together = Notes(
-        [line for said in notes.values() for line in said.stood_in],
-        [line for said in notes.values() for line in said.left_out],
+        [line for one in small for line in one.notes.stood_in],
+        [line for one in small for line in one.notes.left_out],
     )
     return read_suite(file).suite, together
 
@@ -126,6 +126,33 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     assert "somebody else runs" in notes.left_out[0]
 
 
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        ({"environment": {"requirement": "served==1"}}, "served==1 is not built here"),
+        ({"argv": ["no-server", "{port}"]}, "no-server is not installed here"),
+        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it takes 2 GPUs"),
+    ],
+)
+def test_a_command_that_cannot_run_here_is_stood_in_for(
+    engine: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]} | engine, tmp_path)
+    assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
+    assert notes.left_out == [f"command itself ({why}): vLLM answers in its place"]
+
+
+def test_a_command_that_can_run_here_is_rehearsed_itself(tmp_path: Path) -> None:
+    rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]}, tmp_path)
+    assert [target.engine.kind for target in rehearsal.targets] == ["command"]
+    assert (notes.stood_in, notes.left_out) == ([], [])
+
+
+def test_the_nights_own_commands_are_not_run(tmp_path: Path) -> None:
+    _, notes = one({"kind": "vllm"}, tmp_path, before=[{"argv": ["drain"]}])
+    assert notes.left_out == ["the night's own commands (before, after)"]
+
+
 def test_data_that_is_here_is_used_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"question": "1?"}\n')
     load = {"name": "l", "workload": {"kind": "openqa", "path": "q.jsonl"}, "max_concurrency": 1}
@@ -143,3 +170,12 @@ def test_data_that_is_here_is_used_as_it_is(tmp_path: Path) -> None:
     assert small.workload.path == str(tmp_path / "q.jsonl")
     assert small.warmup_prompts == 0
     assert not any("prompts of" in line or "records of" in line for line in notes.stood_in)
+
+
+def test_loads_of_one_name_have_prompts_for_all_their_levels(tmp_path: Path) -> None:
+    for levels in ([1, 2, 4], [8]):
+        load = {"name": "openqa", "workload": {"kind": "openqa"}, "num_prompts": 50}
+        load |= {"max_concurrency": levels}
+        one({"kind": "vllm"}, tmp_path, load=[load])
+    written = sorted((tmp_path / "data").glob("*.txt"))
+    assert [len(path.read_text().splitlines()) for path in written] == [1, 3]

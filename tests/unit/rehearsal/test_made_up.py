@@ -17,16 +17,23 @@ OF_A_HUB = [
 ]
 
 
+@pytest.mark.parametrize("few_shot", [None, 3])
 @pytest.mark.parametrize("name", OF_A_HUB)
-def test_a_benchmark_of_a_hub_reads_its_made_up_question(name: str, tmp_path: Path) -> None:
+def test_a_benchmark_of_a_hub_reads_its_made_up_question(
+    name: str, few_shot: int | None, tmp_path: Path
+) -> None:
     benchmark = benchmarks.find(name)
-    folder = made_up.write_records(benchmark, tmp_path)
+    shots = benchmark.few_shot if few_shot is None else few_shot
+    folder = made_up.write_records(benchmark, tmp_path, shots)
     assert folder is not None
+    if not benchmark.shot_split:
+        few_shot = None  # refused before anything is rehearsed
     spec = AccuracySpec(
         benchmark=name,
         data=str(folder),
         subsets=(benchmark.subsets[0].name,),
         limit=1,
+        few_shot=few_shot,
         allow_code_execution=True,
     )
     prepared = questions.prepare(benchmark, spec, tmp_path)

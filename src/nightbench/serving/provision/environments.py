@@ -29,6 +29,7 @@ from nightbench.secrets.child_env import FOR_PIP, environment_for
 from nightbench.secrets.redaction import Redactor
 from nightbench.serving import images
 from nightbench.serving.file_locks import locked
+from nightbench.serving.processes import descendants, kill_all
 from nightbench.serving.provision import recipes
 from nightbench.serving.provision.recipes import Recipe
 from nightbench.suite.engines import Environment
@@ -253,7 +254,8 @@ class _Runner:
                     if watch is not None:
                         watch.take(line)
             except BaseException:
-                process.kill()
+                # pip's compilers would go on without it, for minutes.
+                kill_all((process.pid, *descendants(process.pid)))
                 raise
         if process.returncode:
             raise failure(self._recipe, list(tail))

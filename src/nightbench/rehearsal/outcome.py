@@ -1,0 +1,42 @@
+"""What a rehearsal came to: how much of what was to be asked was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nightbench.rehearsal.sharing import Boot
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One server's part: in words, and whether all of it went well."""
+
+    said: str
+    is_whole: bool
+
+
+def outcome_of(boot: Boot, told: Mapping[str, Any] | None) -> Outcome:
+    """`told` is the target as `nightbench run --json` writes it, None where it wrote nothing."""
+    if told is None:
+        return Outcome("nothing came of it", is_whole=False)
+    row, servers = told["row"], told["servers"]
+    boots = [server["boot_s"] for server in servers if server.get("boot_s")]
+    whole = [result for result in told["accuracy"] if result["subset"] == "all"]
+    answered = sum(result["num_samples"] - result["num_failed"] for result in whole)
+    levels = sum(level["completed"] > 0 for level in told["levels"])
+    benchmarks, all_levels = len(boot.target["accuracy"]), _levels(boot.target["load"])
+    is_gone = bool(servers) and all(server["teardown_clean"] for server in servers)
+    parts = [
+        f"{row['status']} on {row.get('engine_version') or 'its engine'}",
+        *([f"booted in {boots[-1]:.0f} s"] if boots else []),
+        f"{answered} of {benchmarks} benchmarks and {levels} of {all_levels} levels answered",
+        "gone again" if is_gone else "its end is not proven",
+    ]
+    asked = answered == benchmarks and levels == all_levels
+    return Outcome(", ".join(parts), row["status"] == "completed" and asked and is_gone)
+
+
+def _levels(loads: list[dict[str, Any]]) -> int:
+    return sum(len(load.get("max_concurrency") or load.get("request_rate") or ()) for load in loads)
