@@ -294,7 +294,7 @@ def test_empty_answers_have_a_reason_of_their_own(tmp_path: Path) -> None:
         return True
 
     measured, _ = drive(script, tmp_path)
-    assert measured.level.invalid_reasons == ["empty_answers"]
+    assert "empty_answers" in measured.level.invalid_reasons
     assert measured.level.duration_s > 0.05
     assert measured.level.mean_tpot_ms is None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 QUANTILES = (("median", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
-_MOST_SHARES = 20_000_000  # of gaps by token
+_MOST_SHARES = 5_000_000  # of gaps by token
 REQUEST_METRICS = ("ttft_ms", "ttfat_ms", "tpot_ms", "e2el_ms", "queue_ms")
 
 
