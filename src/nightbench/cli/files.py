@@ -12,20 +12,27 @@ from nightbench.errors import BadInput, NightbenchError
 
 
 def make_room_for(*paths: Path | None) -> None:
-    """Make the folders of files that will be written. Raises BadInput for a file that cannot be:
-    before hours are measured, not after."""
+    """Make the folders of files that will be written, where only the last one is missing, and not
+    at the root: that is a slip. Raises BadInput for a file that cannot be written: before hours
+    are measured, not after."""
     for path in paths:
         if path is None:
             continue
+        folder = path.absolute().parent
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if folder.parent != Path(folder.anchor):
+                folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise BadInput(
-                f"{path} cannot be written: {error.strerror}: {error.filename}",
-                hint="Name another file.",
-            ) from None
+            raise cannot_be_made(path, error.strerror) from None
+        if not folder.is_dir():
+            raise cannot_be_made(path, "no such folder")
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
             raise BadInput(f"{path} cannot be written", hint="Name another file.")
+
+
+def cannot_be_made(path: Path, why: str | None) -> BadInput:
+    """A file that cannot be written, as known beforehand."""
+    return BadInput(f"{path} cannot be written: {why}: {path.parent}", hint="Name another file.")
 
 
 def cannot_be_written(path: Path, error: OSError) -> NightbenchError:

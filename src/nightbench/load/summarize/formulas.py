@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_MOST_SHARES = 20_000_000  # of gaps by token
+_MOST_SHARES = 5_000_000  # of gaps by token
 
 
 @dataclass(frozen=True, slots=True)
