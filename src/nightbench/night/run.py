@@ -77,6 +77,7 @@ def config_digest(target: Target) -> str:
     """Names a target's engine configuration: it changes when the suite's text for it does."""
     # What is left out where nobody set it is younger than digests without it.
     unset = set() if dispatch.pass_env(target) else {"pass_env"}
+    unset |= set() if target.is_shared else {"shared"}
     apart = dict.fromkeys(("accuracy", "limits", "load", "priority"), True)
     beside: dict[str, Any] = {**apart, "engine": unset}
     text = target.model_dump_json(exclude=beside)
@@ -113,6 +114,7 @@ def run_facts(night: Night) -> list[ProvenanceRow]:
     facts = [
         ProvenanceRow(name="suite_file", value=str(night.suite_file.path)),
         ProvenanceRow(name="targets", value=names),
+        ProvenanceRow(name="suite_text", value=night.suite_file.text),
     ]
     if night.resumes is not None:
         facts.append(ProvenanceRow(name="resumed_from", value=night.resumes))

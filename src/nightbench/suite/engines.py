@@ -208,7 +208,8 @@ class RemoteEngine(Strict):
     """An API that somebody else runs: nothing is started or stopped.
 
     A `provider` is where a known service is and which variable holds its key; what is given beside
-    it wins. `${NAME}` in a header stands for what that variable holds.
+    it wins. `${NAME}` in a header stands for what that variable holds. One run at a time is at an
+    address, unless it is `shared`.
     """
 
     kind: Literal["remote"]
@@ -218,6 +219,7 @@ class RemoteEngine(Strict):
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
     first_answer_timeout_s: PositiveFloat = 120
+    shared: bool = False
     headers: Annotated[dict[str, str], Field(repr=False)] = {}
 
     @model_validator(mode="after")
