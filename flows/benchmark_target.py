@@ -85,7 +85,14 @@ def benchmark_target(
             for load, levels, prompts in loads:
                 for level in levels:
                     if plan.begins(level_stage(load, level)):
-                        measure_load(level, prompts, server, keeper, over=plan.clock.over)
+                        measure_load(
+                            level,
+                            prompts,
+                            server,
+                            keeper,
+                            slo=night.suite.slo,
+                            over=plan.clock.over,
+                        )
     if alone:
         publish_results(night)
         mirror_to_swanlab(night)

@@ -13,11 +13,12 @@ from nightbench.home.paths import Home
 from nightbench.load.measure import GeneratorOptions, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
+from nightbench.load.summarize.goodput_limits import GoodputLimits
 from nightbench.night import resuming
 from nightbench.night.run import Night
 from nightbench.records import AccuracySample, blamed
 from nightbench.serving.server import Server
-from nightbench.suite.models import AccuracySpec, LoadSpec, Target
+from nightbench.suite.models import AccuracySpec, LoadSpec, Slo, Target
 from tasks.keeping import TargetKeeper
 from tasks.redacting import step
 from tasks.reporting import log, reported
@@ -83,6 +84,14 @@ def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[LoadSpec, tuple[Level
     return spec, levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
 
 
+def limits_of(slo: Slo) -> GoodputLimits | None:
+    """What a request must meet to count as good: the suite's limits, None where it has none."""
+    limits = GoodputLimits(
+        ttft_ms=slo.ttft_p95_ms, tpot_ms=slo.tpot_p95_ms, e2el_ms=slo.e2el_p95_ms
+    )
+    return None if limits == GoodputLimits() else limits
+
+
 @step(
     name="load level",
     task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
@@ -93,9 +102,11 @@ def measure_load(
     server: Server,
     keeper: TargetKeeper,
     *,
+    slo: Slo = Slo(),  # noqa: B008  (frozen)
     over: Callable[[], str | None] = never_stop,
 ) -> None:
-    """Measure one level and keep it, valid or not. `over` says when the night's time is.
+    """Measure one level and keep it, valid or not. `over` says when the night's time is; what meets
+    `slo` is its goodput.
 
     Raises ServerError if the server went.
     """
@@ -106,6 +117,7 @@ def measure_load(
             server.endpoint,
             work_dir=keeper.work_dir,
             on_progress=report,
+            limits=limits_of(slo),
             stop=lambda: server.trouble() or over(),
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
