@@ -10,7 +10,7 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
-from nightbench.load.measure import GeneratorOptions, measure_level, never_stop
+from nightbench.load.measure import GeneratorOptions, Measured, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.load.summarize.goodput_limits import GoodputLimits
@@ -92,6 +92,16 @@ def limits_of(slo: Slo) -> GoodputLimits | None:
     return None if limits == GoodputLimits() else limits
 
 
+def keep_level(measured: Measured, keeper: TargetKeeper, trouble: str | None) -> None:
+    """Keep what a level came to, valid or not."""
+    row = blamed(measured.level, trouble)
+    keeper.keep(row)
+    log(level_sentence(row))
+    for interval in measured.intervals:
+        keeper.keep(interval)
+    keeper.keep_file("load_requests", measured.requests_path)
+
+
 @step(
     name="load level",
     task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
@@ -121,12 +131,8 @@ def measure_load(
             stop=lambda: server.trouble() or over(),
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
+            on_cut=lambda measured: keep_level(measured, keeper, None),
         )
-    row = blamed(measured.level, server.look() if measured.level.failed else None)
-    keeper.keep(row)
-    log(level_sentence(row))
-    for interval in measured.intervals:
-        keeper.keep(interval)
-    keeper.keep_file("load_requests", measured.requests_path)
+    keep_level(measured, keeper, server.look() if measured.level.failed else None)
     keeper.take_telemetry(server)
     server.check()

@@ -81,11 +81,13 @@ def measure_level(
     limits: GoodputLimits | None = None,
     stop: Callable[[], str | None] = never_stop,
     options: GeneratorOptions = GeneratorOptions(),
+    on_cut: Callable[[Measured], None] | None = None,
 ) -> Measured:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
-    Files are written under `work_dir`; raw records are removed once they are parsed. Raises
+    `on_cut` gets what a level came to that was cancelled, before the cancellation is raised again.
+    Files are written under `work_dir`; raw records are removed, however it ends. Raises
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
     _check_compiled(options)
@@ -93,15 +95,55 @@ def measure_level(
     bodies_path = work_dir / f"{level.label}.bodies"
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
+    try:
+        return _measured(
+            level,
+            prompts,
+            endpoint,
+            jobs,
+            list(hashes[level.warmup_prompts :]),
+            on_progress=on_progress,
+            limits=limits,
+            stop=stop,
+            options=options,
+            on_cut=on_cut,
+        )
+    finally:
+        for job in jobs:
+            _remove(job)
+
+
+def _measured(
+    level: Level,
+    prompts: Prompts,
+    endpoint: Endpoint,
+    jobs: list[Job],
+    hashes: list[str],
+    *,
+    on_progress: progress.OnProgress,
+    limits: GoodputLimits | None,
+    stop: Callable[[], str | None],
+    options: GeneratorOptions,
+    on_cut: Callable[[Measured], None] | None,
+) -> Measured:
+    """Drive the level and sum it up."""
     started_at = datetime.now(UTC)
-    driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
+    driven = _drive(
+        jobs,
+        level,
+        endpoint,
+        on_progress=on_progress,
+        stop=stop,
+        options=options,
+        keeps_what_is_cut=on_cut is not None,
+    )
     from nightbench.load.summarize.level_rows import Finished
     from nightbench.load.summarize.summary import summarise
 
     finished = Finished(
         level=level,
         measurement_key=level.measurement_key(prompts),
-        prompt_hashes=hashes[level.warmup_prompts :],
+        prompt_hashes=hashes,
         shares_prefix=prompts.shares_prefix,
         raw_paths=tuple(Path(job.raw_path) for job in jobs),
         reports=driven.reports,
@@ -113,12 +155,15 @@ def measure_level(
         redact=endpoint.redact,
         answer_bytes=endpoint.limits.answer_bytes,
     )
-    requests_path = work_dir / f"{level.label}.parquet"
+    requests_path = Path(jobs[0].bodies_path).with_suffix(".parquet")
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
-    for job in jobs:
-        _remove(job)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors)
+    measured = Measured(summary.level, summary.intervals, requests_path, summary.errors)
+    if driven.cut is not None:
+        if on_cut is not None:
+            on_cut(measured)
+        raise driven.cut
+    return measured
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -138,6 +183,7 @@ class _Driven:
     stopped: str | None
     cache: CacheUse | None
     host: HostUse | None
+    cut: BaseException | None = None
 
 
 def _drive(
@@ -148,6 +194,7 @@ def _drive(
     on_progress: progress.OnProgress,
     stop: Callable[[], str | None],
     options: GeneratorOptions,
+    keeps_what_is_cut: bool,
 ) -> _Driven:
     """Send the requests; read cache and host where the warm-up ends and where the level does."""
     subject = f"{level.workload} {level.label}"
@@ -166,12 +213,12 @@ def _drive(
     cache.begin()
     with stamping(options.kernel_stamps), Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
-        reports, stopped = crew.run(on_counts, on_ready, stop)
+        reports, stopped = crew.run(on_counts, on_ready, stop, keeps_what_is_cut=keeps_what_is_cut)
         readings.append(read_host())
     cache.mark()
     before, after = readings[0], readings[-1]
     host = HostUse(before, after) if len(readings) == 2 and before and after else None
-    return _Driven(tuple(reports), stopped, cache.use, host)
+    return _Driven(tuple(reports), stopped, cache.use, host, crew.cut)
 
 
 class _CacheWatch:
