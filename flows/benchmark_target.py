@@ -33,6 +33,7 @@ def benchmark_target(
     run_id: str = "",
     ends_at: str = "",
     night_of: str = "",
+    suite_digest: str = "",
 ) -> State[None]:
     """Measure one target of a suite.
 
@@ -44,6 +45,7 @@ def benchmark_target(
         run_id: The run this target belongs to. Left empty, it is a run of its own.
         ends_at: When the night's time is over. Left empty, the suite's time budget begins now.
         night_of: The date of the night this target belongs to. Left empty, today.
+        suite_digest: What the suite's text was when the run began. Left empty, whatever it is.
     """
     night = begin_night(
         suite,
@@ -52,6 +54,7 @@ def benchmark_target(
         resume=resume or None,
         ends_at=ends_at,
         night_of=night_of,
+        suite_digest=suite_digest,
     )
     chosen = night.targets[0]
     alone = not run_id
@@ -82,7 +85,14 @@ def benchmark_target(
             for load, levels, prompts in loads:
                 for level in levels:
                     if plan.begins(level_stage(load, level)):
-                        measure_load(level, prompts, server, keeper, over=plan.clock.over)
+                        measure_load(
+                            level,
+                            prompts,
+                            server,
+                            keeper,
+                            slo=night.suite.slo,
+                            over=plan.clock.over,
+                        )
     if alone:
         publish_results(night)
         mirror_to_swanlab(night)

@@ -55,6 +55,7 @@ def nightly(
                     run_id=night.run_id,
                     ends_at="" if night.ends_at is None else night.ends_at.isoformat(),
                     night_of=night.date.isoformat(),
+                    suite_digest=night.suite_file.digest,
                     return_state=True,
                 )
                 run.note(target, state)

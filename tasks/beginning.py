@@ -10,17 +10,22 @@ from prefect import get_client, runtime
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
+from nightbench.errors import BadInput
 from nightbench.night import budget, resuming
 from nightbench.night import run as nights
 from nightbench.night.planning import refuse_what_cannot_run
 from nightbench.night.run import Night
 from nightbench.night.scheduling import known_timezone, machine_timezone
-from nightbench.suite.file import find_suite, read_suite
+from nightbench.suite.file import SuiteFile, find_suite, read_suite
 from tasks.housing import home_to_write
 from tasks.naming import tag_run
 from tasks.redacting import step
 
 NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
+
+# The suite that a run of this process began with: a file that is edited while it runs changes the
+# next run, not what is left of this one.
+_begun: dict[str, SuiteFile] = {}
 
 
 @step(name="begin", task_run_name="begin")
@@ -32,10 +37,11 @@ def begin_night(
     resume: str | None = None,
     ends_at: str = "",
     night_of: str = "",
+    suite_digest: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     home = home_to_write()
-    suite_file = read_suite(find_suite(suite))
+    suite_file = suite_of_run(suite, run_id, suite_digest)
     if resume is not None:
         unfinished = resuming.find_unfinished(home, resume)
         unfinished.refuse_another(suite_file)
@@ -58,11 +64,31 @@ def begin_night(
         timezone=timezone,
         dated=date.fromisoformat(night_of) if night_of else None,
     )
+    _begun[night.run_id] = suite_file
     for target in night.targets:
         refuse_what_cannot_run(night.suite, target, night.base_dir)
     tag_run(night)
     get_run_logger().info("run %s: %s", night.run_id, ", ".join(t.name for t in night.targets))
     return night
+
+
+def suite_of_run(suite: str, run_id: str | None, digest: str) -> SuiteFile:
+    """The suite as the run began with it: the very one where the run is of this process, else the
+    file of that name, which must have the `digest` that the run began with, if that is known.
+
+    Raises BadInput where it has another: another node has another file, or it was edited since.
+    """
+    begun = _begun.get(run_id) if run_id else None
+    if begun is not None:
+        return begun
+    found = read_suite(find_suite(suite))
+    if digest and found.digest != digest:
+        raise BadInput(
+            f"{found.path} is not what {run_id} began with: that suite was {digest}, this file is "
+            f"{found.digest}",
+            hint="Give every node the same file; what is edited meanwhile is for the next night.",
+        )
+    return found
 
 
 def zone_of_nights() -> str:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect import get_client, runtime
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import State, WorkPoolStatus
 from prefect.deployments import run_deployment
+from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Failed
 
+from nightbench.history.clock import Now
 from nightbench.night.placing import Pool, place
 from nightbench.night.run import Night, utc_now
+from nightbench.night.waiting import Waiting, next_step
 from nightbench.serving.hardware.machine import this_machine
 from nightbench.suite.file import suites_by_name
 from nightbench.suite.models import Target
@@ -27,49 +32,89 @@ from tasks.redacting import step
 TARGET_FLOW = "benchmark-target"
 QUEUE = "night"
 POLL_S = 3.0
-# A target ends with the night; its teardown and landing come after.
-AFTER_THE_NIGHT = timedelta(minutes=10)
 
 
 class HandedOut:
     """The targets that other nodes measure, and those that are left for this one."""
 
-    def __init__(self, here: Sequence[Target], runs: dict[str, UUID], night: Night) -> None:
+    def __init__(
+        self,
+        here: Sequence[Target],
+        runs: dict[str, UUID],
+        night: Night,
+        *,
+        now: Now = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.here = tuple(here)
         self._runs = runs
         self._night = night
+        self._now = now
+        self._sleep = sleep
+        begun = Waiting(handed_at=now(), ends_at=night.ends_at)
+        self._waiting = dict.fromkeys(runs, begun)
+        self._nobody_since: dict[str, datetime] = {}
 
     def waited_for(self) -> Iterator[tuple[Target, State[Any]]]:
-        """How each went, as it ends."""
+        """How each went, as it ends; one that nobody begins, or that does not end, has failed."""
         left = {t.name: t for t in self._night.targets if t.name in self._runs}
         while left:
             for name in list(left):
-                state = self._state(self._runs[name])
-                if state.is_final():
+                state = self._now_of(name)
+                if state is not None and state.is_final():
                     yield left.pop(name), state
             if left:
-                self._end_what_overstays()
-                time.sleep(POLL_S)
+                self._sleep(POLL_S)
+
+    def _now_of(self, name: str) -> State[Any] | None:
+        """The state of one, or that it is given up; None while nothing can be told."""
+        try:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(self._runs[name])
+                has_worker = self._has_worker(client, run.work_pool_name)
+        except (HTTPError, PrefectException):  # its server is away: the night's end still counts
+            return self._decide(name, None, has_begun=True, has_worker=True)
+        has_begun = run.start_time is not None
+        return self._decide(name, run.state, has_begun=has_begun, has_worker=has_worker)
+
+    def _decide(
+        self, name: str, state: State[Any] | None, *, has_begun: bool, has_worker: bool
+    ) -> State[Any] | None:
+        waiting, now = self._waiting[name], self._now()
+        if state is not None and state.is_final():
+            return Failed(message=waiting.why) if waiting.why and not has_begun else state
+        if has_worker:
+            self._nobody_since.pop(name, None)
+        since = None if has_worker else self._nobody_since.setdefault(name, now)
+        step, why = next_step(waiting, now, has_begun=has_begun, nobody_since=since)
+        if step == "call off":
+            get_run_logger().warning("%s is called off: %s", name, why)
+            self._waiting[name] = replace(waiting, called_off_at=now, why=why)
+            self._call_off(name)
+        return Failed(message=f"{name} was given up: {why}") if step == "give up" else None
+
+    @staticmethod
+    def _has_worker(client: SyncPrefectClient, pool: str | None) -> bool:
+        return pool is None or client.read_work_pool(pool).status == WorkPoolStatus.READY
+
+    def _call_off(self, name: str) -> None:
+        try:
+            with get_client(sync_client=True) as client:
+                _cancel(client, self._runs[name])
+        except (HTTPError, PrefectException) as error:
+            get_run_logger().warning("%s could not be cancelled: %s", name, error)
 
     def cancel(self) -> None:
         """End what is still measured elsewhere."""
         with get_client(sync_client=True) as client:
             for run in self._runs.values():
-                state = client.read_flow_run(run).state
-                if state is not None and not (state.is_final() or state.is_cancelling()):
-                    client.set_flow_run_state(run, Cancelling())
+                _cancel(client, run)
 
-    def _end_what_overstays(self) -> None:
-        ends_at = self._night.ends_at
-        if ends_at is not None and utc_now() > ends_at + AFTER_THE_NIGHT:
-            self.cancel()
 
-    def _state(self, run: UUID) -> State[Any]:
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(run).state
-        if state is None:
-            raise RuntimeError(f"flow run {run} has no state")
-        return state
+def _cancel(client: SyncPrefectClient, run: UUID) -> None:
+    state = client.read_flow_run(run).state
+    if state is not None and not (state.is_final() or state.is_cancelling()):
+        client.set_flow_run_state(run, Cancelling())
 
 
 @contextmanager
@@ -105,6 +150,7 @@ def hand_out(night: Night) -> HandedOut:
                 "run_id": night.run_id,
                 "ends_at": "" if night.ends_at is None else night.ends_at.isoformat(),
                 "night_of": night.date.isoformat(),
+                "suite_digest": night.suite_file.digest,
             },
             flow_run_name=target,
             work_queue_name=QUEUE,

@@ -11,14 +11,15 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
-from nightbench.load.measure import GeneratorOptions, measure_level, never_stop
+from nightbench.load.measure import GeneratorOptions, Measured, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
+from nightbench.load.summarize.goodput_limits import GoodputLimits
 from nightbench.night import resuming
 from nightbench.night.run import Night
 from nightbench.records import HOST_STARVED, AccuracySample, marked_invalid_for
 from nightbench.serving.server import Server
-from nightbench.suite.models import AccuracySpec, LoadSpec, Target
+from nightbench.suite.models import AccuracySpec, LoadSpec, Slo, Target
 from tasks.keeping import TargetKeeper
 from tasks.redacting import step
 from tasks.reporting import log, reported
@@ -93,6 +94,33 @@ def read_workload(spec: LoadSpec, base_dir: Path) -> tuple[LoadSpec, tuple[Level
     return spec, levels, read_prompts(spec.workload, levels[-1].prompts_needed, spec.seed, base_dir)
 
 
+def limits_of(slo: Slo) -> GoodputLimits | None:
+    """What a request must meet to count as good: the suite's limits, None where it has none."""
+    limits = GoodputLimits(
+        ttft_ms=slo.ttft_p95_ms, tpot_ms=slo.tpot_p95_ms, e2el_ms=slo.e2el_p95_ms
+    )
+    return None if limits == GoodputLimits() else limits
+
+
+def keep_level(
+    measured: Measured,
+    keeper: TargetKeeper,
+    *,
+    trouble: str | None = None,
+    starved: str | None = None,
+) -> None:
+    """Keep what a level came to, valid or not; `starved` says what its engine did not get."""
+    row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
+    keeper.keep(row)
+    log(level_sentence(row))
+    notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
+    for note in (*measured.notes, *notes):
+        log(f"{row.workload} {row.level}: {note}")
+    for interval in measured.intervals:
+        keeper.keep(interval)
+    keeper.keep_file("load_requests", measured.requests_path)
+
+
 @step(
     name="load level",
     task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
@@ -103,9 +131,11 @@ def measure_load(
     server: Server,
     keeper: TargetKeeper,
     *,
+    slo: Slo = Slo(),  # noqa: B008  (frozen)
     over: Callable[[], str | None] = never_stop,
 ) -> None:
-    """Measure one level and keep it, valid or not. `over` says when the night's time is.
+    """Measure one level and keep it, valid or not. `over` says when the night's time is; what meets
+    `slo` is its goodput.
 
     Raises ServerError if the server went.
     """
@@ -118,22 +148,16 @@ def measure_load(
             server.endpoint,
             work_dir=keeper.work_dir,
             on_progress=report,
+            limits=limits_of(slo),
             stop=lambda: server.trouble() or over(),
             at_bounds=watch.mark,
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
+            on_cut=lambda measured: keep_level(measured, keeper),
         )
     client_cpu_s = measured.level.client_cpu_s or 0.0
     starved = watch.starved(keeper.take_telemetry(server), client_cpu_s)
     trouble = server.look() if measured.level.failed else None
-    row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
-    keeper.keep(row)
-    log(level_sentence(row))
-    notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
-    for note in (*measured.notes, *notes):
-        log(f"{row.workload} {row.level}: {note}")
-    for interval in measured.intervals:
-        keeper.keep(interval)
-    keeper.keep_file("load_requests", measured.requests_path)
+    keep_level(measured, keeper, trouble=trouble, starved=starved)
     keeper.take_telemetry(server)
     server.check()

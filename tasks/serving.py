@@ -9,15 +9,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import runtime
+from prefect import get_client, runtime
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 
 from nightbench.dashboards.sentences import boot_sentence
+from nightbench.engines import dispatch
 from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
 from nightbench.home.paths import Home
 from nightbench.night.budget import NightClock, TimeIsOver
 from nightbench.serving.hardware import lease_folder, reaper
+from nightbench.serving.hardware.endpoint_leases import resource_of
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
 from nightbench.suite.models import Target
@@ -26,13 +29,15 @@ from tasks.publishing import attach_log
 from tasks.redacting import step
 from tasks.reporting import log, reported
 
+_SLOT_S = 300.0  # renewed meanwhile: a machine that died lets go within this
+
 
 @contextmanager
 def served(
     target: Target, base_dir: Path, keeper: TargetKeeper, clock: NightClock
 ) -> Iterator[Server]:
     """A server that really answers, gone when the context is left, however it is left."""
-    with ExitStack() as stack:
+    with alone_among_machines(target, clock), ExitStack() as stack:
         server = boot_server(target, base_dir, keeper, stack, clock)
         try:
             yield server
@@ -41,6 +46,30 @@ def served(
             raise
         finally:
             stop_server(server, keeper, stack)
+
+
+@contextmanager
+def alone_among_machines(target: Target, clock: NightClock) -> Iterator[None]:
+    """No run of another machine at the same server, as far as one Prefect server serves both: a
+    limit of one by the server's address. On this machine the lease is what counts.
+
+    Raises TimeIsOver where the night ends before the server is free.
+    """
+    address = dispatch.address_of(target)
+    if not address or target.is_shared:
+        yield
+        return
+    name = f"nightbench-{resource_of(address)}"
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(name, 1)
+    left_s = clock.left_s()
+    try:
+        slot = ExitStack()
+        slot.enter_context(concurrency(name, timeout_seconds=left_s, lease_duration=_SLOT_S))
+    except TimeoutError as error:
+        raise TimeIsOver(f"another machine was at the server of {target.name}") from error
+    with slot:
+        yield
 
 
 def is_worth_another_boot(_: Any, run: TaskRun, state: State[Any]) -> bool:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from nightbench.history.run_results import RunResults
 
 
+RESUME = (
+    "\nWhat was measured is kept. This goes on where it ended:  "
+    "[cyan]nightbench run --resume latest[/cyan]"
+)
+
+
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench run`."""
     parser = subparsers.add_parser("run", help="run a suite now", description=__doc__)
@@ -105,6 +111,10 @@ def _run_flow(
             state = nightly(
                 str(suite_file.path), tuple(targets or ()), resume or "", return_state=True
             )
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C, or whoever ended us
+                console.print(RESUME, highlight=False)
+            raise
         finally:
             flush_logs()
     outcome: RunResults | BaseException = state.result(raise_on_failure=False)  # type: ignore[assignment]

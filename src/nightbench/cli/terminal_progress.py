@@ -33,6 +33,7 @@ class TerminalProgress:
         self._started: dict[tuple[str, str], float] = {}
         self._printed: dict[tuple[str, str], float] = {}
         self._last_line = ""
+        self._newest: dict[tuple[str, str], Progress] = {}  # of phases that are under way
         self._rows: dict[tuple[str, str], TaskID] = {}
         self._bars = Bars(
             SpinnerColumn(finished_text="[green]✓[/green]"),
@@ -57,8 +58,11 @@ class TerminalProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._console.is_terminal:
-            self._finish_all_but(None)
+            if error is None:
+                self._finish_all_but(None)
             self._bars.stop()
+        elif error is None:
+            self._say_the_end_of_all_but(None)
 
     def __call__(self, progress: Progress) -> None:
         """Show one step; what it says may be a server's words."""
@@ -94,12 +98,15 @@ class TerminalProgress:
             task = self._bars.tasks[self._bars.task_ids.index(row)]
             if other != key and not task.finished:
                 total = task.total if task.total is not None else 1
-                self._bars.update(row, total=total, completed=total)
+                count = "" if task.total is None else f"{total:.0f}/{total:.0f}"
+                self._bars.update(row, total=total, completed=total, count=count)
 
     def _print(self, progress: Progress) -> None:
         key = (progress.phase, progress.subject)
         now = self._clock()
+        self._say_the_end_of_all_but(key)
         self._started.setdefault(key, now)
+        self._newest[key] = progress
         done = progress.total is not None and progress.done == progress.total
         due = now - self._printed.get(key, -PLAIN_INTERVAL_S) >= PLAIN_INTERVAL_S
         line = self._line(progress)
@@ -108,6 +115,15 @@ class TerminalProgress:
             self._last_line = line
             elapsed_s = now - self._started[key]
             self._console.print(f"{line}  [{elapsed_s:.0f} s]", markup=False, highlight=False)
+
+    def _say_the_end_of_all_but(self, key: tuple[str, str] | None) -> None:
+        """What counted to a total, and was over before it was said to be there."""
+        for other in [other for other in self._newest if other != key]:
+            last = self._newest.pop(other)
+            if last.total and last.done != last.total and other in self._printed:
+                elapsed_s = self._clock() - self._started[other]
+                line = self._line(replace(last, done=last.total))
+                self._console.print(f"{line}  [{elapsed_s:.0f} s]", markup=False, highlight=False)
 
     @staticmethod
     def _line(progress: Progress) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nightbench.engines import command, container, lmdeploy, ollama, sglang, vllm
+from nightbench.engines import command, container, lmdeploy, ollama, remote, sglang, vllm
 from nightbench.engines.container import Container
 from nightbench.engines.vllm import BootSign, Counters, Flavour
 from nightbench.errors import BadInput
@@ -126,6 +126,14 @@ def image_of(target: Target) -> str | None:
     """The container image the engine runs in, if it does."""
     environment = environment_of(target)
     return environment.image if environment else None
+
+
+def address_of(target: Target) -> str:
+    """Where a server is that somebody else runs; "" for one that is started."""
+    engine = target.engine
+    if engine.kind == "remote":
+        return remote.base_url_of(engine)
+    return (engine.base_url or "") if engine.kind == "ollama" else ""
 
 
 def served_name(target: Target) -> str:

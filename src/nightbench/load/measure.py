@@ -91,12 +91,14 @@ def measure_level(
     stop: Callable[[], str | None] = never_stop,
     at_bounds: Callable[[], None] = nothing_at_bounds,
     options: GeneratorOptions = GeneratorOptions(),
+    on_cut: Callable[[Measured], None] | None = None,
 ) -> Measured:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
     `at_bounds` is called where the warm-up is over, and where the level is.
-    Files are written under `work_dir`; raw records are removed once they are parsed. Raises
+    `on_cut` gets what a level came to that was cancelled, before the cancellation is raised again.
+    Files are written under `work_dir`; raw records are removed, however it ends. Raises
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
     _check_compiled(options)
@@ -113,6 +115,7 @@ def measure_level(
             stop=stop,
             at_bounds=at_bounds,
             options=options,
+            on_cut=on_cut,
         )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -135,12 +138,47 @@ def _measure(
     stop: Callable[[], str | None],
     at_bounds: Callable[[], None],
     options: GeneratorOptions,
+    on_cut: Callable[[Measured], None] | None,
 ) -> Measured:
     """The level, its files beginning with `stem`."""
     make_private(stem.parent)
     bodies_path = stem.with_name(f"{stem.name}.bodies")
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
+    try:
+        return _measured(
+            level,
+            prompts,
+            endpoint,
+            jobs,
+            list(hashes[level.warmup_prompts :]),
+            on_progress=on_progress,
+            limits=limits,
+            stop=stop,
+            at_bounds=at_bounds,
+            options=options,
+            on_cut=on_cut,
+        )
+    finally:
+        for job in jobs:
+            _remove(job)
+
+
+def _measured(
+    level: Level,
+    prompts: Prompts,
+    endpoint: Endpoint,
+    jobs: list[Job],
+    hashes: list[str],
+    *,
+    on_progress: progress.OnProgress,
+    limits: GoodputLimits | None,
+    stop: Callable[[], str | None],
+    at_bounds: Callable[[], None],
+    options: GeneratorOptions,
+    on_cut: Callable[[Measured], None] | None,
+) -> Measured:
+    """Drive the level and sum it up."""
     started_at = datetime.now(UTC)
     driven = _drive(
         jobs,
@@ -150,6 +188,7 @@ def _measure(
         stop=stop,
         at_bounds=at_bounds,
         options=options,
+        keeps_what_is_cut=on_cut is not None,
     )
     from nightbench.load.summarize.level_rows import Finished
     from nightbench.load.summarize.summary import summarise
@@ -157,7 +196,7 @@ def _measure(
     finished = Finished(
         level=level,
         measurement_key=level.measurement_key(prompts),
-        prompt_hashes=hashes[level.warmup_prompts :],
+        prompt_hashes=hashes,
         shares_prefix=prompts.shares_prefix,
         raw_paths=tuple(Path(job.raw_path) for job in jobs),
         warmup_raw_paths=tuple(Path(job.warmup_raw_path) for job in jobs if job.warmup_raw_path),
@@ -170,12 +209,17 @@ def _measure(
         redact=endpoint.redact,
         answer_bytes=endpoint.limits.answer_bytes,
     )
-    requests_path = stem.with_name(f"{stem.name}.parquet")
+    requests_path = Path(jobs[0].bodies_path).with_suffix(".parquet")
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
-    for job in jobs:
-        _remove(job)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors, summary.notes)
+    measured = Measured(
+        summary.level, summary.intervals, requests_path, summary.errors, summary.notes
+    )
+    if driven.cut is not None:
+        if on_cut is not None:
+            on_cut(measured)
+        raise driven.cut
+    return measured
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -195,6 +239,7 @@ class _Driven:
     stopped: str | None
     cache: CacheUse | None
     host: HostUse | None
+    cut: BaseException | None = None
 
 
 def _drive(
@@ -206,6 +251,7 @@ def _drive(
     stop: Callable[[], str | None],
     at_bounds: Callable[[], None],
     options: GeneratorOptions,
+    keeps_what_is_cut: bool,
 ) -> _Driven:
     """Send the requests; read cache and host where the warm-up ends and where the level does."""
     subject = f"{level.workload} {level.label}"
@@ -225,13 +271,13 @@ def _drive(
     cache.begin()
     with stamping(options.kernel_stamps), Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
-        reports, stopped = crew.run(on_counts, on_ready, stop)
+        reports, stopped = crew.run(on_counts, on_ready, stop, keeps_what_is_cut=keeps_what_is_cut)
         readings.append(read_host())
         at_bounds()
     cache.mark()
     before, after = readings[0], readings[-1]
     host = HostUse(before, after) if len(readings) == 2 and before and after else None
-    return _Driven(tuple(reports), stopped, cache.use, host)
+    return _Driven(tuple(reports), stopped, cache.use, host, crew.cut)
 
 
 class _CacheWatch:

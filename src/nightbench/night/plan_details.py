@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines import dispatch, ollama, remote
+from nightbench.engines import dispatch, ollama
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
 from nightbench.serving.provision import environments, models, recipes
@@ -129,11 +129,3 @@ def pace_of(target: Target) -> str:
     if target.max_retries is not None:
         said.append(f"a failed question up to {target.max_retries} times again")
     return ", ".join(said)
-
-
-def address_of(target: Target) -> str:
-    """What an attached target is asked at; "" for one that is started."""
-    engine = target.engine
-    if engine.kind == "remote":
-        return remote.base_url_of(engine)
-    return str(engine.base_url) if engine.kind == "ollama" and engine.base_url else ""

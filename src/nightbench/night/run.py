@@ -78,6 +78,7 @@ def config_digest(target: Target) -> str:
     # What is left out where nobody set it is younger than digests without it.
     unset = set() if dispatch.pass_env(target) else {"pass_env"}
     unset |= {"verify_tls"} if getattr(target.engine, "verify_tls", True) else set()
+    unset |= set() if target.is_shared else {"shared"}
     apart = dict.fromkeys(("accuracy", "limits", "load", "priority"), True)
     beside: dict[str, Any] = {**apart, "engine": unset}
     text = target.model_dump_json(exclude=beside)
@@ -114,6 +115,7 @@ def run_facts(night: Night) -> list[ProvenanceRow]:
     facts = [
         ProvenanceRow(name="suite_file", value=str(night.suite_file.path)),
         ProvenanceRow(name="targets", value=names),
+        ProvenanceRow(name="suite_text", value=night.suite_file.text),
     ]
     if night.resumes is not None:
         facts.append(ProvenanceRow(name="resumed_from", value=night.resumes))

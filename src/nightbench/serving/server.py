@@ -22,6 +22,7 @@ from nightbench.progress import OnProgress, Progress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
 from nightbench.serving import provenance, remote
 from nightbench.serving.booting import PortTaken
+from nightbench.serving.hardware import endpoint_leases, lease_folder
 from nightbench.serving.hardware.machine import Machine, this_machine
 from nightbench.serving.hardware.starvation import (
     CoreReading,
@@ -151,9 +152,11 @@ def serve(
             patience_s=REMOTE_S,
             say=lambda words: on_progress(Progress("boot", target.name, f"waiting: {words}")),
         )
-        endpoint = remote.connect_to(target, os.environ, patience=patience)
-        facts = provenance.of_remote(endpoint.base_url)
-        yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
+        where = machine.leases if machine else lease_folder.directory()
+        with _alone(target, where, options, on_progress):
+            endpoint = remote.connect_to(target, os.environ, patience=patience)
+            facts = provenance.of_remote(endpoint.base_url)
+            yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return
     machine = machine or this_machine()
     environment, model = prepare(target, home, base_dir, machine, on_progress)
@@ -177,6 +180,27 @@ def serve(
                     f"the port was taken by somebody else before {target.name} had it",
                     hint="Choose another port, or leave the choice to nightbench.",
                 ) from None
+
+
+@contextmanager
+def _alone(
+    target: Target, where: Path, options: Options, on_progress: OnProgress
+) -> Iterator[None]:
+    """No other run of this machine at the same server, unless the suite says that it is shared."""
+    address = dispatch.address_of(target)
+    if target.is_shared or not address:
+        yield
+        return
+    with endpoint_leases.alone_at(
+        address,
+        where,
+        target.name,
+        wait=options.wait_for_lease,
+        within_s=options.lease_within_s,
+        on_progress=on_progress,
+        clock=options.clock,
+    ):
+        yield
 
 
 def _server(live: Launched) -> Server:

@@ -234,7 +234,8 @@ class RemoteEngine(Strict):
 
     A `provider` is where a known service is and which variable holds its key; what is given beside
     it wins. `${NAME}` in a header stands for what that variable holds. `base_url` is used as it is
-    given; only one without a path gets /v1. `verify_tls: false` takes any certificate.
+    given; only one without a path gets /v1. `verify_tls: false` takes any certificate. One run at a
+    time is at an address, unless it is `shared`.
     """
 
     kind: Literal["remote"]
@@ -244,6 +245,7 @@ class RemoteEngine(Strict):
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
     first_answer_timeout_s: Seconds = 120
+    shared: bool = False
     headers: Annotated[dict[str, str], Field(repr=False)] = {}
     verify_tls: bool = True
 

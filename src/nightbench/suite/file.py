@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class SuiteFile:
     path: Path
     digest: str
     suite: Suite
+    text: str = field(default="", repr=False)
 
     @property
     def base_dir(self) -> Path:
@@ -90,7 +91,7 @@ def read_suite(path: Path) -> SuiteFile:
     except ValueError as error:
         raise SuiteError(str(path), [str(error)]) from None
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return SuiteFile(path=path, digest=digest, suite=suite)
+    return SuiteFile(path=path, digest=digest, suite=suite, text=text)
 
 
 def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:

@@ -282,6 +282,11 @@ class Target(Strict):
         return engine.kind == "remote" or (engine.kind == "ollama" and engine.base_url is not None)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether several runs may be at the same server at once."""
+        return self.engine.kind == "remote" and self.engine.shared
+
+    @property
     def requests_per_second(self) -> float | None:
         """How fast the API may be asked, where somebody else limits that."""
         return self.engine.requests_per_second if self.engine.kind == "remote" else None

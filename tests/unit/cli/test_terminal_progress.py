@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from nightbench.cli.terminal_progress import TerminalProgress
@@ -43,7 +44,34 @@ def test_a_phase_is_over_when_the_next_one_speaks() -> None:
         show(Progress("samples", "iquiz", done=1, total=2))
     last_frame = output.getvalue().rsplit("boot", 1)[1]
     assert "✓" in output.getvalue().rsplit("boot", 1)[0].rsplit("\n", 1)[-1]
-    assert "1/2" in last_frame
+    assert "2/2" in last_frame, "what is finished ends at its total"
+
+
+def test_what_was_broken_off_stays_where_it_was() -> None:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=120)
+
+    def broken_off() -> None:
+        with TerminalProgress(console) as show:
+            show(Progress("samples", "iquiz", done=1, total=2))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert "2/2" not in output.getvalue()
+
+
+def test_in_a_log_file_a_phase_that_is_over_ends_at_its_total() -> None:
+    output = io.StringIO()
+    with TerminalProgress(Console(file=output, width=200), clock=Clock()) as show:
+        show(Progress("requests", "openqa c4", done=0, total=60))
+        show(Progress("requests", "openqa c4", done=57, total=60))
+        show(Progress("teardown", "m", "stopping the server"))
+    assert output.getvalue().splitlines() == [
+        "requests    openqa c4 0/60  [0 s]",
+        "requests    openqa c4 60/60  [0 s]",
+        "teardown    m  stopping the server  [0 s]",
+    ]
 
 
 def test_markup_in_what_is_shown_is_text() -> None:

@@ -173,21 +173,21 @@ EMPTY: dict[str, Any] = {
 def test_an_answer_without_output_took_until_it_ended_and_blames_nobody() -> None:
     rows = columns(*(request(index, sent_us=0, queue_ms=1.0, **EMPTY) for index in range(4)))
     ended_us = [100_000.0] * 4
-    assert metrics.empty_answers(rows) == 4
-    assert metrics.idle_slot_share(rows, ended_us) == pytest.approx(1 / 101)
-    assert metrics.throughput(rows, None, ended_us).request_throughput == pytest.approx(40)
+    assert formulas.empty_answers(rows) == 4
+    assert formulas.idle_slot_share(rows, ended_us) == pytest.approx(1 / 101)
+    assert formulas.throughput(rows, None, ended_us).request_throughput == pytest.approx(40)
 
 
 def test_what_came_in_one_burst_has_no_gaps() -> None:
     burst = {"chunk_deltas_us": [20_000, 3, 4], "chunk_tokens": [1, 1, 1]}
-    for gaps in metrics.gap_distributions(columns(request(0, **burst))):
+    for gaps in formulas.gap_distributions(columns(request(0, **burst))):
         assert gaps.values["mean"] is None
 
 
 def test_absurd_counts_of_a_chunk_cost_no_memory() -> None:
     absurd = {"chunk_deltas_us": [20_000, 10_000], "chunk_tokens": [1, 9_999_999]}
     rows = columns(*(request(index, **absurd) for index in range(200)))
-    itl, _ = metrics.gap_distributions(rows)
+    itl, _ = formulas.gap_distributions(rows)
     assert itl.values["mean"] is not None
     assert itl.values["mean"] < 0.01
 

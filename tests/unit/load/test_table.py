@@ -18,9 +18,13 @@ def level(name: str, **fields: Any) -> LoadLevel:
 def test_columns_stand_under_their_names_and_an_invalid_level_says_why() -> None:
     odd = {"completed": 18, "failed": 2, "valid": False, "invalid_reasons": ["failures"]}
     text = levels_text([level("c5"), level("c100", **odd)], "m at u", colours=False)
-    title, head, first, second = text.split("\n")
+    title, head, units, first, second = text.split("\n")
     assert title == "m at u"
     assert head.index("TTFT") + len("TTFT") == first.index("51.3") + len("51.3")
+    assert head.split() == [
+        *("level", "requests", "TTFT", "TTFT", "TPOT", "TPOT", "ITL", "output", "done", "valid"),
+    ]
+    assert units.split() == ["mean", "ms", "p95", "ms"] * 2 + ["p95", "ms", "tok/s", "req/s"]
     assert first.split() == ["c5", "20", "51.3", *["–"] * 4, "1,234.5", "3.21", "yes"]
     assert second.split() == ["c100", "18/20", "51.3", *["–"] * 4, "1,234.5", "3.21", "failures"]
 

@@ -20,6 +20,7 @@ from nightbench.secrets.child_env import FOR_PYTHON, environment_for
 _HEADSTART_NS = 20_000_000  # from the word to the start: every process hears it before
 _LISTEN_S = 0.2
 _GRACE_S = 5.0
+CANCELLED = "cancelled"
 
 OnCounts = Callable[[int, int], None]  # requests done, of them without a whole response
 Stop = Callable[[], str | None]
@@ -47,6 +48,7 @@ class Crew:
     """The processes of one level. Leaving the context ends them, whatever happened."""
 
     jobs: list[Job]
+    cut: BaseException | None = None  # what broke a level off that was to be kept all the same
     _shards: list[_Shard] = field(default_factory=list)
     _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -77,11 +79,18 @@ class Crew:
                 shard.process.wait()
 
     def run(
-        self, on_counts: OnCounts, on_ready: Callable[[], None], stop: Stop
+        self,
+        on_counts: OnCounts,
+        on_ready: Callable[[], None],
+        stop: Stop,
+        *,
+        keeps_what_is_cut: bool = False,
     ) -> tuple[list[ShardReport], str | None]:
         """Drive the level to its end; (reports, the reason it was stopped for, if it was).
 
-        `on_ready` is called between warm-up and start. Raises GeneratorFailed where a process
+        `on_ready` is called between warm-up and start. Where what is cut is kept, a cancellation
+        (Ctrl-C, whoever ends the flow) stops the level as a reason does, and is left in `cut` for
+        whoever raises it again. Raises GeneratorFailed where a process
         died or could not reach the host's address.
         """
         reason = self._listen(lambda shard: shard.ready, on_counts, stop)
@@ -90,7 +99,14 @@ class Crew:
         for shard in self._shards:
             self._tell(shard, b"go %d\n" % start_ns)
         if reason is None:
-            reason = self._listen(lambda shard: shard.report is not None, on_counts, stop)
+            try:
+                reason = self._listen(lambda shard: shard.report is not None, on_counts, stop)
+            except Exception:
+                raise
+            except BaseException as error:
+                if not keeps_what_is_cut:
+                    raise
+                self.cut, reason = error, CANCELLED
         if reason is not None:
             for shard in self._shards:
                 self._tell(shard, b"stop\n")

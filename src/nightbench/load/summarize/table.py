@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from nightbench.metrics import headings, in_a_table
+from nightbench.metrics import Column, in_a_table
 from nightbench.records import LoadLevel
 from nightbench.terminal_text import safe_line
 
@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _FIGURES = in_a_table("table")
-_COLUMNS = ("level", "requests", *headings(_FIGURES), "valid")
+_SHORT = {"tokens/s": "tok/s", "requests/s": "req/s"}
+
+
+def _heading(column: Column) -> tuple[str, str]:
+    """In two lines: what it is, and of it which statistic in which unit."""
+    unit = _SHORT.get(column.metric.unit, column.metric.unit)
+    statistic = "" if column.statistic == "value" else column.statistic
+    return column.metric.label, f"{statistic} {unit}".strip()
+
+
+_COLUMNS = (("level", ""), ("requests", ""), *map(_heading, _FIGURES), ("valid", ""))
 
 
 def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
@@ -25,9 +35,10 @@ def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.padding = (0, 1, 0, 0)
-    for column in _COLUMNS:
-        text = column in ("level", "valid")
-        table.add_column(column, justify="left" if text else "right", no_wrap=column != "valid")
+    for name, unit in _COLUMNS:
+        text = name in ("level", "valid")
+        head = f"{name}\n{unit}" if unit else name
+        table.add_column(head, justify="left" if text else "right", no_wrap=name != "valid")
     for level in levels:
         cells = map(Text, _cells(level))
         table.add_row(*cells, _marked(level), style=None if level.valid else "dim")
@@ -37,16 +48,18 @@ def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
 def levels_text(levels: Iterable[LoadLevel], title: str, *, colours: bool) -> str:
     """The same table as plain text: rich takes longer to import than this to do."""
     rows = list(levels)
-    cells = [_COLUMNS[:-1], *map(_cells, rows)]
+    heads = [tuple(part) for part in zip(*_COLUMNS[:-1], strict=True)]
+    cells = [*heads, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
     ]
-    ends = [_COLUMNS[-1], *(_reasons(row) or "yes" for row in rows)]
-    codes = ["1", *("32" if row.valid else "31" for row in rows)]
+    ends = [*_COLUMNS[-1], *(_reasons(row) or "yes" for row in rows)]
+    codes = ["1", "1", *("32" if row.valid else "31" for row in rows)]
     if colours:
         ends = [f"\x1b[{code}m{end}\x1b[0m" for code, end in zip(codes, ends, strict=True)]
-    return "\n".join([safe_line(title), *map("  ".join, zip(lines, ends, strict=True))])
+    whole = [line.rstrip() for line in map("  ".join, zip(lines, ends, strict=True))]
+    return "\n".join([safe_line(title), *whole])
 
 
 def verdict_of(level: LoadLevel) -> str:

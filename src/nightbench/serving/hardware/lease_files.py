@@ -35,7 +35,10 @@ from nightbench.serving.supervise.supervised_files import header, lease_bytes, r
 
 MAX_BYTES = 64 << 10
 LINE = "line"
-_NAME = re.compile(r"(line|core-[0-9]{1,5}|gpu-[A-Za-z0-9-]{1,80})\.[0-9a-f]{16}\.lease", re.ASCII)
+_NAME = re.compile(
+    r"(line|core-[0-9]{1,5}|gpu-[A-Za-z0-9-]{1,80}|endpoint-[0-9a-f]{16})\.[0-9a-f]{16}\.lease",
+    re.ASCII,
+)
 _EARLIER = re.compile(r"(core-[0-9]{1,5}|gpu-[A-Za-z0-9-]{1,80})\.lock", re.ASCII)
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 _WHOLE_FILE = (os.SEEK_SET, 0, 0, 0)

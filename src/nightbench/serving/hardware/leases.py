@@ -142,7 +142,7 @@ def _stand_in_line(where: Path, subject: str) -> Claim | str:
     before = _first_holder(reaper.look(where, {LINE}))
     if not before:
         with _turn(where):
-            taken = _take(where, [LINE], subject)
+            taken = take(where, [LINE], subject)
         if not isinstance(taken, str):
             return taken[0]
         before = taken
@@ -165,8 +165,8 @@ def _turn(where: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _take(where: Path, resources: Sequence[str], subject: str) -> tuple[Claim, ...] | str:
-    """Announce, then look: all of them, or none and who has one of them.
+def take(where: Path, resources: Sequence[str], subject: str) -> tuple[Claim, ...] | str:
+    """Announce, then look: all of the resources, or none and who has one of them.
 
     Raises LeaseError where no lease file can be made.
     """
@@ -206,7 +206,7 @@ def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str
         return _attempt_gpus(request, where, hardware)
     resources = [f"core-{core}" for core in request.cores]
     holder = _first_holder(reaper.look(where, set(resources)))
-    taken = holder or _take(where, resources, request.subject)
+    taken = holder or take(where, resources, request.subject)
     if isinstance(taken, str):
         return f"cores are leased by {taken}"
     return _Taken((), request.cores, taken)
@@ -222,7 +222,7 @@ def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken 
     free = [gpu for gpu in inventory.gpus if gpu.uuid in use and gpu.uuid not in busy]
     chosen = choose_nearest(free, request.num_gpus, inventory.links)
     if chosen:
-        taken = _take(where, [f"gpu-{gpu.uuid}" for gpu in chosen], request.subject)
+        taken = take(where, [f"gpu-{gpu.uuid}" for gpu in chosen], request.subject)
         if isinstance(taken, str):
             return f"GPUs are leased by {taken}"
         try:
