@@ -11,16 +11,16 @@ from typing import Any
 
 from nightbench.cli.new_suite_text import (
     DEFAULT_BENCHMARKS,
-    ENGINES,
     Answers,
-    EngineKind,
     Found,
+    offered,
     suite_text,
+    wizard_of,
 )
 from nightbench.errors import BadInput
+from nightbench.plugins import ENGINES
 
 Ask = Callable[[str, str], str]
-STARTER_MODEL = "builtin:smollm2-135m-instruct"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         "new-suite", help="write a suite: by asking, or by flags", description=__doc__
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="NAME.yaml unless said")
-    parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--engine", metavar="KIND", help=", ".join(offered()))
     parser.add_argument("--model", metavar="M", help="hf:…, modelscope:…, a folder, gemma3:4b, …")
     parser.add_argument("--base-url", metavar="URL", help="a server that runs already")
     parser.add_argument("--provider", metavar="NAME", help="a service: siliconflow, dashscope, …")
@@ -58,7 +58,7 @@ def look_around() -> Found:
     """The GPUs and engines of this machine."""
     from nightbench.serving.hardware.machine import this_machine
 
-    commands = ("vllm", "lmdeploy", "ollama", "docker")
+    commands = (*(wizard.command for wizard in offered().values() if wizard.command), "docker")
     return Found(
         gpus=tuple(gpu.name for gpu in this_machine().inventory.gpus),
         commands=tuple(name for name in commands if shutil.which(name)),
@@ -68,8 +68,8 @@ def look_around() -> Found:
 def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
     engine = args.engine or _engine(args, ask)
-    is_remote = engine == "remote"
-    base_url = args.base_url
+    wizard, base_url = wizard_of(engine), args.base_url
+    is_remote = not wizard.is_started
     if is_remote and not base_url and not args.provider:
         base_url = ask("its address", "http://127.0.0.1:8000/v1")
     model = args.model
@@ -77,8 +77,8 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
         model = ask("its model ('' asks the API)", "") if is_remote else _model(engine, ask)
     size = args.tensor_parallel_size
     if size is None:
-        started = engine in ("vllm", "lmdeploy", "sglang") and len(found.gpus) > 1
-        size = _number(ask(f"GPUs to use, of {len(found.gpus)}", "1")) if started else 1
+        has_choice = wizard.is_parallel and len(found.gpus) > 1
+        size = _number(ask(f"GPUs to use, of {len(found.gpus)}", "1")) if has_choice else 1
     benchmarks = args.benchmarks
     if benchmarks is None:
         benchmarks = ask("benchmarks (iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS))
@@ -98,20 +98,15 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     )
 
 
-def _engine(args: argparse.Namespace, ask: Ask) -> EngineKind:
+def _engine(args: argparse.Namespace, ask: Ask) -> str:
     if args.base_url or args.provider:
         return "remote"
-    chosen = ask(f"engine ({', '.join(ENGINES)})", "vllm")
-    for engine in ENGINES:
-        if engine == chosen:
-            return engine
-    raise BadInput(f"there is no engine {chosen}", hint=f"There are {', '.join(ENGINES)}.")
+    return ask(f"engine ({', '.join(offered())})", "vllm")
 
 
-def _model(engine: EngineKind, ask: Ask) -> str:
-    usual = {"vllm": STARTER_MODEL, "ollama": "gemma3:4b"}.get(engine, "")
-    model = ask("model", usual)
-    if not model:
+def _model(engine: str, ask: Ask) -> str:
+    model = ask("model", wizard_of(engine).usual_model)
+    if not model and ENGINES.find(engine).needs_model:
         raise BadInput(f"--model is needed for {engine}", hint="Such as hf:organisation/name.")
     return model
 

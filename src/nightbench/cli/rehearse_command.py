@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import NightbenchError
@@ -110,16 +110,18 @@ def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> S
     from nightbench.serving.hardware.machine import this_machine
     from nightbench.serving.provision import environments, models, recipes
     from nightbench.serving.provision.environments import EngineEnvironment
+    from nightbench.suite.engines import Environment
     from nightbench.suite.models import Target
 
     machine = this_machine()
 
     def existing(target: Target) -> EngineEnvironment | None:
-        kind, wanted = target.engine.kind, dispatch.environment_of(target)
-        if kind not in ("vllm", "command") or (kind == "command" and wanted is None):
+        wanted: Environment | Literal["auto"] = dispatch.environment_of(target) or "auto"
+        if not dispatch.engine_of(target).is_built(target.engine):
             return None
+        kind = target.engine.kind
         try:
-            return environments.existing(wanted or "auto", home, has_gpu=machine.has_gpu, kind=kind)
+            return environments.existing(wanted, home, has_gpu=machine.has_gpu, kind=kind)
         except BadInput:
             return None
 

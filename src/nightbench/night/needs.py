@@ -11,7 +11,7 @@ from typing import Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch, ollama
+from nightbench.engines import dispatch
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
 from nightbench.serving.provision import environments, hubs, models, recipes
@@ -61,12 +61,11 @@ def of_target(
 
 
 def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
-    engine, wanted = target.engine, dispatch.environment_of(target)
-    if engine.kind == "ollama":
-        yield from _command(engine.executable)
-        return
-    if engine.kind == "command" and wanted is None:
-        yield from _command(engine.argv[0])
+    engine, wanted = dispatch.engine_of(target), dispatch.environment_of(target)
+    executable = engine.executable(target.engine)
+    if not engine.is_built(target.engine):
+        if executable is not None:
+            yield from _command(executable)
         return
     if wanted is not None and wanted.image is not None:
         yield from _command("docker")
@@ -88,13 +87,8 @@ def _command(executable: str) -> Iterator[Need]:
 
 
 def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
-    model, kind = target.model, target.engine.kind
-    if model is None:
-        return
-    if kind == "ollama" and not ollama.is_gguf(model):
-        return  # only its server knows what its store holds
-    is_name_of_its_own = kind == "command" and not model.startswith(("/", "."))
-    if is_name_of_its_own and not models.is_fetched(model):
+    model = target.model
+    if model is None or dispatch.engine_of(target).is_own_name(model):
         return
     if models.at_hand(model, home, base_dir) is None:
         fetched = models.is_fetched(model)

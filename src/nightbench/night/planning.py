@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nightbench.accuracy import benchmarks
 from nightbench.data import hub_files
-from nightbench.engines import dispatch, ollama, remote, renames
+from nightbench.engines import dispatch, renames
 from nightbench.errors import BadInput, DataError
 from nightbench.secrets.child_env import left_out
 from nightbench.serving.provision import recipes
@@ -85,11 +85,15 @@ def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
 
 def known_refusals(target: Target) -> tuple[str, ...]:
     """Arguments that every version of the engine that the suite may mean is known not to have."""
-    engine = target.engine
-    if engine.kind not in ("vllm", "sglang", "lmdeploy"):
+    engine = dispatch.engine_of(target)
+    if not engine.renamed:
         return ()
-    versions = recipes.versions(engine.environment, engine.kind)
-    said = [tuple(renames.problems(engine.kind, engine.args, version)) for version in versions]
+    args = getattr(target.engine, "args", {})
+    versions = recipes.versions(dispatch.environment_of(target) or "auto", engine.kind)
+    said = [
+        tuple(renames.problems(engine.renamed, args, title=engine.title, version=version))
+        for version in versions
+    ]
     return min(said, key=len, default=())
 
 
@@ -183,23 +187,17 @@ def _num_prompts(spec: LoadSpec, step_s: float) -> int:
 
 def _names_a_path(target: Target) -> bool:
     """Whether the model is a path here: Ollama and commands know models by names of their own."""
-    model, kind = target.model, target.engine.kind
+    model = target.model
     if model is None or target.is_attached or model.startswith(("builtin:", "hf:", "modelscope:")):
         return False
-    if kind == "ollama":
-        return ollama.is_gguf(model)
-    return kind != "command" or model.startswith(("/", "."))
+    return not dispatch.engine_of(target).is_own_name(model)
 
 
 def _hardware(target: Target) -> str:
-    engine = target.engine
-    if engine.kind == "remote":
-        key = remote.key_env_of(engine)
-        keyed = f", key in {key}" if key else ""
-        return f"nothing here: somebody else runs {remote.base_url_of(engine)}{keyed}"
+    engine = dispatch.engine_of(target)
     if target.is_attached:
-        return f"nothing here: {target.name} runs already"
+        return f"nothing here: {engine.hardware(target.engine) or f'{target.name} runs already'}"
     gpus = dispatch.num_gpus(target)
-    if engine.kind == "vllm" and dispatch.environment_of(target) is None:
+    if engine.recipe_on_cores and dispatch.environment_of(target) is None:
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

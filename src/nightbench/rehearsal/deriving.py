@@ -14,10 +14,10 @@ from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
 from nightbench.engines import dispatch
+from nightbench.engines.vllm import VllmEngine
 from nightbench.rehearsal import made_up, miniatures
 from nightbench.serving.provision import models, recipes
 from nightbench.serving.provision.environments import EngineEnvironment
-from nightbench.suite.engines import CommandEngine, VllmEngine
 from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target
 
 MAX_TOKENS = 32
@@ -75,12 +75,13 @@ def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[st
 def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
-    if isinstance(engine, CommandEngine) and (there is not None or engine.environment is None):
+    is_as_written = dispatch.engine_of(target).keeps_argv
+    if is_as_written and (there is not None or dispatch.environment_of(target) is None):
         model = target.model if models.is_fetched(target.model or "") else _whole(target, stage)
         return {
             "model": model,
             "served_model_name": target.served_model_name,
-            "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": "command"},
+            "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": engine.kind},
         }
     name = dispatch.served_name(target) or None
     if isinstance(engine, VllmEngine):
@@ -89,7 +90,8 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
             "served_model_name": name,
             "engine": _vllm(target, engine, there, stage, notes),
         }
-    own = "an API that somebody else runs" if engine.kind == "remote" else f"{engine.kind} itself"
+    is_api = target.attached_to is engine
+    own = "an API that somebody else runs" if is_api else f"{engine.kind} itself"
     notes.left_out.append(f"{own}: vLLM answers in its place")
     return {
         "model": _model(target, stage, notes),
@@ -187,7 +189,8 @@ def _model(target: Target, stage: Stage, notes: Notes) -> str:
         return (target.model or "").removesuffix(".gguf")
     folder = stage.work_dir / "models" / target.name
     name = target.model or target.served_model_name or target.name
-    own = stage.at_hand(target.model) if target.model and target.engine.kind != "ollama" else None
+    has_own_store = bool(dispatch.engine_of(target).provision)
+    own = stage.at_hand(target.model) if target.model and not has_own_store else None
     own = own if own is not None and own.is_dir() else None
     told = miniatures.write(folder, name, stage.shipped, own)
     notes.stood_in.append(f"{name} by {told}")

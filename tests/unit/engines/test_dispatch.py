@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nightbench.engines import dispatch, remote
+from nightbench.engines.engine import Launch
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput
-from nightbench.suite.models import RemoteEngine, Target
+from nightbench.suite.models import Target
 
 
 def target(engine: dict[str, object], **fields: object) -> Target:
@@ -18,7 +20,7 @@ COMMAND = target(
 )
 
 
-def plan(what: Target) -> dispatch.Launch:
+def plan(what: Target) -> Launch:
     return dispatch.plan_launch(
         what, model_path="/m", host="127.0.0.1", port=81, api_key="k3y", flavour="cpu", cores=(0, 1)
     )

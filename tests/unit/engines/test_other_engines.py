@@ -11,14 +11,12 @@ import pytest
 
 from nightbench.engines import container, dispatch, lmdeploy, ollama, providers, remote, sglang
 from nightbench.engines.container import Container
+from nightbench.engines.lmdeploy import LmdeployEngine
+from nightbench.engines.ollama import OllamaEngine
+from nightbench.engines.providers import ProviderName
+from nightbench.engines.remote import RemoteEngine
+from nightbench.engines.sglang import SglangEngine
 from nightbench.errors import BadInput
-from nightbench.suite.engines import (
-    LmdeployEngine,
-    OllamaEngine,
-    ProviderName,
-    RemoteEngine,
-    SglangEngine,
-)
 from nightbench.suite.models import Target
 
 

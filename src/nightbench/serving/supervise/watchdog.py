@@ -10,7 +10,7 @@ from typing import Literal
 
 from nightbench.endpoint import Endpoint
 from nightbench.engines import dispatch
-from nightbench.engines.vllm import Counters
+from nightbench.engines.observed import Counters
 from nightbench.records import TelemetryRow
 from nightbench.serving import probing
 from nightbench.serving.hardware import telemetry
