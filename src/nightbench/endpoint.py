@@ -35,7 +35,8 @@ class Endpoint:
     `base_url` ends in /v1 (no slash after it). `api_key` never shows in repr, logs or rows.
     Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
     and what else whoever made the endpoint knows (the environment's secrets). `limits` is how much
-    may be read of what comes back.
+    may be read of what comes back. A POST to `cache_reset_path` empties the server's prefix cache,
+    where it offers that.
     """
 
     base_url: str
@@ -44,6 +45,7 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     redact: Redactor = field(default=Redactor(), repr=False, compare=False)
     limits: AnswerLimits = DEFAULT_LIMITS
+    cache_reset_path: str = "/reset_prefix_cache"
 
     def __post_init__(self) -> None:
         own = secrets_of_headers(self.headers) | {self.api_key}

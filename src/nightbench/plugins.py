@@ -86,6 +86,12 @@ class Group(Generic[T]):
         """What other distributions declare, by name; nothing of it is loaded."""
         return _extensions(self.name, tuple(sys.path))
 
+    def usable(self) -> dict[str, T]:
+        """All of them, loaded, by name; what cannot be used is left out."""
+        ours = {name: self.find(name) for name in self.our_names()}
+        theirs = [one.name for one in self.extensions() if self.problem(one) is None]
+        return ours | {name: self.find(name) for name in theirs}
+
     def problem(self, extension: Extension) -> str | None:
         """Why an extension cannot be used, None where it can."""
         if extension.name in self._ours():

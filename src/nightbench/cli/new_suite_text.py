@@ -53,10 +53,7 @@ class Answers:
 
 def offered() -> dict[str, Wizard]:
     """The engines that can be asked for, with how; one that is broken is not offered."""
-    broken = {one.name for one in ENGINES.extensions() if ENGINES.problem(one) is not None}
-    ours = set(ENGINES.our_names())
-    usable = [name for name in ENGINES.names() if name in ours or name not in broken]
-    wizards = {name: ENGINES.find(name).wizard for name in usable}
+    wizards = {name: engine.wizard for name, engine in ENGINES.usable().items()}
     return {name: wizard for name, wizard in wizards.items() if wizard is not None}
 
 

@@ -63,7 +63,7 @@ def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> Cache
 
 def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    return _is_there(_ask("POST", "/reset_prefix_cache", endpoint, verify_tls=verify_tls))
+    return _is_there(_ask("POST", endpoint.cache_reset_path, endpoint, verify_tls=verify_tls))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nightbench.errors import BadInput, SuiteError
-from nightbench.plugins import ENGINES
+from nightbench.plugins import ENGINES, WORKLOADS
 from nightbench.resources import suite_folders
 from nightbench.secrets.values import is_secret
 from nightbench.suite import bounded_yaml, models
@@ -221,8 +221,11 @@ def _did_you_mean(key: str) -> str:
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    engines = [ENGINES.find(kind).config.__module__ for kind in ENGINES.our_names()]
-    for module in (models, *(sys.modules[name] for name in engines)):
+    configs: list[type[BaseModel]] = [
+        *(engine.config for engine in ENGINES.usable().values()),
+        *(workload.config for workload in WORKLOADS.usable().values()),
+    ]
+    for module in (models, *(sys.modules[config.__module__] for config in configs)):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, models.Strict):
                 yield value

@@ -7,7 +7,6 @@ Reading a suite touches nothing but its file. Whether a model or a data file is 
 from __future__ import annotations
 
 import re
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, model_validator
@@ -203,7 +202,7 @@ def _as_its_kind(given: object) -> object:
     if not isinstance(kind, str) or kind in WORKLOADS.our_names():
         return given
     try:
-        config: type[Workload] = resolve_name(WORKLOADS.find(kind).config)
+        config = WORKLOADS.find(kind).config
     except BadInput:
         return given  # told as the problem of its key
     return config.model_validate(given)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.suite.models import Workload
+
 if TYPE_CHECKING:
     from nightbench.load.plan.tokens import Tokenizer
     from nightbench.load.plan.workloads import Prompts
-    from nightbench.suite.models import Workload
 
-Read = Callable[[Path, "Workload"], list[str]]
-Make = Callable[["Workload", int, int, "Tokenizer | None"], "Prompts"]
+Read = Callable[[Path, Any], list[str]]  # the workload is of `config`
+Make = Callable[[Any, int, int, "Tokenizer | None"], "Prompts"]
 
 
 def _is_a_path(text: str) -> dict[str, Any]:
@@ -34,8 +35,7 @@ class WorkloadType:
         the same prompts.
     source: the file, or its place on a hub, where a suite gives no `path`.
     needs: keys of `workload:` that must be given.
-    config: `module:class` of the model of `workload:`, derived from Workload, where it has keys
-        beyond those.
+    config: the model of `workload:`, derived from Workload where it has keys beyond those.
     argument: what follows the colon of `--dataset`, as keys of `workload:`. Raises BadInput.
     """
 
@@ -44,7 +44,7 @@ class WorkloadType:
     make: Make | None = None
     source: str | None = None
     needs: tuple[str, ...] = ("path",)
-    config: str = "nightbench.suite.models:Workload"
+    config: type[Workload] = Workload
     argument: Callable[[str], dict[str, Any]] = _is_a_path
 
     def __post_init__(self) -> None:

@@ -88,8 +88,7 @@ def _files(where: Path | None) -> dict[str, Path]:
     """Ours win over theirs; an engine that cannot be loaded brings none."""
     folders = [where or engine_recipes_dir()]
     if where is None:
-        usable = (one for one in ENGINES.extensions() if ENGINES.problem(one) is None)
-        theirs = (ENGINES.find(one.name).recipe_dir for one in usable)
+        theirs = (engine.recipe_dir for engine in ENGINES.usable().values())
         folders += [folder for folder in theirs if folder is not None]
     return {file.stem: file for folder in reversed(folders) for file in folder.glob("*.toml")}
 

@@ -114,6 +114,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
+    endpoint = replace(endpoint, cache_reset_path=launch.cache_reset_path)
     chosen = _hardware_env(job, lease) | launch.env
     if job.environment is not None:
         launch = contained(
