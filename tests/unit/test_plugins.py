@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from pydantic import TypeAdapter
@@ -183,7 +184,7 @@ def test_nothing_of_a_package_is_imported_for_a_suite_that_does_not_use_it(suite
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
         "print([n for n in sys.modules if n.startswith('acme')], file=sys.stderr)"
     )
-    for words in (["--help"], ["plan", "puyu-api"]):
+    for words in (["--help"], ["plan", "starter"], ["plan", "puyu-api"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
         )
@@ -272,3 +273,9 @@ def test_a_name_that_nobody_has_is_told_with_those_there_are(suite: Path) -> Non
 def test_ours_are_called_what_they_call_themselves(group: plugins.Group[object]) -> None:
     for name in group.our_names():
         assert group.name_of(group.find(name)) == name
+
+
+def test_what_an_engine_names_of_the_serving_layer_is_there() -> None:
+    named = {engine.provision for engine in plugins.ENGINES.usable().values()} - {""}
+    assert named == {"nightbench.serving.provision.ollama_store:provide"}
+    assert all(callable(resolve_name(name)) for name in named)

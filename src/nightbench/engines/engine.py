@@ -102,6 +102,7 @@ class Engine(Generic[C]):
         of its own.
     cache_env: variables that say where compiled code is kept.
     num_ranks: processes that share the model.
+    secrets: what is secret of a config, whatever it is called: (config, environ).
 
     boot_sign, parse_counters: what a line of its log, and the page at counters_path, say.
     argument_words: how many words of `command` come before the engine's own arguments; None where

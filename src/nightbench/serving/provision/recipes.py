@@ -81,21 +81,29 @@ class Recipe:
 
 def names(where: Path | None = None) -> list[str]:
     """The recipes there are: ours, and those that come with engines of other distributions."""
-    return sorted(_files(where))
+    theirs = [] if where else _folders_of_others()
+    folders = [where or engine_recipes_dir(), *theirs]
+    return sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
 
 
-def _files(where: Path | None) -> dict[str, Path]:
-    """Ours win over theirs; an engine that cannot be loaded brings none."""
-    folders = [where or engine_recipes_dir()]
-    if where is None:
-        theirs = (engine.recipe_dir for engine in ENGINES.usable().values())
-        folders += [folder for folder in theirs if folder is not None]
-    return {file.stem: file for folder in reversed(folders) for file in folder.glob("*.toml")}
+def _folders_of_others() -> list[Path]:
+    """Where other distributions have recipes; an engine that cannot be used brings none."""
+    folders = (engine.recipe_dir for engine in ENGINES.usable().values())
+    return [folder for folder in folders if folder is not None]
+
+
+def _file(name: str, where: Path | None) -> Path | None:
+    """A recipe's file. Ours are looked at first: others need not be imported for them."""
+    ours = (where or engine_recipes_dir()) / f"{name}.toml"
+    if ours.is_file():
+        return ours
+    theirs = [] if where else [folder / f"{name}.toml" for folder in _folders_of_others()]
+    return next((file for file in theirs if file.is_file()), None)
 
 
 def load(name: str, where: Path | None = None) -> Recipe:
     """The recipe of that name. Raises BadInput, naming those that are there."""
-    path = _files(where).get(name)
+    path = _file(name, where)
     if path is None:
         raise BadInput(
             f"no engine recipe is called {name}", hint=f"There are {', '.join(names(where))}."
@@ -143,7 +151,7 @@ def choose(
         raise BadInput("this environment is not built by nightbench: it names no requirement")
     distribution = _distribution(environment.requirement)
     named = _NAMED_OTHERWISE.get(distribution, distribution)
-    if named in names(where):
+    if _file(named, where) is not None:
         recipe = load(named, where)
     elif engine.recipe is not None:
         recipe = load(engine.recipe, where)
