@@ -150,6 +150,16 @@ def test_load_sends_the_workloads_prompts(suite: Path) -> None:
     assert said == {f"Bonjour, number {n}!" for n in range(3)}
 
 
+def test_the_help_of_load_names_the_workload(
+    suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["load", "--help"])
+    assert "random:TOKENS (default random:128), greetings" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_a_suites_load_has_the_keys_of_its_kind(suite: Path) -> None:
     (load,) = read_suite(suite).suite.load
     again = LoadSpec.model_validate(load.model_dump())

@@ -75,11 +75,7 @@ def _add_workload(group: Any) -> None:
     group.add_argument(
         "--dataset",
         metavar="KIND[:PATH]",
-        help="openqa (EvalScope's, from ModelScope), openqa:FILE.jsonl (field question), "
-        "longalpaca:FILE.json (field instruction), "
-        "sharegpt:FILE.json (a person's first words), line_by_line:FILE, custom:FILE (see "
-        "--column), MODULE.py:FUNCTION (returns the prompts), random:TOKENS (default random:128), "
-        "or a kind that another distribution adds",
+        help=", ".join(_data_sets()),
     )
     group.add_argument(
         "--column", metavar="NAME", help="the prompts' column of a custom JSONL, JSON, CSV, Parquet"
@@ -111,6 +107,13 @@ def _add_workload(group: Any) -> None:
         help="for answers of another shape than OpenAI's: gets each event (a dict), returns what "
         "OpenAI would have sent",
     )
+
+
+def _data_sets() -> list[str]:
+    """How each kind of workload is given; of other distributions' kinds, their names."""
+    ours = WORKLOADS.our_names()
+    told = [WORKLOADS.find(kind).usage for kind in ours]
+    return [*filter(None, told), *(name for name in WORKLOADS.names() if name not in ours)]
 
 
 def _add_generation(group: Any) -> None:

@@ -36,6 +36,7 @@ class WorkloadType:
     source: the file, or its place on a hub, where a suite gives no `path`.
     needs: keys of `workload:` that must be given.
     config: the model of `workload:`, derived from Workload where it has keys beyond those.
+    usage: how `--dataset` is given it, for `load --help`.
     argument: what follows the colon of `--dataset`, as keys of `workload:`. Raises BadInput.
     """
 
@@ -45,6 +46,7 @@ class WorkloadType:
     source: str | None = None
     needs: tuple[str, ...] = ("path",)
     config: type[Workload] = Workload
+    usage: str = ""
     argument: Callable[[str], dict[str, Any]] = _is_a_path
 
     def __post_init__(self) -> None:
