@@ -36,7 +36,7 @@ class Endpoint:
     Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
     and what else whoever made the endpoint knows (the environment's secrets). `limits` is how much
     may be read of what comes back. A POST to `cache_reset_path` empties the server's prefix cache,
-    where it offers that.
+    where its engine is known to offer that.
     """
 
     base_url: str
@@ -45,7 +45,7 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     redact: Redactor = field(default=Redactor(), repr=False, compare=False)
     limits: AnswerLimits = DEFAULT_LIMITS
-    cache_reset_path: str = "/reset_prefix_cache"
+    cache_reset_path: str | None = None
 
     def __post_init__(self) -> None:
         own = secrets_of_headers(self.headers) | {self.api_key}

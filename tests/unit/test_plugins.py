@@ -21,9 +21,15 @@ from flows.parameters import SuiteName, TargetName
 from nightbench import plugins
 from nightbench.accuracy import benchmarks
 from nightbench.cli.main import main
+from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput, PluginError
+from nightbench.home.paths import Home
 from nightbench.load.plan.workloads import read_prompts
+from nightbench.load.prefix_cache import reset_prefix_cache
 from nightbench.night.run import config_digest
+from nightbench.serving.hardware.gpus import Inventory
+from nightbench.serving.hardware.machine import Machine
+from nightbench.serving.server import serve
 from nightbench.suite.file import read_suite
 from nightbench.suite.models import LoadSpec
 
@@ -131,6 +137,27 @@ def test_serve_starts_the_engine_and_ends_it(suite: Path) -> None:
         said = run.communicate(timeout=60)[1]
     assert first.startswith("small answers at http://127.0.0.1:"), said
     assert run.returncode == 130
+
+
+def test_what_the_engine_says_of_itself_reaches_who_measures(suite: Path, tmp_path: Path) -> None:
+    (target,) = read_suite(suite).suite.targets
+    machine = Machine(inventory=Inventory(), cores=(0,), leases=tmp_path / "leases")
+    machine.leases.mkdir()
+    home, run_dir = Home(tmp_path), tmp_path / "run"
+    with serve(target, home, base_dir=suite.parent, run_dir=run_dir, machine=machine) as server:
+        assert server.endpoint.cache_reset_path == "/flush"
+        row = server.row()
+    assert row is not None
+    assert (row.engine_kind, row.argv[0]) == ("acme", "acme-server")
+    assert "ACME_API_KEY" in json.loads(row.env)
+    assert server.endpoint.api_key not in row.env
+
+
+def test_the_cache_is_emptied_where_the_engine_says(suite: Path) -> None:
+    with service() as server:
+        endpoint = Endpoint(base_url=server.url, model="m", cache_reset_path="/flush")
+        reset_prefix_cache(endpoint)
+    assert server.paths == ["/flush"]
 
 
 def test_eval_asks_the_benchmark(suite: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Launch:
     ready_path: str
     counters_path: str | None = None  # where the engine says how it is doing, if it does
     version_path: str | None = None  # where it says its version
-    cache_reset_path: str = "/reset_prefix_cache"  # a POST empties its prefix cache, if it has this
+    cache_reset_path: str | None = None  # a POST empties its prefix cache
     container: Container | None = None
 
 

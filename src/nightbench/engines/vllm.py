@@ -63,6 +63,7 @@ class VllmEngine(EngineConfig):
 READY_PATH = "/health"
 VERSION_PATH = "/version"
 COUNTERS_PATH = "/metrics"
+CACHE_RESET_PATH = "/reset_prefix_cache"  # in its development mode only
 
 # What nightbench sets itself. A key on a command line would be readable by every user (`ps`).
 _OWNED = {
@@ -192,6 +193,7 @@ def launch(engine: VllmEngine, place: Place) -> Launch:
         ready_path=READY_PATH,
         counters_path=COUNTERS_PATH,
         version_path=VERSION_PATH,
+        cache_reset_path=CACHE_RESET_PATH,
     )
 
 

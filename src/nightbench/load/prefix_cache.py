@@ -15,6 +15,7 @@ from nightbench.untrusted.prometheus import samples
 
 _QUERIES = "prefix_cache_queries"
 _HITS = "prefix_cache_hits"
+_RESET_PATH = "/reset_prefix_cache"  # of a server whose engine is not known, if it counts hits
 _WITHIN_S = 2.0
 # Without a warm-up that shows it: the most tokens a request may share through its chat template.
 TEMPLATE_TOKENS = 64
@@ -63,7 +64,8 @@ def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> Cache
 
 def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    return _is_there(_ask("POST", endpoint.cache_reset_path, endpoint, verify_tls=verify_tls))
+    path = endpoint.cache_reset_path or _RESET_PATH
+    return _is_there(_ask("POST", path, endpoint, verify_tls=verify_tls))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:
