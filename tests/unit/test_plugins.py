@@ -228,6 +228,38 @@ def test_nothing_of_a_package_is_imported_for_a_suite_that_does_not_use_it(suite
         assert done.stderr.strip() == "[]"
 
 
+RECIPE = """
+flavour = "cpu"
+requirements = ["acme-server==3.1"]
+uninstall = []
+extra_index_url = ""
+check = "import acme_server"
+command = "acme-server"
+distribution = "acme-server"
+"""
+
+
+def test_an_engine_that_is_to_be_built_brings_its_recipe(
+    suite: Path, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = site / "acme_nightbench" / "engine.py"
+    as_documented = module.read_text()
+    module.write_text(
+        as_documented.replace(
+            "    threads:", '    environment: Literal["auto"] = "auto"\n    threads:'
+        )
+        .replace("from typing", "from pathlib import Path\nfrom typing")
+        .replace("    executable=", '    recipe="acme",\n    recipe_dir=Path(__file__).parent,\n#')
+    )
+    (site / "acme_nightbench" / "acme.toml").write_text(RECIPE)
+    assert main(["plan", "acme"]) == 0
+    assert "acme-server==3.1: not built yet (minutes)" in capsys.readouterr().out
+    assert main(["engines", "list"]) == 0
+    assert "acme  not built: nightbench engines build acme" in capsys.readouterr().out
+    main(["doctor"])
+    assert re.search(r"^engine acme +not built$", capsys.readouterr().out, re.MULTILINE)
+
+
 # ---------------------------------------------------------------- what is broken
 
 BROKEN = {
