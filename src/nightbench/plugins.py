@@ -22,7 +22,7 @@ from nightbench.errors import BadInput, PluginError
 
 if TYPE_CHECKING:
     from nightbench.accuracy.benchmark import Benchmark
-    from nightbench.engines.engine import Engine
+    from nightbench.engines.adapter import EngineAdapter
     from nightbench.load.plan.workload_type import WorkloadType
 
 T = TypeVar("T")
@@ -150,11 +150,11 @@ def _attribute(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-ENGINES: Group[Engine[Any]] = Group(
+ENGINES: Group[EngineAdapter[Any]] = Group(
     name="nightbench.engines",
     noun="engine",
     ours="nightbench.engines",
-    made_of="nightbench.engines.engine:Engine",
+    made_of="nightbench.engines.adapter:EngineAdapter",
     name_of=lambda engine: engine.kind,
 )
 WORKLOADS: Group[WorkloadType] = Group(

@@ -265,7 +265,10 @@ def test_an_engine_that_is_to_be_built_brings_its_recipe(
 BROKEN = {
     "it does not import": ("import no_such_module", "ModuleNotFoundError: No module named"),
     "it fails": ("1 / 0", "ZeroDivisionError"),
-    "it is no engine": ("ENGINE = 'acme'", "it is str, expected nightbench.engines.engine.Engine"),
+    "it is no engine": (
+        "ENGINE = 'acme'",
+        "it is str, expected nightbench.engines.adapter.EngineAdapter",
+    ),
     "it lacks the name": ("OTHER = 1", "AttributeError"),
     "it calls itself otherwise": (
         "from nightbench.engines.vllm import ENGINE",

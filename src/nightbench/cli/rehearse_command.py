@@ -104,7 +104,7 @@ def _environment(environ: Mapping[str, str], own: Path) -> dict[str, str]:
 
 def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> Stage:
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.engines import dispatch
+    from nightbench.engines import target_engine
     from nightbench.errors import BadInput
     from nightbench.rehearsal.deriving import Stage
     from nightbench.serving.hardware.machine import this_machine
@@ -116,8 +116,8 @@ def _stage(suite_file: SuiteFile, home: Home, work: Path, console: Console) -> S
     machine = this_machine()
 
     def existing(target: Target) -> EngineEnvironment | None:
-        wanted: Environment | Literal["auto"] = dispatch.environment_of(target) or "auto"
-        if not dispatch.engine_of(target).is_built(target.engine):
+        wanted: Environment | Literal["auto"] = target_engine.environment_of(target) or "auto"
+        if not target_engine.adapter_of(target).is_built(target.engine):
             return None
         kind = target.engine.kind
         try:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from nightbench.engines.engine import Engine, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.suite.engines import (
     EngineConfig,
     Environment,
@@ -94,7 +94,7 @@ def is_own_name(model: str) -> bool:
     return not model.startswith(("/", ".", "hf:", "modelscope:", "builtin:"))
 
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="command",
     title="a command",
     config=CommandEngine,

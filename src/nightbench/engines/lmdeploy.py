@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nightbench.engines.engine import Engine, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.engines.renames import Renamed, gone
 from nightbench.engines.wizard import Wizard, parallel_lines
@@ -127,7 +127,7 @@ RENAMED = (
     ),
 )
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="lmdeploy",
     title="LMDeploy",
     config=LmdeployEngine,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nightbench.engines.engine import Engine, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.remote import RemoteEngine
 from nightbench.engines.wizard import Wizard, WizardAnswers
 from nightbench.suite.engines import EngineConfig, Url, VariableNames, Variables
@@ -118,7 +118,7 @@ def wizard_lines(answers: WizardAnswers) -> list[str]:
     ]
 
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="ollama",
     title="Ollama",
     config=OllamaEngine,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nightbench.endpoint import Endpoint, filled
-from nightbench.engines.engine import Engine, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.providers import PROVIDERS, ProviderName
 from nightbench.engines.wizard import Wizard, WizardAnswers, yaml_scalar
 from nightbench.errors import BadInput
@@ -117,7 +117,7 @@ def wizard_lines(answers: WizardAnswers) -> list[str]:
     ]
 
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="remote",
     title="an API",
     config=RemoteEngine,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nightbench.engines.engine import Engine, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.engines.renames import gone
 from nightbench.engines.wizard import Wizard, parallel_lines
@@ -132,7 +132,7 @@ RENAMED = gone(
     },
 )
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="sglang",
     title="SGLang",
     config=SglangEngine,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from nightbench.engines.engine import Engine, Flavour, Launch, Place
+from nightbench.engines.adapter import EngineAdapter, Flavour, Launch, Place
 from nightbench.engines.observed import BootPhase, BootSign, Counters
 from nightbench.engines.options import HOST, PORT, options, sizes
 from nightbench.engines.renames import Renamed, gone
@@ -278,7 +278,7 @@ RENAMED = (
     ),
 )
 
-ENGINE = Engine(
+ENGINE = EngineAdapter(
     kind="vllm",
     title="vLLM",
     config=VllmEngine,

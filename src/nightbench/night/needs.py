@@ -11,7 +11,7 @@ from typing import Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
 from nightbench.serving.provision import environments, hubs, models, recipes
@@ -51,8 +51,8 @@ def of_target(
     if not target.is_attached:
         yield from _engine(target, home, has_gpu=has_gpu)
         yield from _model(target, base_dir, home)
-        gpus = dispatch.num_gpus(target)
-        if gpus and not has_gpu and dispatch.environment_of(target) is not None:
+        gpus = target_engine.num_gpus(target)
+        if gpus and not has_gpu and target_engine.environment_of(target) is not None:
             yield Need("hardware", f"{gpus} GPU{'s' * (gpus > 1)}", "run it where they are")
     for benchmark in suite.accuracy_of(target):
         yield from _records(benchmark, base_dir)
@@ -61,7 +61,7 @@ def of_target(
 
 
 def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
-    engine, wanted = dispatch.engine_of(target), dispatch.environment_of(target)
+    engine, wanted = target_engine.adapter_of(target), target_engine.environment_of(target)
     executable = engine.executable(target.engine)
     if not engine.is_built(target.engine):
         if executable is not None:
@@ -88,7 +88,7 @@ def _command(executable: str) -> Iterator[Need]:
 
 def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
     model = target.model
-    if model is None or dispatch.engine_of(target).is_own_name(model):
+    if model is None or target_engine.adapter_of(target).is_own_name(model):
         return
     if models.at_hand(model, home, base_dir) is None:
         fetched = models.is_fetched(model)

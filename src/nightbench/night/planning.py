@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nightbench.accuracy import benchmarks
 from nightbench.data import hub_files
-from nightbench.engines import dispatch, renames
+from nightbench.engines import renames, target_engine
 from nightbench.errors import BadInput, DataError
 from nightbench.secrets.child_env import left_out
 from nightbench.serving.provision import recipes
@@ -60,11 +60,11 @@ def plan_target(
     """What one target would do."""
     loads = tuple(plan_load(spec) for spec in suite.load_of(target))
     accuracy = suite.accuracy_of(target)
-    passed = dispatch.pass_env(target)
+    passed = target_engine.pass_env(target)
     boot_s = 0.0 if target.is_attached else ASSUMED_BOOT_S
     return PlannedTarget(
         name=target.name,
-        command=dispatch.display_command(target),
+        command=target_engine.display_command(target),
         hardware=_hardware(target),
         benchmarks=tuple(describe_benchmark(spec) for spec in accuracy),
         loads=loads,
@@ -85,11 +85,11 @@ def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
 
 def known_refusals(target: Target) -> tuple[str, ...]:
     """Arguments that every version of the engine that the suite may mean is known not to have."""
-    engine = dispatch.engine_of(target)
+    engine = target_engine.adapter_of(target)
     if not engine.renamed:
         return ()
     args = getattr(target.engine, "args", {})
-    versions = recipes.versions(dispatch.environment_of(target) or "auto", engine.kind)
+    versions = recipes.versions(target_engine.environment_of(target) or "auto", engine.kind)
     said = [
         tuple(renames.problems(engine.renamed, args, title=engine.title, version=version))
         for version in versions
@@ -190,14 +190,14 @@ def _names_a_path(target: Target) -> bool:
     model = target.model
     if model is None or target.is_attached or model.startswith(("builtin:", "hf:", "modelscope:")):
         return False
-    return not dispatch.engine_of(target).is_own_name(model)
+    return not target_engine.adapter_of(target).is_own_name(model)
 
 
 def _hardware(target: Target) -> str:
-    engine = dispatch.engine_of(target)
+    engine = target_engine.adapter_of(target)
     if target.is_attached:
         return f"nothing here: {engine.hardware(target.engine) or f'{target.name} runs already'}"
-    gpus = dispatch.num_gpus(target)
-    if engine.recipe_on_cores and dispatch.environment_of(target) is None:
+    gpus = target_engine.num_gpus(target)
+    if engine.recipe_on_cores and target_engine.environment_of(target) is None:
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

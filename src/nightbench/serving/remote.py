@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch, remote
+from nightbench.engines import remote, target_engine
 from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput, EndpointError
 from nightbench.secrets.values import shown_name
@@ -40,7 +40,7 @@ def connect_to(
     if attached is not target.engine:
         # An engine's first answer loads the model: before the clock, and with a boot's patience.
         attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
-    name, limits = dispatch.served_name(target), target.limits.in_bytes()
+    name, limits = target_engine.served_name(target), target.limits.in_bytes()
     return connect(attached, name, environ, limits=limits, sleep=sleep)
 
 

@@ -17,7 +17,7 @@ from pkgutil import resolve_name
 from typing import Protocol
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import BootFailed
 from nightbench.home.paths import Home
 from nightbench.progress import OnProgress, ignore
@@ -177,7 +177,7 @@ def prepare(
 
     Raises ArgumentsRefused where the engine does not take the target's arguments.
     """
-    engine = dispatch.engine_of(target)
+    engine = target_engine.adapter_of(target)
     if target.is_attached:
         return None, None
     if engine.provision:
@@ -186,7 +186,7 @@ def prepare(
     built = None
     if engine.is_built(target.engine):
         built = environments.ensure(
-            dispatch.environment_of(target) or "auto",
+            target_engine.environment_of(target) or "auto",
             home,
             on_progress=on_progress,
             has_gpu=machine.has_gpu,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.engines.providers import PROVIDERS
 from nightbench.plugins import ENGINES
 from nightbench.suite.models import Suite
@@ -21,7 +21,7 @@ def test_every_example_is_a_target_and_every_kind_has_one() -> None:
     suite = Suite.model_validate({"name": "documented", "targets": targets})
     assert {target.engine.kind for target in suite.targets} == set(ENGINES.our_names())
     for target in suite.targets:
-        assert bool(dispatch.display_command(target)) is not target.is_attached
+        assert bool(target_engine.display_command(target)) is not target.is_attached
 
 
 def test_every_service_is_where_the_page_says() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nightbench.engines import dispatch
-from nightbench.engines.engine import Flavour
+from nightbench.engines import target_engine
+from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput
 from nightbench.night.run import config_digest
 from nightbench.suite.models import Target
@@ -28,7 +28,7 @@ def named(recorded: dict[str, Any]) -> str:
 
 def launch(target: Target, flavour: Flavour) -> dict[str, Any]:
     try:
-        planned = dispatch.plan_launch(
+        planned = target_engine.plan_launch(
             target,
             model_path="/m",
             host="127.0.0.1",
@@ -50,10 +50,10 @@ def test_a_target_is_started_as_it_was(recorded: dict[str, Any]) -> None:
     now = {
         "target": recorded["target"],
         "digest": config_digest(target),
-        "command": dispatch.display_command(target),
-        "num_gpus": dispatch.num_gpus(target),
-        "num_ranks": dispatch.num_ranks(target),
-        "served_name": dispatch.served_name(target),
+        "command": target_engine.display_command(target),
+        "num_gpus": target_engine.num_gpus(target),
+        "num_ranks": target_engine.num_ranks(target),
+        "served_name": target_engine.served_name(target),
         "cpu": launch(target, "cpu"),
         "cuda": launch(target, "cuda"),
     }

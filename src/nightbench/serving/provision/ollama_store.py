@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch, ollama
+from nightbench.engines import ollama, target_engine
 from nightbench.engines.ollama import OllamaEngine
 from nightbench.errors import BadInput, DataError, EngineEnvironmentError
 from nightbench.home.paths import Home
@@ -52,7 +52,10 @@ def provide(
     engine, model = target.engine, target.model or ""
     if not isinstance(engine, OllamaEngine):
         raise TypeError(f"{target.name} runs on {engine.kind}")
-    found, name = environment(engine, home, base_dir, has_gpu=has_gpu), dispatch.served_name(target)
+    found, name = (
+        environment(engine, home, base_dir, has_gpu=has_gpu),
+        target_engine.served_name(target),
+    )
     gguf = None
     if ollama.is_gguf(model):
         gguf = models.resolve(model, home, None, base_dir, on_progress=on_progress)

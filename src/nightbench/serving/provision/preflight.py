@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nightbench.engines import dispatch, renames
-from nightbench.engines.engine import AnyEngine
+from nightbench.engines import renames, target_engine
+from nightbench.engines.adapter import AnyAdapter
 from nightbench.errors import ArgumentsRefused
 from nightbench.progress import OnProgress, Progress
 from nightbench.secrets.child_env import engine_environment
@@ -49,8 +49,8 @@ Ask = Callable[[Target, EngineEnvironment, str | None], Checked]
 
 def is_checkable(target: Target) -> bool:
     """Whether the target's engine has arguments of its own that can be looked at here."""
-    engine = dispatch.engine_of(target)
-    return engine.argument_words is not None and dispatch.image_of(target) is None
+    engine = target_engine.adapter_of(target)
+    return engine.argument_words is not None and target_engine.image_of(target) is None
 
 
 def check(
@@ -77,7 +77,7 @@ def check(
     except ValueError:
         last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
         return Checked(unchecked=(f"the engine could not be asked: {last[:300]}",))
-    engine, version = dispatch.engine_of(target), answer["version"]
+    engine, version = target_engine.adapter_of(target), answer["version"]
     return Checked(
         engine=f"{engine.kind} {version}" if version else "",
         refused=tuple(_sentence(problem, engine, version) for problem in answer["problems"]),
@@ -126,24 +126,24 @@ def _command(
     target: Target, environment: EngineEnvironment, model: str | None
 ) -> tuple[list[str], dict[str, str]]:
     """The engine's arguments and environment, as they will be but for port, key and cores."""
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         target,
         model_path=model or target.model,
         host="127.0.0.1",
         port=8000,
         api_key="",
         flavour=environment.flavour,
-        cores=tuple(range(max(1, dispatch.num_ranks(target)))),
+        cores=tuple(range(max(1, target_engine.num_ranks(target)))),
     )
-    passed = [name for name in dispatch.pass_env(target) if name in os.environ]
+    passed = [name for name in target_engine.pass_env(target) if name in os.environ]
     env = engine_environment(os.environ, passed) | launch.env
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return list(launch.argv[dispatch.engine_of(target).argument_words :]), env
+    return list(launch.argv[target_engine.adapter_of(target).argument_words :]), env
 
 
 def _script(target: Target) -> Path:
     """What is run in the engine's environment to look at its arguments."""
-    return dispatch.engine_of(target).check_script or SCRIPT
+    return target_engine.adapter_of(target).check_script or SCRIPT
 
 
 def _run(
@@ -167,7 +167,7 @@ def _run(
     return process.returncode, answered, said
 
 
-def _sentence(problem: Mapping[str, Any], engine: AnyEngine, version: str) -> str:
+def _sentence(problem: Mapping[str, Any], engine: AnyAdapter, version: str) -> str:
     """`engine.args.dtype: there is no such choice: float33 (vllm 0.32.0); nearest: float32`."""
     option, value = problem["option"].lstrip("-"), problem["value"]
     where = f"engine.args.{option}: " if option else ""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines.engine import Flavour
+from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput
 from nightbench.plugins import ENGINES
 from nightbench.resources import engine_recipes_dir

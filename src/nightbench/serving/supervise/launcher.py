@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import container, dispatch
-from nightbench.engines.engine import Launch
+from nightbench.engines import container, target_engine
+from nightbench.engines.adapter import Launch
 from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
 from nightbench.secrets.child_env import engine_environment, public_env
@@ -77,10 +77,10 @@ class Started:
 
 def start(job: Job, on_progress: OnProgress) -> Started:
     """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
-    inherited = engine_environment(os.environ, dispatch.pass_env(job.target))
+    inherited = engine_environment(os.environ, target_engine.pass_env(job.target))
     request = leases.Request(
         subject=job.target.name,
-        num_gpus=0 if _runs_on_cores(job) else dispatch.num_gpus(job.target),
+        num_gpus=0 if _runs_on_cores(job) else target_engine.num_gpus(job.target),
         cores=job.machine.cores,
         wait=job.options.wait_for_lease,
         within_s=job.options.lease_within_s,
@@ -107,7 +107,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     port = choose_port(job.options.port)
     endpoint = Endpoint(
         base_url=f"http://{probing.HOST}:{port}/v1",
-        model=dispatch.served_name(job.target),
+        model=target_engine.served_name(job.target),
         api_key=secrets.token_urlsafe(24),
         redact=Redactor.from_env(os.environ),
         limits=job.target.limits.in_bytes(),
@@ -125,7 +125,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
             port=port,
             launch_id=launch_id,
             run_dir=_run_dir(job),
-            variables=(*chosen, *dispatch.pass_env(job.target)),
+            variables=(*chosen, *target_engine.pass_env(job.target)),
         )
     env = inherited | chosen
     # What the log must not hold: what the engine has, and what we know and it may have found.
@@ -137,7 +137,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
         port=port,
         endpoint=replace(endpoint, redact=hidden),
         launch=launch,
-        public_env=public_env(env, chosen, private=dispatch.pass_env(job.target)),
+        public_env=public_env(env, chosen, private=target_engine.pass_env(job.target)),
         memory_before=memory_before,
         started_at=started_at,
         launch_id=launch_id,
@@ -148,7 +148,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
 
 
 def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         job.target,
         model_path=job.model,
         host=probing.HOST,
@@ -158,7 +158,7 @@ def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
         cores=lease.cores,
         store=str(job.environment.store) if job.environment else "",
     )
-    environment, keeps_argv = job.environment, dispatch.engine_of(job.target).keeps_argv
+    environment, keeps_argv = job.environment, target_engine.adapter_of(job.target).keeps_argv
     if environment is None or environment.image is not None or keeps_argv:
         return launch
     return replace(launch, argv=(str(environment.executable), *launch.argv[1:]))
@@ -246,5 +246,5 @@ def _hardware_env(job: Job, lease: Lease) -> dict[str, str]:
     # Tools of the environment (ninja) are looked for by name.
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if environment.cache is not None:
-        env |= dispatch.engine_of(job.target).cache_env(environment.cache)
+        env |= target_engine.adapter_of(job.target).cache_env(environment.cache)
     return env

@@ -73,7 +73,7 @@ def _secrets(config: EngineConfig, _environ: Mapping[str, str]) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine(Generic[C]):
+class EngineAdapter(Generic[C]):
     """An engine. What most engines have is the default of a field.
 
     Of a config these keys are heeded under these names, where it has them: `environment`, `args`,
@@ -157,4 +157,4 @@ class Engine(Generic[C]):
         return self.recipe if has_gpu or self.recipe_on_cores is None else self.recipe_on_cores
 
 
-AnyEngine = Engine[Any]
+AnyAdapter = EngineAdapter[Any]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nightbench.engines import container
-from nightbench.engines.engine import AnyEngine, Flavour, Launch, Place
+from nightbench.engines.adapter import AnyAdapter, Flavour, Launch, Place
 from nightbench.engines.observed import BootSign, Counters
 from nightbench.errors import BadInput
 from nightbench.plugins import ENGINES
@@ -15,8 +15,8 @@ from nightbench.suite.engines import Environment
 from nightbench.suite.models import Target
 
 
-def engine_of(target: Target) -> AnyEngine:
-    """The engine that a target runs on."""
+def adapter_of(target: Target) -> AnyAdapter:
+    """What nightbench knows of the engine that a target runs on."""
     return ENGINES.find(target.engine.kind)
 
 
@@ -24,7 +24,7 @@ def display_command(target: Target) -> str:
     """The command a target is started with, for a person; "" where nothing is started."""
     if target.is_attached:
         return ""
-    command = engine_of(target).command
+    command = adapter_of(target).command
     words = command(target.engine, target.model or "", target.served_model_name)
     image = image_of(target)
     if image is not None:
@@ -51,7 +51,7 @@ def plan_launch(
     """
     if target.is_attached:
         raise BadInput(f"{target.name} is remote: there is nothing to start")
-    engine = engine_of(target)
+    engine = adapter_of(target)
     place = Place(
         model_path=model_path,
         served_model_name=target.served_model_name,
@@ -68,7 +68,7 @@ def plan_launch(
 
 def environment_of(target: Target) -> Environment | None:
     """The environment a suite names for the engine, None where it leaves that to us."""
-    return engine_of(target).environment(target.engine)
+    return adapter_of(target).environment(target.engine)
 
 
 def image_of(target: Target) -> str | None:
@@ -79,7 +79,7 @@ def image_of(target: Target) -> str | None:
 
 def served_name(target: Target) -> str:
     """The name requests ask for; "" is asked of the server."""
-    return engine_of(target).served_name(target.model or "", target.served_model_name)
+    return adapter_of(target).served_name(target.model or "", target.served_model_name)
 
 
 def pass_env(target: Target) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def num_gpus(target: Target) -> int:
 
 def num_ranks(target: Target) -> int:
     """Processes that share the model, one on a GPU or a share of the cores each."""
-    return engine_of(target).num_ranks(target.engine)
+    return adapter_of(target).num_ranks(target.engine)
 
 
 def is_for_cpus(environment: Environment | None) -> bool:
@@ -107,9 +107,9 @@ def is_for_cpus(environment: Environment | None) -> bool:
 
 def boot_sign(target: Target, line: str) -> BootSign | None:
     """What a line of the engine's log says about its boot."""
-    return engine_of(target).boot_sign(line)
+    return adapter_of(target).boot_sign(line)
 
 
 def parse_counters(target: Target, exposition: str) -> Counters | None:
     """What the engine says of itself, where it says something."""
-    return engine_of(target).parse_counters(exposition)
+    return adapter_of(target).parse_counters(exposition)
