@@ -1,7 +1,7 @@
 -- The highest concurrency of each run within limits you give, on its p95 latencies.
--- param ttft_p95_ms = 500: milliseconds to the first token, at most
--- param tpot_p95_ms = 50: milliseconds per output token, at most
--- param target = NULL: one target; all of them unless given
+-- param ttft_p95_ms (number) = 500: milliseconds to the first token, at most
+-- param tpot_p95_ms (number) = 50: milliseconds per output token, at most
+-- param target (target) = NULL: one target; all of them unless given
 SELECT
     target, night, run_id, workload,
     max(max_concurrency) FILTER (

@@ -1,8 +1,8 @@
 -- Two runs side by side: every accuracy and load level both have, with the change. Judge only what
 -- has same_question and same_hardware; numbers of other tools (imported) never have.
--- param a: a run id
--- param b: a run id
--- param target = NULL: one target; all of them unless given
+-- param a (run): a run id
+-- param b (run): a run id
+-- param target (target) = NULL: one target; all of them unless given
 WITH numbers AS (
     SELECT
         run_id, target, 'accuracy' AS kind, benchmark AS name, subset AS subset_or_level,

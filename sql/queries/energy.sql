@@ -1,6 +1,6 @@
 -- GPU energy of each load level: power_w of all GPUs while the level ran, per million output tokens.
--- param run_id: the run
--- param target = NULL: one target; all of them unless given
+-- param run_id (run): the run
+-- param target (target) = NULL: one target; all of them unless given
 WITH levels AS (
     SELECT
         run_id, target, night, workload, level, max_concurrency, started_at, duration_s,

@@ -1,3 +1,3 @@
 -- Questions a target answered right in one of its last two runs and wrong in the other.
--- param target: the target's name
+-- param target (target): the target's name
 SELECT * FROM flips WHERE target = $target;

@@ -1,7 +1,7 @@
 -- The run of a target before this one that has answers to the same benchmark.
--- param run_id: the run
--- param target: the target's name
--- param benchmark: the benchmark's name
+-- param run_id (run): the run
+-- param target (target): the target's name
+-- param benchmark (benchmark): the benchmark's name
 WITH asked AS (
     SELECT run_id, started_at
     FROM targets

@@ -1,6 +1,6 @@
 -- What changed under a target from one of its runs to the next: versions, driver, clocks, argv …
--- param target: the target's name
--- param nights = 30: how many nights back from its newest
+-- param target (target): the target's name
+-- param nights (count) = 30: how many nights back from its newest
 WITH facts AS (
     SELECT run_id, night, name, value FROM provenance WHERE target = $target
     UNION ALL

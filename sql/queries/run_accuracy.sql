@@ -1,5 +1,5 @@
 -- The accuracies of one run, whole benchmarks before their subsets.
--- param run_id: the run
+-- param run_id (run): the run
 SELECT *
 FROM accuracy_results
 WHERE run_id = $run_id

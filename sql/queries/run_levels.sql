@@ -1,5 +1,5 @@
 -- The load levels of one run, as they were driven.
--- param run_id: the run
+-- param run_id (run): the run
 SELECT *
 FROM load_levels
 WHERE run_id = $run_id

@@ -1,7 +1,7 @@
 -- The questions of one run with their answers, in the order of their ids.
--- param run_id: the run
--- param target = NULL: only this target
--- param benchmark = NULL: only this benchmark
+-- param run_id (run): the run
+-- param target (target) = NULL: only this target
+-- param benchmark (benchmark) = NULL: only this benchmark
 SELECT *
 FROM accuracy_samples
 WHERE

@@ -1,5 +1,5 @@
 -- The servers one run launched: how they booted, how they ended.
--- param run_id: the run
+-- param run_id (run): the run
 SELECT *
 FROM servers
 WHERE run_id = $run_id

@@ -1,5 +1,5 @@
 -- The runs there are, newest first.
--- param limit = 20: how many
+-- param limit (count) = 20: how many
 WITH of_targets AS (
     SELECT
         run_id, min(night) AS night, min(started_at) AS started_at, count(*) AS num_targets,

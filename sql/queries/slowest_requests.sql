@@ -1,9 +1,9 @@
 -- The slowest requests of one level of a run, with what may explain them.
--- param run_id: the run
--- param target: the target's name
--- param level: a level such as c10
--- param by = ttft_ms: ttft_ms, tpot_ms or e2el_ms
--- param limit = 20: how many
+-- param run_id (run): the run
+-- param target (target): the target's name
+-- param level (level): a level such as c10
+-- param by (ttft_ms|tpot_ms|e2el_ms) = ttft_ms: the latency they are sorted by
+-- param limit (count) = 20: how many
 SELECT
     workload, level, request_index, ttft_ms, tpot_ms, e2el_ms, queue_ms, client_lag_max_ms,
     prompt_tokens, cached_tokens, completion_tokens, finish_reason, error_kind,

@@ -1,5 +1,5 @@
 -- How long the boot and each stage of a target last took: of its last 3 nights the longest.
--- param target: the target
+-- param target (target): the target
 WITH stages AS (
     SELECT 'accuracy ' || benchmark AS stage, started_at, duration_s
     FROM accuracy_results

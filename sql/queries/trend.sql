@@ -1,8 +1,8 @@
 -- One metric of a target, night by night, per benchmark subset or load level.
--- param target: the target's name
--- param metric = output_throughput: accuracy, output_throughput, request_throughput, median_ttft_ms, p95_ttft_ms, median_tpot_ms, p95_tpot_ms or p95_e2el_ms
--- param name = NULL: a benchmark's or workload's name; all of them unless given
--- param nights = 100000: how many nights back from the newest
+-- param target (target): the target's name
+-- param metric (accuracy|output_throughput|request_throughput|median_ttft_ms|p95_ttft_ms|median_tpot_ms|p95_tpot_ms|p95_e2el_ms) = output_throughput: the metric
+-- param name (name) = NULL: a benchmark's or workload's name; all of them unless given
+-- param nights (count) = 100000: how many nights back from the newest
 WITH chosen AS (
     SELECT
         night, run_id, kind, name, subset_or_level, max_concurrency, hardware_class,

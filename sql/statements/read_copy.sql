@@ -1,4 +1,5 @@
--- Which schema a copy has, and how it reads the facts: by whole paths.
+-- Which schema a copy has, and how it reads the facts: whole paths are of earlier
+-- releases.
 SELECT
     (SELECT max(version) FROM schema_migrations) AS version,
     (

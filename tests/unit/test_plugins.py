@@ -100,7 +100,8 @@ def suite(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_plan_shows_what_the_package_adds(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "acme"]) == 0
     shown = capsys.readouterr().out
-    assert "acme-server weights --threads 2" in shown
+    assert f"acme-server {suite.parent / 'weights'} --threads 2 --host 127.0.0.1" in shown
+    assert "acme-server, as it is installed" in shown
     assert "acme_riddles (16 at a time)" in shown
     assert "greetings" in shown
     assert "Missing" not in shown

@@ -43,13 +43,7 @@ class PreparedBenchmark:
 
 def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> PreparedBenchmark:
     """Read what `spec` asks for. Raises BadInput or DataError before anything is sent."""
-    benchmark = _with_shots(benchmark, spec)
-    if benchmark.executes_code and not spec.allow_code_execution:
-        raise BadInput(
-            f"{benchmark.name} runs programs that the model wrote, in a sandbox",
-            hint="Say allow_code_execution: true in the suite (--allow-code-execution).",
-        )
-    chosen = _chosen_subsets(benchmark, spec)
+    benchmark, chosen = as_asked(benchmark, spec)
     reader = RecordReader(benchmark, spec, base_dir)
     records: list[Record] = []
     per_subset: list[list[PreparedQuestion]] = []
@@ -63,6 +57,18 @@ def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Prepare
         questions=tuple(limited(per_subset, spec.limit)),
         data_digest=loading.records_digest(records),
     )
+
+
+def as_asked(benchmark: Benchmark, spec: AccuracySpec) -> tuple[Benchmark, tuple[Subset, ...]]:
+    """The benchmark with as many examples as `spec` wants, and the subsets that it asks; no record
+    is read. Raises BadInput for what the benchmark does not have or may not do."""
+    benchmark = _with_shots(benchmark, spec)
+    if benchmark.executes_code and not spec.allow_code_execution:
+        raise BadInput(
+            f"{benchmark.name} runs programs that the model wrote, in a sandbox",
+            hint="Say allow_code_execution: true in the suite (--allow-code-execution).",
+        )
+    return benchmark, _chosen_subsets(benchmark, spec)
 
 
 def limited(

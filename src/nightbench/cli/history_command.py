@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.numbers_argument import count
 from nightbench.cli.sql_command import cell
 from nightbench.home.paths import Home
 
@@ -19,7 +20,7 @@ STATUS_STYLES = {"completed": "green", "failed": "red", "crashed": "red", "cance
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench history`."""
     parser = subparsers.add_parser("history", help="the runs there are", description=__doc__)
-    parser.add_argument("--limit", type=int, default=20, help="how many runs (20)")
+    parser.add_argument("--limit", type=count, default=20, help="how many runs (20)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,20 +6,21 @@ import argparse
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
-from nightbench.errors import BadInput
+from nightbench.errors import BadInput, DataError, HistoryError
 from nightbench.home.paths import Home
 from nightbench.secrets.redaction import Redactor
-from nightbench.terminal_text import safe_text
+from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from nightbench.history.duckdb_files.kept_nights import KeptNight
     from nightbench.history.importers.imported import Imported
 
+_MOST_NAME = 80
 _TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
 
 
@@ -30,11 +31,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--from", dest="tool", required=True, choices=_TOOLS)
     parser.add_argument("path", type=Path, help="a result file, or a folder with some")
-    parser.add_argument("--target", help="the name of the series (imported-MODEL unless given)")
+    parser.add_argument(
+        "--target", help="the name of the series (imported-ORG--MODEL unless given)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, spool and land; what was imported before is not imported again."""
+    from nightbench.history.duckdb_files.database import StorageError
     from nightbench.history.duckdb_files.ingest import land
     from nightbench.history.importers.importing import read_each
     from nightbench.history.spool.identity import is_name
@@ -46,16 +50,41 @@ def run(args: argparse.Namespace) -> int:
     home = home_to_write()
     results, problems = read_each(args.tool, args.path)
     if problems and not results:
+        _tell(problems[1:])
         raise problems[0]
-    taken = sum(spool(home, args.tool, imported, args.target) for imported in results)
+    if args.target is not None:
+        _refuse_several_models(results, args.target)
+    taken = 0
+    for imported in results:
+        try:
+            taken += spool(home, args.tool, imported, args.target)
+        except StorageError:
+            raise
+        except (HistoryError, ValueError) as error:  # whatever is wrong with one result
+            problems.append(DataError(f"{imported.source} could not be kept: {error}"))
     report = land(home)
-    for said in (*map(str, problems), *(damaged.reason for damaged in report.damaged)):
-        print(safe_text(f"not taken: {said}"), file=sys.stderr)
+    _tell((*problems, *(damaged.reason for damaged in report.damaged)))
     print(
         f"imported {taken} results, marked as imported: they have series of their own, and are not "
         "in latest, leaderboard or capacity"
     )
     return 1 if report.damaged or problems else 0
+
+
+def _tell(problems: Iterable[object]) -> None:
+    for said in problems:
+        print(safe_text(f"not taken: {said}"), file=sys.stderr)
+
+
+def _refuse_several_models(results: Sequence[Imported], target: str) -> None:
+    """A target is one model's series. Raises BadInput where the results are of several."""
+    models = sorted({imported.model for imported in results})
+    if len(models) > 1:
+        raise BadInput(
+            f"these are results of {len(models)} models, and {target} is one target: "
+            + ", ".join(safe_line(model, max_chars=80) for model in models[:5]),
+            hint="Import them one by one, or without --target.",
+        )
 
 
 def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool:
@@ -124,6 +153,10 @@ def _run_row(imported: Imported, tool: str, digest: str) -> Any:
 
 
 def _name(model: str) -> str:
-    """A target's name from a model's: what a folder and a suite can be called."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model).name).strip("-.")
-    return f"imported-{plain or 'model'}"[:80]
+    """A target's name from a model's, which no other model has: what a folder and a suite can be
+    called."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", model.replace("/", "--")).strip("-.")
+    name = f"imported-{plain or 'model'}"[:_MOST_NAME]
+    if name == f"imported-{model.replace('/', '--')}" and "--" not in model:
+        return name
+    return f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:6]}"

@@ -97,7 +97,7 @@ def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
 
 
 def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
-    from nightbench.load.summarize.report import write_json, write_requests
+    from nightbench.load.report import write_json, write_requests
 
     if args.json is not None and measured:
         write_json(measured, args.json)

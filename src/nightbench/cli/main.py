@@ -76,10 +76,6 @@ def main(argv: list[str] | None = None) -> int:
 
         print(f"nightbench: {told(str(error), arguments)}", file=sys.stderr)
         return error.exit_code
-    except PermissionError as error:
-        what = f"you may not read or write {error.filename}" if error.filename else error
-        print(f"nightbench: {what}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("nightbench: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -87,6 +83,11 @@ def main(argv: list[str] | None = None) -> int:
         # The reader of our output has seen enough (`| head`).
         sys.stderr.close()
         return 0
+    except OSError as error:
+        from nightbench.cli.telling import of_the_system, told
+
+        print(f"nightbench: {told(of_the_system(error), arguments)}", file=sys.stderr)
+        return 1
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ from nightbench.cli.new_suite_text import (
 )
 from nightbench.errors import BadInput
 from nightbench.plugins import ENGINES
+from nightbench.serving.provision.models import looks_like_a_hub_s
 
 Ask = Callable[[str, str], str]
+_PAGES = {
+    "https://huggingface.co/": "hf:",
+    "https://www.modelscope.cn/models/": "modelscope:",
+    "https://modelscope.cn/models/": "modelscope:",
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--provider", metavar="NAME", help="a service: siliconflow, dashscope, …")
     parser.add_argument("--api-key-env", metavar="NAME")
     parser.add_argument("--tensor-parallel-size", type=int, metavar="N")
+    parser.add_argument(
+        "--for-gpus", type=int, metavar="N", help="GPUs of the node it is for (this machine's)"
+    )
     parser.add_argument("--benchmarks", metavar="A,B", help="starter, iquiz, ceval, …; '' for none")
     parser.add_argument("--max-concurrency", metavar="N[,N…]", help="load levels; '' for no load")
     parser.add_argument("--name", help="the suite's name")
@@ -44,12 +54,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, write, check. Raises BadInput."""
-    found = look_around()
     interactive = sys.stdin.isatty() and not args.yes
-    answers = answers_of(args, found, _ask if interactive else _take_the_usual)
+    ask = _ask if interactive else _take_the_usual
+    found = meant_for(look_around(), args.for_gpus, args.tensor_parallel_size)
+    answers = answers_of(args, found, ask)
     path: Path = args.file or Path(f"{answers.suite_name()}.yaml")
+    answers = replace(answers, model=_named(answers, path, ask))
     _write(path, suite_text(answers, found), force=args.force)
-    _check(path)
     print(f"{path} is written. Next: nightbench plan {path}")
     return 0
 
@@ -65,6 +76,20 @@ def look_around() -> Found:
     )
 
 
+def meant_for(found: Found, for_gpus: int | None, size: int | None) -> Found:
+    """What there is on the node that the suite is for: more GPUs than this machine has are another
+    machine's. Raises BadInput where the node has fewer than the model is to be spread over."""
+    if for_gpus is not None and for_gpus < 0:
+        raise BadInput("--for-gpus is a number of GPUs: 0 for a node without any")
+    if for_gpus is None and size is not None and size > max(1, len(found.gpus)):
+        for_gpus = size
+    if for_gpus is not None and size is not None and size > max(1, for_gpus):
+        raise BadInput(
+            f"--tensor-parallel-size {size} needs as many GPUs, --for-gpus says {for_gpus}"
+        )
+    return found if for_gpus is None else replace(found, for_gpus=for_gpus)
+
+
 def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
     engine = args.engine or _engine(args, ask)
@@ -77,8 +102,9 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
         model = ask("its model ('' asks the API)", "") if is_remote else _model(engine, ask)
     size = args.tensor_parallel_size
     if size is None:
-        has_choice = wizard.is_parallel and len(found.gpus) > 1
-        size = _number(ask(f"GPUs to use, of {len(found.gpus)}", "1")) if has_choice else 1
+        has_choice = wizard.is_parallel and found.num_gpus > 1
+        usual = 1 if found.for_gpus is None else _power_of_two(found.num_gpus)
+        size = _number(ask(f"GPUs to use, of {found.num_gpus}", str(usual))) if has_choice else 1
     benchmarks = args.benchmarks
     if benchmarks is None:
         benchmarks = ask("benchmarks (iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS))
@@ -96,6 +122,31 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
         max_concurrency=tuple(_number(part) for part in levels.split(",") if part.strip()),
         name=args.name,
     )
+
+
+def _power_of_two(most: int) -> int:
+    """The most GPUs, of so many, that attention heads are dealt out over evenly."""
+    return 1 << max(0, most.bit_length() - 1)
+
+
+def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
+    """The model as the suite is to name it: paths in a suite start from its folder, not from where
+    a person types, and a hub's name says which hub."""
+    model, wizard = answers.model, wizard_of(answers.engine)
+    if model is None or not wizard.is_started or wizard.has_own_names:
+        return model
+    for address, hub in _PAGES.items():
+        if model.startswith(address):
+            return hub + model.removeprefix(address).strip("/")
+    here = Path(model)
+    if here.exists():
+        elsewhere = path.absolute().parent != Path.cwd()
+        return str(here.absolute()) if elsewhere and not here.is_absolute() else model
+    if not looks_like_a_hub_s(model):
+        return model
+    taken = ask(f"{model} is no folder here: Hugging Face's, or another", f"hf:{model}")
+    print(f"{model} is no folder here: the suite says {taken}")
+    return taken
 
 
 def _engine(args: argparse.Namespace, ask: Ask) -> str:
@@ -120,7 +171,10 @@ def _number(text: str) -> int:
 
 def _ask(question: str, usual: str) -> str:
     shown = f" [{usual}]" if usual else ""
-    return input(f"{question}{shown}: ").strip() or usual
+    try:
+        return input(f"{question}{shown}: ").strip() or usual
+    except EOFError:
+        raise BadInput("no answer came", hint="--yes asks nothing.") from None
 
 
 def _take_the_usual(_: str, usual: str) -> str:
@@ -130,23 +184,23 @@ def _take_the_usual(_: str, usual: str) -> str:
 def _write(path: Path, text: str, *, force: bool) -> None:
     if path.exists() and not force:
         raise BadInput(f"{path} is there already", hint="Name another file, or --force.")
+    aside = path.with_name(f".{path.name}.new")
     try:
-        path.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")
+        _check(aside)
+        aside.replace(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _check(path: Path) -> None:
     """Plan what was written: an answer that makes no suite is told now, by its key."""
-    from nightbench.accuracy import benchmarks
-    from nightbench.night.planning import plan_suite
+    from nightbench.night.planning import plan_suite, refuse_what_is_wrong
     from nightbench.suite.file import read_suite
 
-    try:
-        suite_file = read_suite(path)
-        for spec in suite_file.suite.accuracy:
-            benchmarks.find(spec.benchmark)
-        plan_suite(suite_file.suite)
-    except BadInput:
-        path.unlink()
-        raise
+    suite = read_suite(path).suite
+    refuse_what_is_wrong(plan_suite(suite))
+    if not (suite.accuracy or suite.load):
+        raise BadInput("no benchmark and no load level: there is nothing to measure")

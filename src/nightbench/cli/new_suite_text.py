@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from nightbench.engines.wizard import Wizard, WizardAnswers, yaml_scalar
+from nightbench.engines.wizard import Wizard, WizardAnswers, gpus_text, yaml_scalar
 from nightbench.errors import BadInput
 from nightbench.plugins import ENGINES
 
@@ -20,12 +20,20 @@ class Found:
 
     gpus: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()  # of those that engines are started by, and docker
+    for_gpus: int | None = None  # of the node that the suite is meant for, where it is another
 
     def sentence(self) -> str:
         """It for a person."""
+        if self.for_gpus is not None:
+            return f"for a node with {gpus_text(self.for_gpus)}"
         gpus = f"{len(self.gpus)} GPUs ({self.gpus[0]})" if self.gpus else "no GPU"
         commands = f"; installed: {', '.join(self.commands)}" if self.commands else ""
         return gpus + commands
+
+    @property
+    def num_gpus(self) -> int:
+        """Those of the node that the suite is meant for."""
+        return len(self.gpus) if self.for_gpus is None else self.for_gpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +54,7 @@ class Answers:
         """The name given, else one made of the model's."""
         model = (self.model or self.provider or "my-suite").removesuffix("/")
         last = re.split(r"[/:]", model.partition("@")[0])[-1]
-        tag = model.partition(":")[2] if self.engine == "ollama" else ""
+        tag = model.partition(":")[2] if wizard_of(self.engine).has_own_names else ""
         made = f"{model.partition(':')[0].rpartition('/')[2]}-{tag}" if tag else last
         return self.name or re.sub(r"[^a-z0-9._-]+", "-", made.lower()).strip("-.") or "my-suite"
 
@@ -77,7 +85,7 @@ def suite_text(answers: Answers, found: Found) -> str:
 def _head(answers: Answers, found: Found) -> list[str]:
     name = answers.suite_name()
     return [
-        f"# Written by nightbench new-suite on a machine with {found.sentence()}.",
+        f"# Written by nightbench new-suite: {found.sentence()}.",
         "#",
         f"#   nightbench plan {name}.yaml     what it would do: commands, hardware, requests, time",
         f"#   nightbench run  {name}.yaml     do it now",
@@ -103,7 +111,7 @@ def _target(answers: Answers, found: Found) -> list[str]:
 
 def _engine(answers: Answers, found: Found) -> list[str]:
     known = WizardAnswers(
-        num_gpus=len(found.gpus),
+        num_gpus=found.num_gpus,
         tensor_parallel_size=answers.tensor_parallel_size,
         base_url=answers.base_url,
         provider=answers.provider,
@@ -119,7 +127,7 @@ def _accuracy(answers: Answers) -> list[str]:
     for benchmark in answers.benchmarks:
         lines += [
             f"  - benchmark: {yaml_scalar(benchmark)}",
-            f"    max_concurrency: {max(answers.max_concurrency)}",
+            f"    max_concurrency: {max(answers.max_concurrency, default=16)}",
             "    generation: {temperature: 0}",
             "    # limit: 100                     only the first questions",
             "    # data: path/to/a/local/copy     where no hub is reached",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
@@ -17,6 +18,9 @@ from nightbench.terminal_text import safe_line, safe_text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nightbench.home.paths import Home
+    from nightbench.night.plan_details import Place
+    from nightbench.night.plan_times import PlannedBenchmark
     from nightbench.suite.file import SuiteFile
 
 
@@ -40,21 +44,63 @@ def run(args: argparse.Namespace) -> int:
     suite_file = suite_from(args.suite)
     suite = suite_file.suite
     console.print(Text.assemble((suite.name, "bold"), f"  {safe_line(suite.description)}"))
-    planned = plan_suite(suite)
+    planned = plan_suite(suite, place=_place(suite_file))
     for target in planned:
         _print_target(console, target)
-    total_s = sum(target.estimate_s for target in planned)
-    console.print(
-        f"\nAbout {_minutes(total_s)} of load and boots, if a server boots in 2 minutes and "
-        "streams 33 tokens/s;\naccuracy takes as long as the answers are.",
-        style="dim",
-    )
+    console.print(f"\n{_time_of(planned)}", style="dim", markup=False)
     _print_frame(console, suite)
     _print_missing(console, suite_file)
     refuse_what_is_wrong(planned)
     if args.check:
         _check(console, suite_file)
     return 0
+
+
+def _place(suite_file: SuiteFile) -> Place:
+    """This machine, as the plan is made on it."""
+    from nightbench.home.paths import Home
+    from nightbench.night.plan_details import Place
+    from nightbench.serving.hardware.machine import this_machine
+    from nightbench.serving.probing import free_port
+
+    home = Home.from_env()
+    return Place(
+        home=home,
+        base_dir=suite_file.base_dir,
+        has_gpu=this_machine().has_gpu,
+        port=free_port(),
+        took_s=_times(home, [target.name for target in suite_file.suite.targets]),
+    )
+
+
+def _times(home: Home, targets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """What the stages of each target took in the last nights; nothing where there is no history."""
+    from nightbench.errors import HistoryError
+    from nightbench.history.reading import open_history
+    from nightbench.history.run_results import stage_times
+
+    try:
+        with open_history(home) as history:
+            return {target: stage_times(history, target) for target in targets}
+    except HistoryError:
+        return {}
+
+
+def _time_of(planned: Sequence[PlannedTarget]) -> str:
+    """How long it all takes, and what that rests on."""
+    asked = [benchmark for target in planned for benchmark in target.benchmarks]
+    loads = [load for target in planned for load in target.loads]
+    total_s = sum(target.estimate_s for target in planned)
+    more = any(benchmark.estimate_s is None for benchmark in asked)
+    said = f"{'At least' if more else 'About'} {_minutes(total_s)} in all"
+    if more:
+        said += ", and what the benchmarks of unknown size take"
+    if any(one.is_assumed for one in asked) or any(load.is_assumed for load in loads):
+        said += (
+            ".\nAssumed, where no night has measured it: a boot in 2 minutes, 0.5 s to the first "
+            "token, 33 tokens/s,\nanswers of max_tokens or 512 tokens, whichever is less"
+        )
+    return f"{said}."
 
 
 def _print_frame(console: Console, suite: Suite) -> None:
@@ -103,13 +149,22 @@ def _print_target(console: Console, target: PlannedTarget) -> None:
     console.print(Text.assemble("\n", (target.name, "bold cyan"), needs))
     if target.command:
         console.print(f"  {safe_text(target.command)}", markup=False)
+    facts = (
+        ("from", target.environment),
+        ("model", target.model),
+        ("asked as", target.served),
+        ("pace", target.pace),
+    )
+    for name, fact in facts:
+        if fact:
+            console.print(f"  {name:<9} {safe_line(fact)}", markup=False)
     for benchmark in target.benchmarks:
-        console.print(f"  accuracy  {safe_line(benchmark)}", markup=False)
+        console.print(f"  accuracy  {safe_line(_benchmark(benchmark))}", markup=False)
     for load in target.loads:
         steps = ", ".join(load.levels)
         console.print(
             f"  load      {load.name}: {steps}; {load.requests} requests, "
-            f"about {_minutes(load.estimate_s)}",
+            f"{_about(load.estimate_s, load.is_assumed)}",
             markup=False,
         )
     for line in target.wrong:
@@ -119,6 +174,22 @@ def _print_target(console: Console, target: PlannedTarget) -> None:
         console.print(Text(f"  not in its environment: {names}", style="dim"))
     for warning in target.warnings:
         console.print(Text.assemble("  ", ("warning", "yellow"), f"   {safe_line(warning)}"))
+
+
+def _benchmark(benchmark: PlannedBenchmark) -> str:
+    """How it is asked, how often, how long that takes."""
+    count, times = benchmark.count, f" × {benchmark.repeats}" * (benchmark.repeats > 1)
+    if count.number is None:
+        asked = f"all questions{times}: how many is known once they are here"
+    else:
+        asked = f"{'at most ' * count.is_most}{count.number} questions{times}"
+    return f"{benchmark.text}: {asked}, {_about(benchmark.estimate_s, benchmark.is_assumed)}"
+
+
+def _about(seconds: float | None, is_assumed: bool) -> str:
+    if seconds is None:
+        return "time unknown"
+    return f"about {_minutes(seconds)} ({'assumed' if is_assumed else 'as in the last nights'})"
 
 
 def _minutes(seconds: float) -> str:

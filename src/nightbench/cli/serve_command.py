@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.numbers_argument import port
 from nightbench.cli.suite_argument import add_suite_argument, suite_from
 from nightbench.errors import BadInput
 from nightbench.suite.models import Suite, Target
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_suite_argument(parser)
     parser.add_argument("--target", metavar="NAME", help="which target (default: the only one)")
-    parser.add_argument("--port", type=int, help="default: a free one")
+    parser.add_argument("--port", type=port, help="default: a free one")
     parser.add_argument(
         "--no-wait", action="store_true", help="fail if the hardware is leased, instead of waiting"
     )

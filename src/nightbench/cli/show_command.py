@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.history_command import STATUS_STYLES, took
+from nightbench.cli.numbers_argument import count
 from nightbench.cli.sql_command import cell
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--benchmark", metavar="NAME", help="only of this benchmark")
     group.add_argument("--target", metavar="NAME", help="only of this target")
     group.add_argument("--against", metavar="RUN", help="flipped since this run")
-    group.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    group.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (20)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
 
     from nightbench.cli.results_view import print_results
     from nightbench.cli.samples_view import Chosen, print_flipped, print_samples
+    from nightbench.history.query_parameters import find_run
     from nightbench.history.reading import open_history
-    from nightbench.history.run_results import find_run, read_run
+    from nightbench.history.run_results import read_run
 
     _refuse_what_needs_samples(args)
     console = Console(highlight=False)

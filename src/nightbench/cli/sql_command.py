@@ -6,9 +6,12 @@ import argparse
 import csv
 import json
 import math
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.errors import BadInput
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         result = (
             history.sql(args.statement)
             if args.query is None
-            else history.rows(args.query, **params)
+            else history.answer(args.query, **params)
         )
     write_result(result, args.format, sys.stdout, safe=args.safe)
     return 0
@@ -72,35 +75,73 @@ def write_result(result: Result, form: str, out: TextIO, *, safe: bool = False) 
     keeps spreadsheets from taking a text of a CSV for a formula.
     """
     if form == "json":
-        rows = [
-            dict(zip(result.columns, map(_json_value, row), strict=True)) for row in result.rows
-        ]
+        keys = _keys(result.columns)
+        rows = [dict(zip(keys, map(_json_value, row), strict=True)) for row in result.rows]
         out.write(escaped_controls(json.dumps(rows, indent=1, ensure_ascii=False)) + "\n")
     elif form == "csv":
-        writer = csv.writer(out)
+        writer = csv.writer(out, lineterminator="\n")
         for row in (result.columns, *result.rows):
             writer.writerow([_csv_value(value, safe=safe) for value in row])
     else:
-        _write_table(result, out)
+        _write_table(result, out, _columns_of(out))
 
 
-def _write_table(result: Result, out: TextIO) -> None:
-    """Plain columns: any width, quick to print, safe to pipe."""
+def _keys(columns: Sequence[str]) -> list[str]:
+    """A key for every column: a name that is there already is numbered, as DataFrames have it."""
+    keys: list[str] = []
+    for name in columns:
+        key, number = name, 0
+        while key in keys or (number and key in columns):
+            number += 1
+            key = f"{name}_{number}"
+        keys.append(key)
+    return keys
+
+
+def _columns_of(out: TextIO) -> int | None:
+    """How wide a person's terminal is (or is said to be); None where a program reads."""
+    if os.environ.get("COLUMNS", "").isdecimal() or out.isatty():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def _write_table(result: Result, out: TextIO, most: int | None) -> None:
+    """Plain columns, quick to print and safe to pipe; a row at a time where they are wider than
+    `most`, for wrapped lines cannot be read."""
     names = [cell(name) for name in result.columns]
     shown = [[cell(value) for value in row] for row in result.rows]
     numeric = [
-        all(value is None or isinstance(value, int | float) for value in column)
+        all(value is None or isinstance(value, int | float | Decimal) for value in column)
         for column in zip(*result.rows, strict=True)
     ] or [False] * len(result.columns)
     widths = [
         max(display_width(text) for text in (name, *column))
         for name, *column in zip(names, *shown, strict=True)
     ]
+    if most is not None and sum(widths) + 2 * (len(widths) - 1) > most:
+        _write_rows(names, shown, out, most)
+    else:
+        _write_lines(names, shown, widths, numeric, out)
+    out.write(f"({len(result.rows)} row{'' if len(result.rows) == 1 else 's'})\n")
+
+
+def _write_rows(names: list[str], shown: list[list[str]], out: TextIO, most: int) -> None:
+    """Each row as a list of its columns."""
+    width = max(map(display_width, names))
+    for number, row in enumerate(shown, start=1):
+        head = f"── {number} of {len(shown)} "
+        out.write(head + "─" * max(0, min(most, width + 2 + _WIDEST) - len(head)) + "\n")
+        for name, text in zip(names, row, strict=True):
+            out.write(f"{_pad(name, width, right=False)}  {text}".rstrip() + "\n")
+
+
+def _write_lines(
+    names: list[str], shown: list[list[str]], widths: list[int], numeric: list[bool], out: TextIO
+) -> None:
     lines = [names, ["─" * width for width in widths], *shown]
     for line in lines:
         padded = [_pad(t, w, right=r) for t, w, r in zip(line, widths, numeric, strict=True)]
         out.write("  ".join(padded).rstrip() + "\n")
-    out.write(f"({len(result.rows)} row{'' if len(result.rows) == 1 else 's'})\n")
 
 
 def cell(value: object, widest: int = _WIDEST) -> str:
@@ -137,6 +178,8 @@ def _json_value(value: object) -> object:
         return None  # JSON has no infinity; the level's name says it
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, list | tuple):
         return [_json_value(part) for part in value]
     if isinstance(value, dict):
@@ -166,6 +209,8 @@ def _params(given: Sequence[str]) -> dict[str, object]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise BadInput(f"--param {pair}: expected NAME=VALUE")
+        if name in params:
+            raise BadInput(f"--param {name} is given twice")
         params[name] = value
     return params
 
@@ -179,7 +224,9 @@ def _print_list() -> None:
         for parameter in query.parameters:
             default = "" if parameter.default in (None, "NULL") else f" (= {parameter.default})"
             needed = " (needed)" if parameter.default is None else default
-            print(f"      {parameter.name}{needed}: {parameter.what}")
+            choices = f": {', '.join(parameter.choices)}" if parameter.choices else ""
+            print(f"      {parameter.name}{needed}: {parameter.what}{choices}")
+    print("\nA run is its id, the beginning of one, or latest.")
     print(f"\nViews:  {', '.join(view.name for view in sql_files.views())}")
     print(f"Tables: {', '.join(table.name for table in tables.TABLES)}")
     print("Every column is explained in sql/README.md.")

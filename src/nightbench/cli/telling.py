@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -18,6 +20,32 @@ def told(text: str, words: Iterable[str], environ: Mapping[str, str] = os.enviro
     """A text as it may be printed. `words` are the command line's: what it names is secret too."""
     redact = Redactor.from_env(environ, *_secrets_of_words(words, environ))
     return safe_text(without_userinfo(redact(text)))
+
+
+_OF_THE_SYSTEM = {
+    errno.ENOSPC: "Make room there, or set TMPDIR (NIGHTBENCH_HOME) to a folder that has it.",
+    errno.EDQUOT: "Make room there, or set TMPDIR (NIGHTBENCH_HOME) to a folder that has it.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n 65536), and begin again.",
+    errno.ENFILE: "The machine has no more open files to give: see which process has them.",
+    errno.EROFS: "Set NIGHTBENCH_HOME (or TMPDIR) to a folder that may be written.",
+    errno.ENOTDIR: "A file is where a folder belongs: see NIGHTBENCH_HOME and what was typed.",
+    errno.EACCES: "It is somebody else's, or closed: see whose it is, or name another.",
+    errno.EPERM: "It is somebody else's, or closed: see whose it is, or name another.",
+    errno.EADDRINUSE: "Somebody listens there: name another port.",
+    errno.EADDRNOTAVAIL: "This machine has no such address: name one of its own, or 127.0.0.1.",
+}
+
+
+def of_the_system(error: OSError) -> str:
+    """What the system refused, to what, and what to do, where that can be told by its number."""
+    named = " → ".join(os.fsdecode(n) for n in (error.filename, error.filename2) if n is not None)
+    said = error.strerror or str(error) or type(error).__name__
+    hint = _OF_THE_SYSTEM.get(error.errno or 0, "")
+    if isinstance(error, PermissionError) and named:
+        return f"you may not read or write {named}\n  {hint}"
+    if isinstance(error, socket.gaierror):
+        hint = "There is no such host: see how it is written."
+    return f"{f'{named}: ' if named else ''}{said}" + (f"\n  {hint}" if hint else "")
 
 
 def print_traceback(

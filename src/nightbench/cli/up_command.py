@@ -18,6 +18,7 @@ from typing import Any
 from nightbench.cli import registering
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.kept_process import KeptProcess
+from nightbench.cli.numbers_argument import port
 from nightbench.cli.passwords import Password
 from nightbench.cli.prefect_access import (
     AUTH_NAMES,
@@ -69,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="where the UI binds (default: %(default)s)")
-    add("--port", type=int, default=4200, help="the UI's port (default: %(default)s)")
+    add("--port", type=port, default=4200, help="the UI's port (default: %(default)s)")
     add("--nightly", metavar="SUITE", help="run this suite every night: switches the schedule on")
     add("--at", metavar="HH:MM", help="when (02:00, or as it was set before)")
     add("--timezone", metavar="ZONE", help="in which time zone (this machine's)")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.numbers_argument import count, port
 from nightbench.cli.passwords import Password, kept_or_new
 from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
@@ -33,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("watch", help="serve the SwanLab dashboard", description=__doc__)
     parser.add_argument("--project", help="which, where there are several")
     parser.add_argument(
-        "--port", type=int, default=5092, help="of 127.0.0.1 (5092, else a free one)"
+        "--port", type=port, default=5092, help="of 127.0.0.1 (5092, else a free one)"
     )
     parser.add_argument(
         "--allowed-host",
@@ -47,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--runs",
-        type=int,
+        type=count,
         metavar="N",
         help="how many of a project's newest runs --resync draws "
         "(60, or NIGHTBENCH_KEEP_SWANLAB_RUNS)",
@@ -124,11 +125,11 @@ def choose_store(home: Home, project: str | None) -> Path:
 
 def free_port(wanted: int) -> int:
     """The port that was asked for, or a free one where somebody has it."""
-    for port in (wanted, 0):
+    for number in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", number))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

@@ -85,6 +85,7 @@ class EngineAdapter(Generic[C]):
     launch: what is started, given a Place. Raises BadInput for options that nightbench sets itself.
     key_env: the variable by which it takes an API key. Without one it is served without a key, on
         127.0.0.1: an argument would be readable by every user.
+    address_env: the variable by which it is told its address, where no argument says it.
     attached: the API to talk to where a config names one that runs already: nothing is started.
     hardware: what `plan` says of such an API.
 
@@ -118,6 +119,7 @@ class EngineAdapter(Generic[C]):
     command: Callable[[C, str, str | None], Words]
     launch: Callable[[C, Place], Launch]
     key_env: str | None = None
+    address_env: str | None = None
     attached: Callable[[C], RemoteEngine | None] = lambda _: None
     hardware: Callable[[C], str] = lambda _: ""
 

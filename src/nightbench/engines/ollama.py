@@ -124,6 +124,7 @@ ENGINE = EngineAdapter(
     config=OllamaEngine,
     command=lambda engine, _model, _name: argv(engine),
     launch=launch,
+    address_env="OLLAMA_HOST",
     attached=attached,
     needs_model="expected a name of Ollama's library, or a GGUF to make one of",
     refuse=refuse,
@@ -135,6 +136,7 @@ ENGINE = EngineAdapter(
         lines=wizard_lines,
         command="ollama",
         usual_model="gemma3:4b",
+        has_own_names=True,
         model_forms="a name of Ollama's library, or the path of a GGUF file",
     ),
 )

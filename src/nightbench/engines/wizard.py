@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class WizardAnswers:
     """What `new-suite` knows when it writes an engine's lines."""
 
-    num_gpus: int  # of this machine
+    num_gpus: int  # of the node that the suite is for
     tensor_parallel_size: int = 1
     base_url: str | None = None
     provider: str | None = None
@@ -26,7 +26,7 @@ class Wizard:
     `lines` are the keys below `engine:`, without indentation. `command` is looked for on this
     machine, `usual_model` is what is offered, `model_forms` says beside the model what may be there
     instead. `is_parallel` engines are asked how many GPUs to use; one that is not `is_started` is
-    asked for its address.
+    asked for its address. One that `has_own_names` for models (gemma3:4b) is given what was typed.
     """
 
     lines: Callable[[WizardAnswers], list[str]]
@@ -35,16 +35,22 @@ class Wizard:
     model_forms: str = "or a folder, hf:organisation/name@revision, modelscope:…"
     is_parallel: bool = False
     is_started: bool = True
+    has_own_names: bool = False
 
 
 def parallel_lines(answers: WizardAnswers) -> list[str]:
     """The keys of an engine that nightbench builds and that spans GPUs."""
-    size, there = answers.tensor_parallel_size, answers.num_gpus
+    size, there = answers.tensor_parallel_size, gpus_text(answers.num_gpus)
     return [
         "environment: auto # or {requirement: …}, {executable: …}, {image: …}",
-        f"tensor_parallel_size: {size} # this machine has {there} GPUs",
+        f"tensor_parallel_size: {size} # of {there}",
         "args: {} # the engine's own options: {max-model-len: 8192, …}",
     ]
+
+
+def gpus_text(number: int) -> str:
+    """`no GPU`, `1 GPU`, `4 GPUs`."""
+    return f"{number or 'no'} GPU{'s' * (number > 1)}"
 
 
 def yaml_scalar(value: str | None) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nightbench.errors import BadInput, HistoryError
 from nightbench.history import sql_files
-from nightbench.history.duckdb_files.database import DamagedFile, Database, Result
+from nightbench.history.duckdb_files.database import CLOSED, DamagedFile, Database, Result
 from nightbench.history.duckdb_files.read_copy import StaleCopy, open_copy
 from nightbench.history.places import HistoryPlaces
+from nightbench.history.query_parameters import resolved
 from nightbench.home.paths import Home
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class History:
         self._database = database
         self._places = places
 
-    def sql(self, text: str, **params: object) -> Result:
+    def sql(self, text: str, /, **params: object) -> Result:
         """One reading statement, with `$name` parameters bound.
 
         Raises:
@@ -41,23 +42,31 @@ class History:
         """
         return self._ask(lambda database: database.read(text, params or None))
 
-    def frame(self, text: str, **params: object) -> pd.DataFrame:
+    def frame(self, text: str, /, **params: object) -> pd.DataFrame:
         """`sql` as a DataFrame."""
         return self._ask(lambda database: database.frame(text, params or None))
 
-    def query(self, name: str, **params: object) -> pd.DataFrame:
+    def query(self, name: str, /, **params: object) -> pd.DataFrame:
         """A named question of sql/queries, as a DataFrame.
 
         Raises:
-            BadInput: no such query, an unknown parameter, or one missing.
+            BadInput: no such query, an unknown parameter, one missing, or a value it cannot have.
         """
-        question = sql_files.query(name)
-        return self.frame(question.text, **complete(question, params))
+        return self._asked(self.frame, name, params)
 
-    def rows(self, name: str, **params: object) -> Result:
+    def answer(self, name: str, /, **params: object) -> Result:
         """`query` without pandas."""
+        return self._asked(self.sql, name, params)
+
+    def rows(self, name: str, /, **params: object) -> Result:
+        """`answer` to whoever has ids and names from the history: they are taken as they are."""
         question = sql_files.query(name)
         return self.sql(question.text, **complete(question, params))
+
+    def _asked(self, ask: Callable[..., Answer], name: str, params: dict[str, object]) -> Answer:
+        question = sql_files.query(name)
+        completed = complete(question, params)
+        return ask(question.text, **completed | resolved(self, question, params))
 
     def _ask(self, ask: Callable[[Database], Answer]) -> Answer:
         try:
@@ -109,7 +118,7 @@ def _refuse_missing_or_closed(home: Home, places: HistoryPlaces) -> None:
     if not os.access(places.landing, os.R_OK):
         raise HistoryError(
             f"you may not read the history in {home.root}",
-            hint="Its owner opens it to a group of yours: NIGHTBENCH_GROUP=… nightbench land",
+            hint=CLOSED,
         )
 
 

@@ -76,28 +76,6 @@ class KeptSample:
     sample: AccuracySample
 
 
-def find_run(history: History, given: str) -> str:
-    """The run that is meant: an id, the beginning of one, or `latest`.
-
-    Raises:
-        BadInput: none begins like this, or several do.
-    """
-    if given == "latest":
-        newest = history.sql(statement("newest_run")).rows[0][0]
-        if newest is None:
-            raise BadInput("there is no run in the history yet")
-        return str(newest)
-    found = [str(r[0]) for r in history.sql(statement("run_ids_like"), prefix=given).rows]
-    if given in found:
-        return given
-    if not found:
-        raise BadInput(f"no run begins with {given!r}", hint="`nightbench history` lists them.")
-    if len(found) > 1:
-        some = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
-        raise BadInput(f"{len(found)} runs begin with {given!r}: {some}")
-    return found[0]
-
-
 def read_samples(
     history: History, run_id: str, *, target: str | None = None, benchmark: str | None = None
 ) -> list[KeptSample]:

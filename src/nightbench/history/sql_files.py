@@ -11,7 +11,10 @@ from nightbench.errors import BadInput, HistoryError
 from nightbench.resources import sql_dir
 
 _MIGRATION = re.compile(r"^(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql$")
-_PARAM = re.compile(r"^--\s*param\s+(?P<name>\w+)(\s*=\s*(?P<default>[^:]*?))?\s*:\s*(?P<what>.+)$")
+_PARAM = re.compile(
+    r"^--\s*param\s+(?P<name>\w+)\s+\((?P<kind>[\w|]+)\)(\s*=\s*(?P<default>[^:]*?))?"
+    r"\s*:\s*(?P<what>.+)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,21 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named query's parameter; without a default it must be given."""
+    """A named query's parameter; without a default it must be given.
+
+    `kind` is what its values are: a run, target, benchmark, level, a name (of either)
+    of the history, a count, a number, or one of several words (`a|b`).
+    """
 
     name: str
+    kind: str
     what: str
     default: str | None = None
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words it may be; none where it is something else."""
+        return tuple(self.kind.split("|")) if "|" in self.kind else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +140,6 @@ def _parse(file: SqlFile) -> NamedQuery:
         if match is None:
             about.append(line.removeprefix("--").strip())
         else:
-            parameters.append(Parameter(match["name"], match["what"].strip(), match["default"]))
+            name, kind, what = match["name"], match["kind"], match["what"].strip()
+            parameters.append(Parameter(name, kind, what, match["default"]))
     return NamedQuery(file.name, " ".join(about), tuple(parameters), file.text)

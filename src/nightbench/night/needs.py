@@ -90,9 +90,16 @@ def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
     model = target.model
     if model is None or target_engine.adapter_of(target).is_own_name(model):
         return
-    if models.at_hand(model, home, base_dir) is None:
+    try:
+        there = models.at_hand(model, home, base_dir)
+    except BadInput:  # no machine has it: said as wrong
+        return
+    if there is None:
         fetched = models.is_fetched(model)
-        yield Need("model", model, "not fetched yet" if fetched else PUT_IT_THERE, fetched)
+        how = "not fetched yet" if fetched else PUT_IT_THERE
+        if not fetched and models.looks_like_a_hub_s(model):
+            how += f" (hf:{model}, if it is Hugging Face's)"
+        yield Need("model", model, how, fetched)
 
 
 def _records(spec: AccuracySpec, base_dir: Path) -> Iterator[Need]:

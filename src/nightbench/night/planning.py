@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightbench.accuracy import benchmarks
+from nightbench.accuracy import benchmarks, questions
 from nightbench.data import hub_files
 from nightbench.engines import renames, target_engine
 from nightbench.errors import BadInput, DataError
+from nightbench.night import plan_details
+from nightbench.night.plan_details import Place
+from nightbench.night.plan_times import (
+    PlannedBenchmark,
+    PlannedLoad,
+    boot_s,
+    plan_benchmark,
+    plan_load,
+)
 from nightbench.secrets.child_env import left_out
 from nightbench.serving.provision import recipes
-from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target, Workload
+from nightbench.suite.models import Suite, Target, Workload
 
-# What an unmeasured server is assumed to do; `plan` says so beside its estimate.
-ASSUMED_BOOT_S = 120.0
-ASSUMED_TTFT_S = 0.5
-ASSUMED_TPOT_S = 0.03
-ASSUMED_MAX_TOKENS = 512
-
+# The shell's own, those of its tools and ours: no engine would miss them.
+_OF_NO_ENGINE = re.compile(r"_|SHLVL|(OLD)?PWD|(PIP|GIT|GRPC|NIGHTBENCH)(_.*)?")
 Exists = Callable[[Path], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedLoad:
-    """One workload: its levels, the requests they send and how long that would take."""
-
-    name: str
-    levels: tuple[str, ...]
-    requests: int
-    estimate_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,46 +37,90 @@ class PlannedTarget:
     name: str
     command: str  # "" where nothing is started
     hardware: str
-    benchmarks: tuple[str, ...]
+    benchmarks: tuple[PlannedBenchmark, ...]
     loads: tuple[PlannedLoad, ...]
-    estimate_s: float
+    estimate_s: float  # of what is known: a benchmark of unknown size is not in it
+    model: str = ""
+    served: str = ""
+    environment: str = ""
+    pace: str = ""
     wrong: tuple[str, ...] = ()  # what no machine could run
     warnings: tuple[str, ...] = ()
     env_left_out: tuple[str, ...] = ()  # names of variables that its engine does not get
 
 
-def plan_suite(suite: Suite, *, environ: Mapping[str, str] = os.environ) -> list[PlannedTarget]:
-    """What each target of the suite would do."""
-    return [plan_target(suite, target, environ=environ) for target in suite.targets]
+def plan_suite(
+    suite: Suite, *, environ: Mapping[str, str] = os.environ, place: Place | None = None
+) -> list[PlannedTarget]:
+    """What each target of the suite would do; with a `place`, what it would do there."""
+    return [plan_target(suite, target, environ=environ, place=place) for target in suite.targets]
 
 
 def plan_target(
-    suite: Suite, target: Target, *, environ: Mapping[str, str] = os.environ
+    suite: Suite,
+    target: Target,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    place: Place | None = None,
 ) -> PlannedTarget:
     """What one target would do."""
-    loads = tuple(plan_load(spec) for spec in suite.load_of(target))
-    accuracy = suite.accuracy_of(target)
+    took_s = place.took_s.get(target.name, {}) if place else {}
+    base_dir = place.base_dir if place else None
+    loads = tuple(plan_load(spec, took_s) for spec in suite.load_of(target))
+    asked = tuple(
+        plan_benchmark(spec, target, base_dir, took_s) for spec in suite.accuracy_of(target)
+    )
     passed = target_engine.pass_env(target)
-    boot_s = 0.0 if target.is_attached else ASSUMED_BOOT_S
+    parts_s = [load.estimate_s for load in loads] + [one.estimate_s or 0.0 for one in asked]
     return PlannedTarget(
         name=target.name,
-        command=target_engine.display_command(target),
+        command=_or_empty(plan_details.command_of, target, place),
         hardware=_hardware(target),
-        benchmarks=tuple(describe_benchmark(spec) for spec in accuracy),
+        benchmarks=asked,
         loads=loads,
-        estimate_s=boot_s + sum(load.estimate_s for load in loads),
+        estimate_s=boot_s(target, took_s) + sum(parts_s),
+        model=plan_details.model_of(target, place),
+        served=plan_details.served_of(target),
+        environment=_or_empty(plan_details.environment_of, target, place),
+        pace=plan_details.pace_of(target),
         wrong=wrong_anywhere(suite, target),
         warnings=tuple(
             f"engine.pass_env: {name} is not set" for name in passed if name not in environ
         ),
-        env_left_out=() if target.is_attached else tuple(left_out(environ, passed)),
+        env_left_out=() if target.is_attached else _left_out(environ, passed),
     )
 
 
+def _left_out(environ: Mapping[str, str], passed: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in left_out(environ, passed) if not _OF_NO_ENGINE.fullmatch(name))
+
+
+def _or_empty(
+    tell: Callable[[Target, Place | None], str], target: Target, place: Place | None
+) -> str:
+    try:
+        return tell(target, place)
+    except BadInput:  # said as wrong, or as missing here
+        return ""
+
+
 def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
-    """What of a target cannot run on any machine: benchmarks that do not exist, arguments that the
-    engine's version is known not to have."""
-    return (*_unknown_benchmarks(suite, target), *known_refusals(target))
+    """What of a target cannot run on any machine: benchmarks that do not exist or cannot be asked
+    like that, names that no model has, arguments that are nightbench's own or that the engine's
+    version is known not to have."""
+    return (
+        *_impossible_benchmarks(suite, target),
+        *filter(None, (plan_details.wrong_model(target), _impossible_command(target))),
+        *known_refusals(target),
+    )
+
+
+def _impossible_command(target: Target) -> str | None:
+    try:
+        target_engine.display_command(target)
+    except BadInput as error:
+        return f"{error.message}. {error.hint}" if error.hint else error.message
+    return None
 
 
 def known_refusals(target: Target) -> tuple[str, ...]:
@@ -97,14 +137,14 @@ def known_refusals(target: Target) -> tuple[str, ...]:
     return min(said, key=len, default=())
 
 
-def _unknown_benchmarks(suite: Suite, target: Target) -> tuple[str, ...]:
-    unknown = []
+def _impossible_benchmarks(suite: Suite, target: Target) -> tuple[str, ...]:
+    wrong = []
     for spec in suite.accuracy_of(target):
         try:
-            benchmarks.find(spec.benchmark)
+            questions.as_asked(benchmarks.find(spec.benchmark), spec)
         except BadInput as error:
-            unknown.append(f"{error.message}. {error.hint}")
-    return tuple(unknown)
+            wrong.append(f"{error.message}. {error.hint}")
+    return tuple(wrong)
 
 
 def refuse_what_is_wrong(planned: Sequence[PlannedTarget]) -> None:
@@ -147,42 +187,6 @@ def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None
             f"target {target.name} cannot run:\n" + "\n".join(f"  {line}" for line in missing),
             hint="Put the files there, or change the suite: paths start from its folder.",
         )
-
-
-def describe_benchmark(spec: AccuracySpec) -> str:
-    """`iquiz (16 at a time, temperature 1.0, max_tokens 4096)`."""
-    parts = [f"{spec.max_concurrency} at a time"]
-    parts += [f"as {spec.api}"] if spec.api != "chat" else []
-    parts += [f"first {spec.limit} questions"] if spec.limit else []
-    parts += [f"{spec.repeats} times"] if spec.repeats > 1 else []
-    parts += [f"{key} {value}" for key, value in spec.generation.body().items()]
-    return f"{spec.benchmark} ({', '.join(parts)})"
-
-
-def plan_load(spec: LoadSpec) -> PlannedLoad:
-    """The levels of a load and the requests they send, warm-up included."""
-    max_tokens = spec.generation.max_tokens or ASSUMED_MAX_TOKENS
-    latency_s = ASSUMED_TTFT_S + max_tokens * ASSUMED_TPOT_S
-    if spec.max_concurrency is not None:
-        steps = [(f"max_concurrency {n}", latency_s / n) for n in spec.max_concurrency]
-    else:
-        steps = [(f"request_rate {r:g}", 1 / r) for r in spec.request_rate or ()]
-    num_prompts = [_num_prompts(spec, step_s) for _, step_s in steps]
-    seconds = [
-        spec.duration_s or n * step_s for n, (_, step_s) in zip(num_prompts, steps, strict=True)
-    ]
-    return PlannedLoad(
-        name=spec.name,
-        levels=tuple(label for label, _ in steps),
-        requests=sum(num_prompts) + spec.warmup_prompts * len(steps),
-        estimate_s=sum(seconds),
-    )
-
-
-def _num_prompts(spec: LoadSpec, step_s: float) -> int:
-    if spec.num_prompts is not None:
-        return spec.num_prompts
-    return int((spec.duration_s or 0) / step_s) if step_s else 0
 
 
 def _names_a_path(target: Target) -> bool:

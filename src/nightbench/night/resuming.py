@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from nightbench.errors import BadInput
 from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.query_parameters import find_run
 from nightbench.history.reading import History, open_history
-from nightbench.history.run_results import find_run, read_facts, read_run, read_samples
+from nightbench.history.run_results import read_facts, read_run, read_samples
 from nightbench.history.spool.writer import recover
 from nightbench.home.paths import Home
 from nightbench.records import AccuracySample

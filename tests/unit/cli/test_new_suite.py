@@ -127,6 +127,86 @@ def test_what_no_flag_says_is_asked_and_what_is_usual_may_be_taken() -> None:
     assert answers.max_concurrency == (1, 4, 16)
 
 
+def written(path: Path, *flags: str) -> str:
+    assert main(["new-suite", str(path), "--yes", "--engine", "vllm", "--force", *flags]) == 0
+    return path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        (["--for-gpus", "4"], 4),
+        (["--for-gpus", "6"], 4),
+        (["--for-gpus", "1"], 1),
+        (["--for-gpus", "4", "--tensor-parallel-size", "2"], 2),
+        (["--tensor-parallel-size", "8"], 8),
+    ],
+)
+def test_a_suite_for_a_node_with_gpus_has_no_settings_of_this_machine_s_cores(
+    tmp_path: Path, flags: list[str], size: int
+) -> None:
+    text = written(tmp_path / "s.yaml", "--model", "hf:o/n", *flags)
+    for setting in ("float32", "enforce-eager", "VLLM_CPU_KVCACHE_SPACE"):
+        assert setting not in text
+    assert f"tensor_parallel_size: {size} " in text
+
+
+def test_a_suite_for_a_node_without_gpus_has_them(tmp_path: Path) -> None:
+    assert "float32" in written(tmp_path / "s.yaml", "--model", "hf:o/n", "--for-gpus", "0")
+
+
+@pytest.mark.parametrize(
+    ("typed", "model"),
+    [
+        ("Qwen/Qwen3-8B", "hf:Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B@main", "hf:Qwen/Qwen3-8B@main"),
+        ("https://huggingface.co/Qwen/Qwen3-8B", "hf:Qwen/Qwen3-8B"),
+        ("https://modelscope.cn/models/Qwen/Qwen3-8B/", "modelscope:Qwen/Qwen3-8B"),
+        ("/models/Qwen3-8B", "/models/Qwen3-8B"),
+        ("./models/Qwen3-8B", "./models/Qwen3-8B"),
+    ],
+)
+def test_a_name_that_looks_like_a_hub_s_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, model: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "s.yaml", "--model", typed)
+    assert read_suite(tmp_path / "s.yaml").suite.targets[0].model == model
+
+
+def test_a_folder_that_is_here_is_found_from_the_suite_s_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "o" / "n").mkdir(parents=True)
+    (tmp_path / "suites").mkdir()
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "suites" / "s.yaml", "--model", "o/n")
+    model = read_suite(tmp_path / "suites" / "s.yaml").suite.targets[0].model
+    assert model == str(tmp_path / "o" / "n")
+
+
+def test_benchmarks_without_load_make_a_suite(tmp_path: Path) -> None:
+    text = written(tmp_path / "s.yaml", "--model", "hf:o/n", "--max-concurrency", "")
+    assert "load:" not in text
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--benchmarks", "humaneval"],
+        ["--benchmarks", "", "--max-concurrency", ""],
+        ["--for-gpus", "2", "--tensor-parallel-size", "4"],
+        ["--for-gpus", "-1"],
+    ],
+)
+def test_what_is_refused_leaves_the_file_of_before(tmp_path: Path, flags: list[str]) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("mine")
+    assert main(["new-suite", str(path), "--yes", "--force", *flags]) == 2
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_engine_that_is_none_is_refused() -> None:
     with pytest.raises(BadInput, match="no engine vlm"):
         new_suite_command.answers_of(parsed(), LAPTOP, lambda question, usual: "vlm")

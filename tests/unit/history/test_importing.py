@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from nightbench.cli import import_command
 from nightbench.dashboards.curves import experiments_over_nights
 from nightbench.errors import DataError
 from nightbench.history.duckdb_files.ingest import land
-from nightbench.history.importers.importing import read_results
+from nightbench.history.importers.importing import read_each, read_results
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.records import AccuracyResult, LoadLevel
@@ -240,6 +242,131 @@ def test_what_was_imported_under_our_targets_name_stays_out_of_what_is_drawn_and
     assert len(compared) > 0
     assert compared["imported"].all()
     assert not compared["same_question"].any()
+
+
+def imported(tmp_path: Path, *documents: dict[str, object]) -> Home:
+    """A home after `nightbench import` of these, and nothing else."""
+    from nightbench.cli.main import main
+
+    for number, document in enumerate(documents):
+        write(tmp_path / "results" / f"{number}.json", VLLM | document)
+    assert main(["import", "--from", "vllm-bench", str(tmp_path / "results")]) == 0
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.usefixtures("_own_home")
+def test_models_whose_names_are_alike_are_targets_of_their_own(tmp_path: Path) -> None:
+    models = ["Qwen/Qwen3-8B", "unsloth/Qwen3-8B", "Qwen--Qwen3-8B", "a b", "a-b", "模型", "x" * 99]
+    home = imported(tmp_path, *({"model_id": model} for model in models))
+    with open_history(home) as history:
+        rows = history.sql("SELECT DISTINCT target, model FROM targets").rows
+    assert {model for _, model in rows} == set(models)
+    assert len({target for target, _ in rows}) == len(models)
+    assert ("imported-Qwen--Qwen3-8B", "Qwen/Qwen3-8B") in rows
+
+
+def test_results_of_two_models_are_not_one_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nightbench.cli.main import main
+
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path / "home"))
+    for model in ("a/m", "b/m"):
+        write(tmp_path / "results" / f"{model[0]}.json", VLLM | {"model_id": model})
+    given = ["import", "--from", "vllm-bench", str(tmp_path / "results"), "--target", "mine"]
+    assert main(given) == 2
+    assert "2 models" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_own_home")
+def test_plain_results_of_vllm_bench_send_everything_at_once(tmp_path: Path) -> None:
+    home = imported(tmp_path, {"max_concurrency": None})
+    with open_history(home) as history:
+        rows = history.sql("SELECT level, request_rate, valid FROM load_levels").rows
+    assert rows == (("rinf", float("inf"), True),)
+
+
+def test_two_concurrencies_are_two_measurements(tmp_path: Path) -> None:
+    levels = [
+        only_level("vllm-bench", write(tmp_path / f"{n}.json", VLLM | {"max_concurrency": n}))
+        for n in (4, 8)
+    ]
+    assert levels[0].measurement_key != levels[1].measurement_key
+
+
+@pytest.mark.parametrize(
+    ("said", "reasons"),
+    [
+        ({"completed": 0, "failed": 100}, ["failures"]),
+        ({"completed": 98, "failed": 2}, ["failures"]),
+        ({"mean_ttft_ms": float("nan")}, ["impossible_values"]),
+        ({"mean_ttft_ms": -1.0}, ["impossible_values"]),
+        ({"p99_ttft_ms": "fast"}, ["impossible_values"]),
+        ({"median_tpot_ms": 31.0}, ["impossible_values"]),
+        ({"completed": 101, "failed": 0}, ["impossible_values"]),
+        ({"duration": 0.0}, ["impossible_values"]),
+        ({"max_concurrency": 0}, ["impossible_values"]),
+        ({}, []),
+    ],
+)
+def test_what_failed_or_cannot_be_is_invalid(
+    tmp_path: Path, said: dict[str, object], reasons: list[str]
+) -> None:
+    level = only_level("vllm-bench", write(tmp_path / "r.json", VLLM | said))
+    assert (level.valid, level.invalid_reasons) == (not reasons, reasons)
+
+
+@pytest.mark.parametrize("score", [75.0, -0.1, float("nan")])
+def test_a_score_that_is_no_share_is_none(tmp_path: Path, score: float) -> None:
+    metric = REPORT["metrics"][0] | {"score": score}
+    write(tmp_path / "reports" / "m" / "iquiz.json", REPORT | {"metrics": [metric]})
+    with pytest.raises(DataError, match="expected 0 to 1"):
+        read_results("evalscope", tmp_path)
+
+
+def test_an_accuracy_over_no_questions_is_invalid(tmp_path: Path) -> None:
+    metric = REPORT["metrics"][0] | {"num": 0, "categories": []}
+    write(tmp_path / "reports" / "m" / "iquiz.json", REPORT | {"metrics": [metric]})
+    ((row,),) = (one.rows for one in read_results("evalscope", tmp_path))
+    assert isinstance(row, AccuracyResult)
+    assert (row.valid, row.invalid_reasons) == (False, ["no_samples"])
+
+
+@pytest.mark.parametrize("model", [None, "", 7, {"a": 1}])
+def test_a_result_that_names_no_model_is_none(tmp_path: Path, model: object) -> None:
+    with pytest.raises(DataError, match="the model is"):
+        read_results("vllm-bench", write(tmp_path / "r.json", VLLM | {"model_id": model}))
+
+
+def test_nights_of_evalscope_have_the_date_of_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    write(tmp_path / "outputs" / "20260103_040506" / "reports" / "glm" / "iquiz.json", REPORT)
+    write(tmp_path / "20260104_010203" / "m" / "parallel_5" / "benchmark_summary.json", PERF)
+    (report,) = read_results("evalscope", tmp_path)
+    (perf,) = read_results("evalscope-perf", tmp_path)
+    moved = read_results("evalscope-perf", REAL / "evalscope-perf")
+    assert report.measured_at == datetime(2026, 1, 3, 4, 5, 6, tzinfo=UTC)
+    assert perf.measured_at == datetime(2026, 1, 4, 1, 2, 3, tzinfo=UTC)
+    assert {one.measured_at for one in moved} == {datetime(2026, 11, 21, 14, 27, 45, tzinfo=UTC)}
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_folder_named_like_a_result_and_a_link_to_nothing_stop_no_import(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", VLLM)
+    (tmp_path / "b.json").mkdir()
+    (tmp_path / "c.json").symlink_to("nothing")
+    results, problems = read_each("vllm-bench", tmp_path)
+    assert len(results) == 1
+    assert ["c.json is not a result" in str(problem) for problem in problems] == [True]
 
 
 @pytest.mark.parametrize(

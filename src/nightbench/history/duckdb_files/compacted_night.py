@@ -24,7 +24,7 @@ MERGED_NAME = "merged.json"
 _STRICT = ConfigDict(extra="forbid", strict=True)
 # A folder beside it: run/target, or another merged one.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
-_BESIDE = rf"^(\+merged-[0-9]{{4}}|{_NAME}/{_NAME})$"
+_BESIDE = rf"^(\+merged-[0-9]{{4,9}}|{_NAME}/{_NAME})$"
 _FOLDER_DIGEST = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 

@@ -29,6 +29,7 @@ from nightbench.history.duckdb_files.compacted_night import (
 from nightbench.history.duckdb_files.database import Database, StorageError
 from nightbench.history.duckdb_files.kept_nights import MERGING_SUFFIX, kept_night, next_merged_name
 from nightbench.history.duckdb_files.ledger import fact_row, record_fact_files
+from nightbench.history.duckdb_files.passes import read_pass
 from nightbench.history.duckdb_files.retired import copy_mark, is_retired
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import (
@@ -83,7 +84,8 @@ def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None
     there = kept_night(places, night)
     sources = sources_of(there)
     folders = _folders(database, night, sources)
-    name = next_merged_name(there)
+    replaced = _replaced_by(sources, there.root)
+    name = next_merged_name(there, (*replaced, *_known_of(database, places, night)))
     aside = there.root / f"{name}{MERGING_SUFFIX}"
     remove_files(aside, names_in(aside))
     aside.mkdir(mode=PRIVATE_DIR)
@@ -92,7 +94,7 @@ def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None
         schema_version=schema_version(),
         folders=tuple(folders),
         files=tuple(files),
-        replaces=_replaced_by(sources, there.root),
+        replaces=replaced,
     )
     write_merged(aside, merged)
     final = there.root / name
@@ -108,6 +110,19 @@ def _merge_night(database: Database, places: HistoryPlaces, night: date) -> None
                 if tables.BY_NAME[entry.table].bulky and entry.table not in retired
             ],
         )
+
+
+def _known_of(database: Database, places: HistoryPlaces, night: date) -> list[str]:
+    """Paths of the night that the ledger lists, or that the last landing wrote down as to be
+    removed: of what may be gone by now."""
+    root = str(places.night(night).relative_to(places.root))
+    listed = [str(row[0]) for row in database.run(statement("fact_paths")).rows]
+    try:
+        waiting = read_pass(places.passes)
+    except HistoryError:
+        waiting = None
+    paths = (*listed, *(waiting.due if waiting else ()))
+    return [path for path in paths if path.startswith(f"{root}/")]
 
 
 def _replaced_by(sources: Sequence[Path], root: Path) -> tuple[str, ...]:

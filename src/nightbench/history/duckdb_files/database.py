@@ -45,7 +45,14 @@ _READING = {
 _EXPLAIN = re.compile(r"^\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
+_LINE = re.compile(r"\n+LINE \d+:.*\Z", re.DOTALL)
+
 REBUILD = "nightbench land --rebuild"
+CLOSED = (
+    "Its owner opens it to a group of yours: NIGHTBENCH_GROUP=… nightbench land. A copy of your own"
+    " needs its files to be yours: chown -R."
+)
+ROOT_VARIABLE = "nightbench_history"  # of a session: the folder of its database file, with a slash
 
 
 class StorageError(HistoryError):
@@ -54,6 +61,10 @@ class StorageError(HistoryError):
 
 class DamagedFile(StorageError):
     """A database file is none, was changed, or is of a newer DuckDB. What it held is in nights/."""
+
+
+class HeldFile(HistoryError):
+    """A database file is open elsewhere."""
 
 
 class KeptFileError(HistoryError):
@@ -131,6 +142,13 @@ class Database:
             raise _history_error(self.path, error) from error
 
 
+def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """What every statement finds: the folder that the views' paths begin in, and UTC."""
+    root = f"{path.absolute().parent}{os.sep}".replace("'", "''")
+    connection.execute(f"SET VARIABLE {ROOT_VARIABLE} = '{root}'")
+    connection.execute("SET TimeZone = 'UTC'")
+
+
 def only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The one statement of `sql`, provided that it reads.
 
@@ -140,7 +158,7 @@ def only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise BadInput(str(error).strip(), hint="Tables and columns: sql/README.md.") from error
+        raise BadInput(_words(error), hint="Tables and columns: sql/README.md.") from error
     if len(statements) != 1:
         raise BadInput(f"expected one statement, there are {len(statements)}")
     kind = statements[0].type
@@ -187,7 +205,12 @@ def open_writer(path: Path, *, deadline_s: float) -> Database:
                 ) from error
             time.sleep(min(_RETRY_S, max(0.0, give_up - time.monotonic())))
         else:
-            path.chmod(0o600)
+            try:
+                path.chmod(0o600)
+                _settle(connection, path)
+            except BaseException:
+                connection.close()  # or the file stays locked as long as somebody has the error
+                raise
             return Database(connection, path)
 
 
@@ -202,13 +225,19 @@ def open_reader(path: Path, *, facts: Path) -> Database:
     config: dict[str, str | bool | int | float | list[str]] = {**_OFFLINE}
     if spill:
         config["temp_directory"] = str(spill)
+    connection = None
     try:
         connection = duckdb.connect(str(path), read_only=True, config=config)
+        _settle(connection, path)
         # Pasted, quoted: binding would import pandas, half a second before the first answer.
         connection.execute(f"SET allowed_directories = {quoted_list([f'{facts}{os.sep}'])}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
+        if connection is not None:
+            connection.close()
+        if spill:
+            shutil.rmtree(spill, ignore_errors=True)
         raise _history_error(path, error) from error
     database = Database(connection, path)
     if spill:
@@ -240,19 +269,20 @@ def quoted_list(texts: Sequence[str]) -> str:
     return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
 
 
+def _words(error: duckdb.Error) -> str:
+    """What DuckDB says, without the line of a statement that nobody may have typed."""
+    return _LINE.sub("", str(error)).strip()
+
+
 def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
-    said = str(error).strip()
+    said = _words(error)
     holder = _HOLDER.search(said)
     if holder is not None:
-        return HistoryError(
+        return HeldFile(
             f"{path} is held by {holder['program']} (pid {holder['pid']})", hint=_LET_GO
         )
     if _KEPT_FILE.search(said):
-        return KeptFileError(
-            said,
-            hint=f"A kept file is missing or damaged. `{REBUILD}` names every such file: restore"
-            " them, or leave them out with --without-damaged.",
-        )
+        return _kept_file_error(said)
     if isinstance(error, duckdb.InvalidInputException | duckdb.BinderException):
         return HistoryError(said)
     if isinstance(error, duckdb.CatalogException | duckdb.ParserException):
@@ -262,6 +292,16 @@ def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
             f"{path}: {said}", hint="Nothing is lost: make room, then type `nightbench land`."
         )
     return _file_error(path, error, said) or HistoryError(f"{path}: {said}")
+
+
+def _kept_file_error(said: str) -> HistoryError:
+    if "permission denied" in said.lower():
+        return HistoryError(said, hint=CLOSED)
+    return KeptFileError(
+        said,
+        hint=f"A kept file is missing or damaged. `{REBUILD}` names every such file: restore them,"
+        " or leave them out with --without-damaged.",
+    )
 
 
 def _file_error(path: Path, error: duckdb.Error, said: str) -> HistoryError | None:

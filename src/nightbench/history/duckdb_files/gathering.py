@@ -51,8 +51,11 @@ def gather(places: HistoryPlaces) -> Gathered:
     gathered.damaged += [one.reason for one in strange]
     for night in nights:
         gathered.damaged += [f"{night.root / n} is not the folder of a run" for n in night.strange]
-        gathered.damaged += [f"{path} has no {manifests.FILE_NAME}" for path in night.unknown()]
-        _Night(places, night, gathered).gather()
+        try:
+            gathered.damaged += [f"{path} has no {manifests.FILE_NAME}" for path in night.unknown()]
+            _Night(places, night, gathered).gather()
+        except OSError as error:  # a folder of it may not be listed
+            gathered.damaged.append(reason_of(night.root, error))
     return gathered
 
 
@@ -153,8 +156,8 @@ class _Night:
             manifests.verify_files(folder, (entry,))
             if not folder.name.startswith("+"):
                 check_contents(folder, (entry,), found.folders[0].manifest.identity)
-        except HistoryError as error:
-            self.into.damaged.append(error.message)
+        except Exception as error:  # noqa: BLE001 - whatever a Parquet reader makes of one file
+            self.into.damaged.append(reason_of(folder / entry.path, error))
             return False
         return True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ from nightbench.history.spool import manifest as manifests
 from nightbench.history.spool.identity import FIRST_NIGHT, LAST_NIGHT, is_name
 
 _NIGHT = re.compile(r"night=(\d{4}-\d\d-\d\d)")
-_MERGED = re.compile(r"\+merged-\d{4}")
+_MERGED = re.compile(r"\+merged-(\d{4,9})")
 MERGING_SUFFIX = ".new"  # of a merged folder that is being written
 
 
@@ -124,10 +124,19 @@ def _listed(night: date, root: Path) -> KeptNight:
             runs.append(name)
         elif not name.startswith("."):
             strange.append(name)
+    merged.sort(key=_number)
     return KeptNight(night, root, tuple(merged), tuple(unfinished), tuple(runs), tuple(strange))
 
 
-def next_merged_name(night: KeptNight) -> str:
-    """What the next merged folder of a night is called: later than all there are."""
-    last = int(night.merged[-1].rpartition("-")[2]) if night.merged else 0
-    return f"+merged-{last + 1:04d}"
+def next_merged_name(night: KeptNight, known: Iterable[str] = ()) -> str:
+    """What the next merged folder of a night is called: later than all there are, and than those
+    that were: `known` are paths that name such a folder. A reader may still have one of them open,
+    and what waits to be removed waits by its name."""
+    parts = [part for path in known for part in Path(path).parts]
+    numbers = map(_number, (*night.merged, *night.unfinished, *parts))
+    return f"+merged-{max(numbers, default=0) + 1:04d}"
+
+
+def _number(name: str) -> int:
+    match = _MERGED.fullmatch(name.removesuffix(MERGING_SUFFIX))
+    return int(match[1]) if match else 0

@@ -35,20 +35,22 @@ def make_views(database: Database, places: HistoryPlaces) -> list[str]:
                 for row in rows.rows:
                     is_there = os.path.isfile(f"{root}{row[1]}")  # noqa: PTH113
                     (there if is_there else missing).append(row)
-                database.script(facts_view(table, places.root, there))
+                database.script(facts_view(table, there))
         for view in sql_files.views():
             database.script(view.text)
     return [str(path) for _, path in missing]
 
 
-def facts_view(table: Table, root: Path, files: Sequence[tuple[object, ...]]) -> str:
-    """The CREATE VIEW of a bulky table over (schema_version, path below root) pairs.
+def facts_view(table: Table, files: Sequence[tuple[object, ...]]) -> str:
+    """The CREATE VIEW of a bulky table over (schema_version, path) pairs.
 
-    Files of one schema version share a branch: within it all have the same columns.
+    Paths stay relative to the history, so that it can be moved and copied: whoever opens it says
+    where it lies, in a variable of the session (see `database`), or stands in its folder. Files of
+    one schema version share a branch: within it all have the same columns.
     """
     by_version: dict[int, list[str]] = {}
     for version, path in files:
-        by_version.setdefault(int(str(version)), []).append(str(root / str(path)))
+        by_version.setdefault(int(str(version)), []).append(str(path))
     template = sql_files.statement("facts_view_branch").rstrip()
     branches = [
         template.replace("{files}", quoted_list(paths)) for _, paths in sorted(by_version.items())

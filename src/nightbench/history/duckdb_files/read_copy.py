@@ -10,7 +10,7 @@ from nightbench.history.sql_files import schema_version, statement
 
 
 class StaleCopy(HistoryError):
-    """The read copy is of an older schema, or of a history that lay elsewhere."""
+    """The read copy is of an older schema, or names whole paths of a history that lay elsewhere."""
 
 
 def open_copy(places: HistoryPlaces) -> Database:
@@ -47,7 +47,7 @@ def _check(database: Database, places: HistoryPlaces) -> None:
             f"{database.path} has schema version {version}, this nightbench knows {known}",
             hint="Upgrade nightbench: it never reads a history from its future.",
         )
-    facts = "/nights/night="
+    facts = "/nights/night="  # of earlier releases, whose views named whole paths
     root = str(places.root).replace("'", "''")
     if facts in str(view) and f"{root}{facts}" not in str(view):
         raise StaleCopy(f"{database.path} is of a history that lay elsewhere")

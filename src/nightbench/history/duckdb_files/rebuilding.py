@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ from nightbench.history.clock import Now, utc_now
 from nightbench.history.damage import reason_of
 from nightbench.history.duckdb_files import publishing
 from nightbench.history.duckdb_files.database import (
-    DamagedFile,
     Database,
+    HeldFile,
     StorageError,
     log_of,
     open_reader,
@@ -116,7 +117,8 @@ def _refuse_damaged(kept: Gathered, without_damaged: bool) -> None:
 
 
 def _applied_before(places: HistoryPlaces) -> dict[int, datetime]:
-    """When the steps of the schema were applied to the file there is; nothing of a damaged one.
+    """When the steps of the schema were applied to the file there is; nothing of one that does not
+    say: whatever is wrong with it, it is about to be replaced.
 
     Raises:
         HistoryError: somebody holds it, or a newer nightbench wrote it.
@@ -125,14 +127,17 @@ def _applied_before(places: HistoryPlaces) -> dict[int, datetime]:
         return {}
     try:
         database = open_reader(places.landing, facts=places.nights)
-    except DamagedFile:
+    except HeldFile:
+        raise
+    except HistoryError:
         return {}
     try:
         rows = database.run(statement("migration_times")).rows
     except HistoryError:  # no history: it is made one
         return {}
     finally:
-        database.close()
+        with suppress(HistoryError):
+            database.close()
     applied = {int(str(v)): moment for v, moment in rows if isinstance(moment, datetime)}
     refuse_the_future(places.landing, max(applied, default=0))
     return applied

@@ -17,8 +17,9 @@ from nightbench.errors import DataError
 from nightbench.history.importers.imported import (
     Document,
     Imported,
+    dated,
     imported_key,
-    modified,
+    named_model,
     plausible,
 )
 from nightbench.history.importers.load_results import evalscope_perf, vllm_bench
@@ -61,7 +62,8 @@ def read_each(tool: str, path: Path) -> tuple[list[Imported], list[DataError]]:
         "evalscope": _evalscope,
         "evalscope-perf": evalscope_perf,
     }
-    files = [path] if path.is_file() else sorted(path.rglob(patterns[tool]))
+    folder = sorted(file for file in path.rglob(patterns[tool]) if not file.is_dir())
+    files = folder if path.is_dir() else [path]
     if not files:
         raise DataError(
             f"there are no results of {tool} in {path}", hint=f"Expected {patterns[tool]} in it."
@@ -77,6 +79,8 @@ def read_each(tool: str, path: Path) -> tuple[list[Imported], list[DataError]]:
 
 def _read(reader: Any, file: Path, tool: str) -> Imported:
     try:
+        if not file.is_file():
+            raise ValueError("no regular file")
         imported: Imported = reader(file, json.loads(file.read_text(encoding="utf-8")))
         if not FIRST_NIGHT <= imported.measured_at.date() <= LAST_NIGHT:
             raise ValueError(f"measured at {imported.measured_at}")
@@ -89,7 +93,7 @@ def _read(reader: Any, file: Path, tool: str) -> Imported:
 
 
 def _evalscope(file: Path, report: Document) -> Imported:
-    measured_at = modified(file)
+    measured_at = dated(file)
     metric = report["metrics"][0]
     benchmark = str(report["dataset_name"])
     # Reports of schema 2 (evalscope 1.14) call the metric by its identity, older ones by its name.
@@ -102,7 +106,7 @@ def _evalscope(file: Path, report: Document) -> Imported:
         if not subset.get("is_aggregate")
     ]
     rows = tuple(_accuracy(benchmark, name, part, key, measured_at) for name, part in parts)
-    return Imported(file, str(report["model_name"]), measured_at, rows)
+    return Imported(file, named_model(report["model_name"]), measured_at, rows)
 
 
 def _accuracy(
@@ -111,6 +115,9 @@ def _accuracy(
     from nightbench.stats import wilson_interval
 
     num, score = int(part["num"]), float(part["score"])
+    if not 0 <= score <= 1:
+        raise ValueError(f"the score of {subset} is {score}: expected 0 to 1")
+    reasons = [] if num > 0 else ["no_samples"]
     ci_low, ci_high = wilson_interval(score * num, num)
     return AccuracyResult(
         benchmark=benchmark,
@@ -134,6 +141,6 @@ def _accuracy(
         prompt_tokens=0,
         completion_tokens=0,
         data_digest="",
-        valid=True,
-        invalid_reasons=[],
+        valid=not reasons,
+        invalid_reasons=reasons,
     )

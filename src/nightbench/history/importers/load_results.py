@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -9,7 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nightbench.history.importers.imported import Document, Imported, imported_key, modified
+from nightbench.history.importers.imported import (
+    IMPOSSIBLE,
+    Document,
+    Imported,
+    dated,
+    imported_key,
+    named_model,
+)
 from nightbench.metrics import VALUE, level_columns
 from nightbench.records import LoadLevel, kinds_of
 
@@ -29,24 +37,36 @@ _PERF_MEANS = {
     "itl": (("Avg ITL (ms)", 1.0), ("Average inter-token latency (s)", 1000.0)),
     "e2el": (("Avg Latency (s)", 1000.0), ("Average latency (s)", 1000.0)),
 }
+# What is asked: files that differ in any of it are no series.
+_VLLM_ASKED = (
+    *("model_id", "endpoint_type", "label", "num_prompts", "request_rate", "burstiness"),
+    "max_concurrency",
+)
+_PERF_ASKED = (
+    *("model", "api", "dataset", "dataset_path", "prompt", "number", "parallel", "rate"),
+    *("max_tokens", "min_tokens", "max_prompt_length", "min_prompt_length", "prefix_length"),
+    *("temperature", "top_p", "top_k", "stream", "query_template"),
+)
+_RISING = ("median", "p90", "p95", "p99")
+_ROUNDING = 1e-6
+FAILURE_SHARE = 0.01  # as for our own levels
 
 
 def vllm_bench(file: Path, result: Document) -> Imported:
     """What `vllm bench serve --save-result` writes."""
     measured_at = _vllm_date(str(result["date"]))
     duration_s, completed = float(result["duration"]), int(result["completed"])
+    max_concurrency = _count(result.get("max_concurrency"))
     numbers = {name: _number(result.get(name)) for name in _STATISTICS}
     latencies_s = result.get("latencies")  # there without any metric asked for; e2el is not
-    if numbers["mean_e2el_ms"] is None and latencies_s:
+    if numbers["mean_e2el_ms"] is None and completed and latencies_s:
         numbers["mean_e2el_ms"] = 1000 * sum(latencies_s) / len(latencies_s)
     level = _load_level(
         workload=str(result.get("label") or "vllm-bench"),
-        key=imported_key(
-            "vllm-bench", result, ("model_id", "num_prompts", "request_rate", "burstiness")
-        ),
+        key=imported_key("vllm-bench", result, _VLLM_ASKED),
         measured_at=measured_at,
-        max_concurrency=_count(result.get("max_concurrency")),
-        request_rate=_rate(result["request_rate"]),
+        max_concurrency=max_concurrency,
+        request_rate=_rate(result["request_rate"], max_concurrency),
         num_prompts=int(result["num_prompts"]),
         completed=completed,
         failed=int(result.get("failed", int(result["num_prompts"]) - completed)),
@@ -59,22 +79,20 @@ def vllm_bench(file: Path, result: Document) -> Imported:
         peak_concurrency=int(_number(result.get("max_concurrent_requests")) or 0),
         numbers=numbers,
     )
-    return Imported(file, str(result["model_id"]), measured_at, (level,))
+    return Imported(file, named_model(result["model_id"]), measured_at, (level,))
 
 
 def evalscope_perf(file: Path, summary: Document) -> Imported:
     """benchmark_summary.json of evalscope perf, with the files beside it."""
     folder = file.parent
-    measured_at = modified(file)
     arguments = _beside(folder / "benchmark_args.json")
+    measured_at = dated(file, arguments.get("outputs_dir"))
     percentiles = _percentiles(_beside(folder / "benchmark_percentile.json"))
     completed = _whole(summary, ("Success Requests", "Succeed requests"))
     total = _whole(summary, ("Total Requests", "Total requests"))
     level = _load_level(
         workload=str(arguments.get("dataset") or "evalscope-perf"),
-        key=imported_key(
-            "evalscope-perf", arguments, ("model", "dataset", "number", "parallel", "rate")
-        ),
+        key=imported_key("evalscope-perf", arguments, _PERF_ASKED),
         measured_at=measured_at,
         max_concurrency=_whole(summary, ("Concurrency", "Number of concurrency")),
         request_rate=_positive(summary.get("Request Rate (req/s)")),
@@ -98,7 +116,8 @@ def evalscope_perf(file: Path, summary: Document) -> Imported:
         peak_concurrency=0,
         numbers=_perf_numbers(summary, percentiles),
     )
-    return Imported(file, str(arguments.get("model") or "unknown"), measured_at, (level,))
+    model = named_model(arguments.get("model") or "unknown")
+    return Imported(file, model, measured_at, (level,))
 
 
 def _perf_numbers(
@@ -124,8 +143,16 @@ def _load_level(
     numbers: dict[str, float | None],
     **rest: Any,
 ) -> LoadLevel:
-    mean_e2el_ms = numbers["mean_e2el_ms"]
-    busy_s = completed * (mean_e2el_ms or 0.0) / 1000
+    mean_e2el_ms = numbers["mean_e2el_ms"] or 0.0
+    busy_s = completed * mean_e2el_ms / 1000 if math.isfinite(mean_e2el_ms) else 0.0
+    reasons = _reasons(
+        completed=completed,
+        duration_s=duration_s,
+        max_concurrency=max_concurrency,
+        request_rate=request_rate,
+        numbers=numbers,
+        rest=rest,
+    )
     level = f"c{max_concurrency}" if request_rate is None else f"r{request_rate:g}"
     fields: dict[str, Any] = dict.fromkeys(_MAY_BE_NULL)
     fields |= {
@@ -139,10 +166,41 @@ def _load_level(
         "mean_concurrency": busy_s / duration_s if duration_s > 0 else 0.0,
         "coalesced_reads": 0,
         "stamp_source": "user",
-        "valid": True,
-        "invalid_reasons": [],
+        "valid": not reasons,
+        "invalid_reasons": reasons,
     }
     return LoadLevel(**(fields | numbers | rest))
+
+
+def _reasons(
+    *,
+    completed: int,
+    duration_s: float,
+    max_concurrency: int | None,
+    request_rate: float | None,
+    numbers: Mapping[str, Any],
+    rest: Mapping[str, Any],
+) -> list[str]:
+    """Why a level is not to be compared: the reasons are those of our own levels, and one more."""
+    failed, num_prompts = rest["failed"], rest["num_prompts"]
+    impossible = (
+        completed + failed > num_prompts,
+        completed > 0 and not duration_s > 0,
+        max_concurrency is not None and max_concurrency < 1,
+        request_rate is not None and not request_rate > 0,
+        any(not _in_order(numbers, family) for family in _PERF_FAMILIES),
+    )
+    reasons = []
+    if completed == 0 or failed > FAILURE_SHARE * max(num_prompts, 1):
+        reasons.append("failures")
+    return [*reasons, IMPOSSIBLE] if any(impossible) else reasons
+
+
+def _in_order(numbers: Mapping[str, Any], family: str) -> bool:
+    """Whether no percentile is above a higher one, but for how they were rounded."""
+    known = [numbers[f"{statistic}_{family}_ms"] for statistic in _RISING]
+    rising = [value for value in known if value is not None]
+    return all(low <= high * (1 + _ROUNDING) for low, high in itertools.pairwise(rising))
 
 
 def _vllm_date(text: str) -> datetime:
@@ -150,10 +208,13 @@ def _vllm_date(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%d-%H%M%S").astimezone(UTC)
 
 
-def _rate(value: object) -> float | None:
-    """`inf` is how vLLM says that max_concurrency alone drives: a closed loop."""
+def _rate(value: object, max_concurrency: int | None) -> float | None:
+    """`inf` is how vLLM says that max_concurrency alone drives, a closed loop; without one it sends
+    everything at once."""
     rate = float(str(value))
-    return rate if math.isfinite(rate) else None
+    if math.isnan(rate):
+        raise ValueError(f"request_rate is {value}")
+    return None if math.isinf(rate) and max_concurrency is not None else rate
 
 
 def _positive(value: object) -> float | None:
@@ -163,7 +224,14 @@ def _positive(value: object) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    """None where nothing is said; what is said and is no number is none that `plausible` takes."""
+    if value is None:
+        return None
+    return float(value) if isinstance(value, int | float) and not _is_flag(value) else math.nan
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def _count(value: object) -> int | None:

@@ -114,7 +114,7 @@ def _create(where: Path, resource: str, record: Mapping[str, Any]) -> tuple[Path
     fd = os.open(_unfinished(path), flags, 0o600)
     try:
         os.pwrite(fd, lease_bytes(path.name, record), 0)
-    except OSError:
+    except BaseException:
         os.close(fd)
         _unfinished(path).unlink(missing_ok=True)
         raise

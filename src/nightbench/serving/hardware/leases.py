@@ -225,8 +225,12 @@ def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken 
         taken = _take(where, [f"gpu-{gpu.uuid}" for gpu in chosen], request.subject)
         if isinstance(taken, str):
             return f"GPUs are leased by {taken}"
-        for mark in (mark for gpu in chosen for mark in of[gpu.uuid].marks):
-            reaper.forget_mark(mark)
+        try:
+            for mark in (mark for gpu in chosen for mark in of[gpu.uuid].marks):
+                reaper.forget_mark(mark)
+        except BaseException:
+            _withdraw(taken)
+            raise
         return _Taken(chosen, (), taken)
     reasons = [f"{len(free)} of {request.num_gpus} GPUs are free"]
     leased_by = [look.held_by for look in of.values() if look.held_by]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ FORMS = (
 )
 _HUBS = {"hf": hub_huggingface.fetch, "modelscope": hub_modelscope.fetch}
 _CACHED = {"hf": hub_huggingface.cached, "modelscope": hub_modelscope.cached}
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
 _FETCHED = (*_HUBS, "builtin")
 
 
@@ -89,6 +91,11 @@ def at_hand(model: str, home: Home, base_dir: Path) -> Path | None:
 def is_fetched(model: str) -> bool:
     """Whether a model is named by where it comes from, and is no path."""
     return model.partition(":")[0] in _FETCHED and ":" in model
+
+
+def looks_like_a_hub_s(model: str) -> bool:
+    """Whether a path is written as hubs write their models' names: organisation/name."""
+    return _HUB_NAME.fullmatch(model) is not None
 
 
 def _sayer(on_progress: OnProgress, subject: str) -> hubs.Say:

@@ -16,6 +16,7 @@ from nightbench.errors import (
     BootTimeout,
     LeaseError,
     ServerDied,
+    ServerError,
     ServerHung,
     TeardownFailed,
 )
@@ -39,7 +40,7 @@ PORT_PATIENCE_S = 2.0
 MEMORY_PATIENCE_S = 3.0
 MEMORY_SLACK_BYTES = 512 << 20
 
-_REASON_OF_TROUBLE = {"server_died": "died", "server_hung": "hung"}
+_REASON_OF_TROUBLE = {"server_died": "died", "server_hung": "hung", "watch_failed": "unwatched"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,9 @@ class Launched:
             code = supervised.report().exit_code
             exited = f" (exit code {code})" if code is not None else ""
             raise ServerDied(f"{name} died{exited}", hint=hint, log_tail=log_tail)
+        if trouble == "watch_failed":
+            why = self._watch.failure if self._watch else ""
+            raise ServerError(f"{name} is no longer watched: {why}", hint=hint, log_tail=log_tail)
         raise ServerHung(f"{name} lives, but makes no progress", hint=hint, log_tail=log_tail)
 
     def drain(self) -> list[TelemetryRow]:
@@ -194,17 +198,26 @@ class Launched:
         interrupted in the middle of what follows."""
         began = time.monotonic()
         job, supervised = self.started.job, self.started.supervised
-        known = self._known_processes()
-        supervised.request_stop(kill=self._exit_reason == "hung")
+        known, problems = self._ask_to_stop()
         on_progress(Progress("teardown", job.target.name, "stopping the server"))
         supervised.wait(job.options.grace_s + KILL_PATIENCE_S)
-        problems = self._leftovers(known)
+        problems += self._leftovers(known)
         if problems:
             self._mark_dirty(known, "; ".join(problems))
         self._stopped_at = datetime.now(UTC)
         self._teardown = Teardown(time.monotonic() - began, not problems, "; ".join(problems))
         detail = self._teardown.detail or "gone: no process, no port"
         on_progress(Progress("teardown", job.target.name, detail))
+
+    def _ask_to_stop(self) -> tuple[dict[int, int], list[str]]:
+        """Its processes, as far as they can be told, and what kept us from telling. Whatever goes
+        wrong with that, it is asked to stop."""
+        try:
+            return self._known_processes(), []
+        except Exception as error:  # noqa: BLE001 - a full table of open files, a /proc that is gone
+            return {}, [f"its processes could not be listed: {error}"]
+        finally:
+            self.started.supervised.request_stop(kill=self._exit_reason == "hung")
 
     def _leftovers(self, known: dict[int, int]) -> list[str]:
         """What is still there of it, after it was given time and then killed; [] is the proof."""
@@ -248,7 +261,7 @@ class Launched:
                 dirty=detail[:MAX_TEXT],
                 memory_limit_bytes=limits.get(claim.resource),
             )
-            with suppress(LeaseError):  # the teardown is told to be unclean anyway
+            with suppress(LeaseError, OSError):  # the teardown is told to be unclean anyway
                 reaper.mark_dirty(claim.path.parent, claim.resource, record)
 
     def _memory_is_back(self) -> bool:

@@ -23,8 +23,9 @@ LOOK_EVERY_S = 0.25
 ASK_EVERY_S = 1.0
 LOOK_WITHIN_S = 10.0
 LAST_WORDS_S = 3.0
+MOST_FAILURES = 5  # one after the other: looking may fail now and then, not for good
 
-Trouble = Literal["server_died", "server_hung"]
+Trouble = Literal["server_died", "server_hung", "watch_failed"]
 
 
 def never() -> bool:
@@ -56,6 +57,8 @@ class Watch:
         self._rows: list[TelemetryRow] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._failures = 0
+        self.failure = ""  # what the watch itself failed with
         self._heartbeat = Heartbeat(watched.clock(), watched.patience)
         self._thread = threading.Thread(target=self._run, name="server-watch", daemon=True)
 
@@ -69,13 +72,20 @@ class Watch:
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why the server is no longer to be measured, None while it is."""
+        """Why the server is no longer to be measured, None while it is. Nobody knows how a server
+        is whose watch has died."""
+        began = self._thread.ident is not None
+        if self._trouble is None and began and not self._thread.is_alive() and not self._ended():
+            self._trouble = "watch_failed"
         return self._trouble
+
+    def _ended(self) -> bool:
+        return self._stopped.is_set()
 
     def look(self) -> Trouble | None:
         """Look now, and closely: a server that has just failed its requests may not be found out
         yet. Takes milliseconds from a healthy one, seconds from another."""
-        if self._trouble is None:
+        if self.trouble is None:
             self._trouble = self._judge()
         return self._trouble
 
@@ -103,14 +113,26 @@ class Watch:
     def _run(self) -> None:
         asked_at = float("-inf")
         while self._trouble is None and not self._stopped.wait(LOOK_EVERY_S):
-            if not self._watched.running():
-                self._trouble = "server_died"
-            elif self._watched.clock() - asked_at >= ASK_EVERY_S:
-                asked_at = self._watched.clock()
-                self._sample()
-                if self._decide() == "hung":
-                    # Dying and hanging look alike from here until the process is gone.
-                    self._trouble = "server_hung" if self._watched.running() else "server_died"
+            try:
+                asked_at = self._look_once(asked_at)
+                self._failures = 0
+            except Exception as error:  # noqa: BLE001 - whatever looking fails with: see `trouble`
+                self._failures += 1
+                self.failure = f"{type(error).__name__}: {error}"
+                if self._failures == MOST_FAILURES:
+                    self._trouble = "watch_failed"
+
+    def _look_once(self, asked_at: float) -> float:
+        """Look whether it runs, and once in a while how it is. Returns when that was asked last."""
+        if not self._watched.running():
+            self._trouble = "server_died"
+        elif self._watched.clock() - asked_at >= ASK_EVERY_S:
+            asked_at = self._watched.clock()
+            self._sample()
+            if self._decide() == "hung":
+                # Dying and hanging look alike from here until the process is gone.
+                self._trouble = "server_hung" if self._watched.running() else "server_died"
+        return asked_at
 
     def _sample(self) -> None:
         self.add([row for sampler in self._watched.samplers for row in sampler()])
