@@ -341,7 +341,8 @@ load_requests (
     finish_reason VARCHAR,
     http_status BIGINT,
     error_kind VARCHAR,
-    error VARCHAR
+    error VARCHAR,
+    resent BOOLEAN
 );
 
 nightly_trend (

@@ -21,6 +21,7 @@ from nightbench.home.paths import Home
 from nightbench.night import run as nights
 from nightbench.night.budget import TimeIsOver
 from nightbench.night.run import Night
+from nightbench.records import TelemetryRow
 from nightbench.serving.server import Server
 from nightbench.suite.models import Target
 from tasks.redacting import known, step
@@ -66,10 +67,12 @@ class TargetKeeper:
             self._spool.append(fact)
         self._row("running")
 
-    def take_telemetry(self, server: Server) -> None:
-        """Spool what the server's hardware and counters said since the last time."""
-        for reading in server.drain_telemetry():
+    def take_telemetry(self, server: Server) -> list[TelemetryRow]:
+        """Spool what the server's hardware and counters said since the last time; the readings."""
+        readings = server.drain_telemetry()
+        for reading in readings:
             self._spool.append(reading)
+        return readings
 
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.night import resuming
 from nightbench.night.run import Night
-from nightbench.records import AccuracySample, marked_invalid
+from nightbench.records import HOST_STARVED, AccuracySample, marked_invalid_for
 from nightbench.serving.server import Server
 from nightbench.suite.models import AccuracySpec, LoadSpec, Target
 from tasks.keeping import TargetKeeper
@@ -40,6 +41,10 @@ def measure_accuracy(
 
     `over` says when the night's time is. Raises ServerError if the server went.
     """
+    keeper.take_telemetry(server)
+    watch = server.watch_hardware()
+    watch.mark()
+    own_cpu_s = time.process_time()
     with reported() as report:
         results = evaluate(
             spec,
@@ -53,8 +58,13 @@ def measure_accuracy(
             requests_per_second=keeper.target.requests_per_second,
             max_retries=keeper.target.max_retries,
         )
+    watch.mark()
+    starved = watch.starved(keeper.take_telemetry(server), time.process_time() - own_cpu_s)
+    if starved is not None:
+        log(f"{spec.benchmark}: the engine did not get what it was leased: {starved}")
     trouble = server.look() if any(row.num_failed for row in results) else None
-    for row in (marked_invalid(row, trouble) for row in results):
+    reasons = (trouble, HOST_STARVED if starved else None)
+    for row in (marked_invalid_for(row, reasons) for row in results):
         keeper.keep(row)
         if row.subset == ALL:
             log(accuracy_sentence(row))
@@ -99,6 +109,8 @@ def measure_load(
 
     Raises ServerError if the server went.
     """
+    keeper.take_telemetry(server)
+    watch = server.watch_hardware()
     with reported() as report:
         measured = measure_level(
             level,
@@ -107,12 +119,19 @@ def measure_load(
             work_dir=keeper.work_dir,
             on_progress=report,
             stop=lambda: server.trouble() or over(),
+            at_bounds=watch.mark,
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
         )
-    row = marked_invalid(measured.level, server.look() if measured.level.failed else None)
+    client_cpu_s = measured.level.client_cpu_s or 0.0
+    starved = watch.starved(keeper.take_telemetry(server), client_cpu_s)
+    trouble = server.look() if measured.level.failed else None
+    row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
     keeper.keep(row)
     log(level_sentence(row))
+    notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
+    for note in (*measured.notes, *notes):
+        log(f"{row.workload} {row.level}: {note}")
     for interval in measured.intervals:
         keeper.keep(interval)
     keeper.keep_file("load_requests", measured.requests_path)

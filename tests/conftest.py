@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home.paths import Home
@@ -34,6 +35,13 @@ SMOLLM2 = Target.model_validate(
         },
     }
 )
+
+# How long an example takes says how busy the machine is, not whether a claim holds.
+# NIGHTBENCH_EXAMPLES makes a fuzz of every claim that is stated over drawn examples.
+settings.register_profile(
+    "nightbench", deadline=None, max_examples=int(os.environ.get("NIGHTBENCH_EXAMPLES", "100"))
+)
+settings.load_profile("nightbench")
 
 EMPTY_DATABASE = "empty.db"
 

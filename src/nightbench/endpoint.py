@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightbench import addresses
 from nightbench.errors import BadInput
 from nightbench.secrets.redaction import Redactor
 from nightbench.secrets.values import secrets_of_headers
@@ -32,11 +33,15 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
 class Endpoint:
     """An OpenAI-compatible API and the model to ask for there.
 
-    `base_url` ends in /v1 (no slash after it). `api_key` never shows in repr, logs or rows.
+    `base_url` has no slash at its end, and may have a query: `url_of` joins what is asked to it.
+    `api_key` never shows in repr, logs or rows.
     Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
     and what else whoever made the endpoint knows (the environment's secrets). `limits` is how much
-    may be read of what comes back. A POST to `cache_reset_path` empties the server's prefix cache,
-    where its engine is known to offer that.
+    may be read of what comes back. `verify_tls`: whether its certificate has to be one we trust.
+    A POST to `cache_reset_path` empties the server's prefix cache, where its engine is known to
+    offer that.
+
+    Raises BadInput for a header that cannot be sent.
     """
 
     base_url: str
@@ -45,19 +50,41 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     redact: Redactor = field(default=Redactor(), repr=False, compare=False)
     limits: AnswerLimits = DEFAULT_LIMITS
+    verify_tls: bool = True
     cache_reset_path: str | None = None
 
     def __post_init__(self) -> None:
         own = secrets_of_headers(self.headers) | {self.api_key}
         object.__setattr__(self, "redact", self.redact.knowing(*own))
+        for name, value in self.request_headers().items():
+            _refuse_unsendable(name, value)
 
     @property
     def root_url(self) -> str:
         """The server itself, where /health and /metrics live."""
-        return self.base_url.removesuffix("/v1")
+        return addresses.root_of(self.base_url)
+
+    def url_of(self, path: str) -> str:
+        """What is asked at `path` of the API: `/chat/completions`, `/models`."""
+        return addresses.joined(self.base_url, path)
 
     def request_headers(self) -> dict[str, str]:
         """Authorization and the suite's own headers, ready to send."""
         own = any(name.lower() == "authorization" for name, _ in self.headers)
         key = {} if own or not self.api_key else {"Authorization": f"Bearer {self.api_key}"}
         return key | dict(self.headers)
+
+
+def _refuse_unsendable(name: str, value: str) -> None:
+    """Raise BadInput for a header that HTTP cannot carry; its value, perhaps a key, is not told."""
+    fits = name.isascii() and all(32 < ord(letter) < 127 and letter != ":" for letter in name)
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError as error:
+        odd = value[error.start]
+        raise BadInput(
+            f"the header {name} cannot be sent: there is a character U+{ord(odd):04X} in its value",
+            hint="HTTP takes ASCII; quotes and spaces of another kind come with copied keys.",
+        ) from None
+    if not name or not fits or any(bad in value for bad in "\r\n\0"):
+        raise BadInput(f"the header {name!r} cannot be sent", hint="one line, no control bytes")

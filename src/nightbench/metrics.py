@@ -205,7 +205,9 @@ CATALOGUE: tuple[Metric, ...] = (
         family="latency",
         better="lower",
         meaning="time per output token",
-        of_request="(`e2el_ms` − `ttft_ms`) / (`completion_tokens` − 1); none below 2 tokens",
+        of_request="(`e2el_ms` − `ttft_ms`) / (`completion_tokens` − 1); none below 2 tokens, nor "
+        "where no gap was measured: an answer in one chunk, or all of it in one burst (chunks less "
+        "than 0.01 ms apart on average, as behind a buffering proxy)",
         statistics=SPREAD,
         label="TPOT",
         shown=_MAIN,
@@ -322,7 +324,7 @@ CATALOGUE: tuple[Metric, ...] = (
         better=None,
         meaning="prompt tokens the server had in its prefix cache",
         definition="prompt tokens found in the server's prefix cache: by `usage`, else by the "
-        "server's own counters",
+        "server's own counters, where those can be believed",
         of_request="of them, found in the server's prefix cache",
     ),
     Metric(

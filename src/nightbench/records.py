@@ -10,7 +10,7 @@ never zero.
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -258,13 +258,14 @@ class LoadRequest:
     cached_tokens: int | None
     completion_tokens: int | None
     reasoning_tokens: int | None
-    token_source: str  # usage, continuous_usage, chunks
+    token_source: str  # usage, continuous_usage, chunks, usage_contradicted
     finish_reason: str | None
     http_status: int | None
     error_kind: str | None
     error: str | None
     chunk_deltas_us: list[int]  # output chunk arrivals: the first since sent, then gaps
     chunk_tokens: list[int]
+    resent: bool = False  # once more, on a fresh connection: the one before was closed already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +332,17 @@ def _kinds_of(row_type: type) -> Mapping[str, tuple[Any, bool]]:
 
 
 MeasuredRow = TypeVar("MeasuredRow", AccuracyResult, LoadLevel)
+
+
+# The served engine did not get what it was leased.
+HOST_STARVED = "host_starved"
+
+
+def marked_invalid_for(row: MeasuredRow, reasons: Iterable[str | None]) -> MeasuredRow:
+    """The row, invalid for each of these reasons that is one."""
+    for reason in reasons:
+        row = marked_invalid(row, reason)
+    return row
 
 
 def marked_invalid(row: MeasuredRow, trouble: str | None) -> MeasuredRow:

@@ -145,4 +145,7 @@ def test_what_failed_is_said_with_the_servers_own_words(server: ReferenceServer)
     done = load(server, "--max-concurrency", "2", "--num-prompts", "8", fault="http_429")
     assert done.returncode == 0, done.stderr
     assert "nightbench: level c2 is INVALID: too_few_requests, failures" in done.stderr
-    assert "nightbench: level c2: rate_limited: Retry-After: 7" in done.stderr
+    [said] = [line for line in done.stderr.splitlines() if "rate_limited" in line]
+    assert f"rate_limited: {server.endpoint.base_url}/chat/completions: HTTP 429 " in said
+    assert "Retry-After: 7: " in said
+    assert "injected" in said

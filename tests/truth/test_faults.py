@@ -62,7 +62,7 @@ def test_a_429_keeps_what_the_server_said_about_waiting(
     server.plan(["http_429"])
     rows = requests_of(drive(server, tmp_path, max_concurrency=1, num_prompts=1))
     assert rows[0]["http_status"] == 429
-    assert rows[0]["error"].startswith("Retry-After: 7")
+    assert rows[0]["error"].startswith("HTTP 429 Too Many Requests, Retry-After: 7: ")
 
 
 def test_a_server_that_is_not_there_is_a_failure_and_not_an_exception(tmp_path: Path) -> None:

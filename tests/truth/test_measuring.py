@@ -163,17 +163,10 @@ def test_the_same_night_is_measured_under_the_same_key(
 def test_tls_is_spoken_and_keeps_the_kernels_stamps(
     server: ReferenceServer, tmp_path: Path, tls_front: Callable[[int], int]
 ) -> None:
-    from nightbench.load.measure import GeneratorOptions
-
     level, prompts = planned(max_concurrency=3, num_prompts=12)
-    endpoint = Endpoint(base_url=f"https://127.0.0.1:{tls_front(server.port)}/v1", model="truth")
-    measured = measure_level(
-        level,
-        prompts,
-        endpoint,
-        work_dir=tmp_path,
-        options=GeneratorOptions(verify_tls=False),
-    )
+    url = f"https://127.0.0.1:{tls_front(server.port)}/v1"
+    endpoint = Endpoint(base_url=url, model="truth", verify_tls=False)
+    measured = measure_level(level, prompts, endpoint, work_dir=tmp_path)
     assert measured.level.completed == 12
     assert measured.level.stamp_source == "kernel"
     assert measured.level.mean_ttft_ms == pytest.approx(20, abs=8)

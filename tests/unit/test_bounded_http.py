@@ -197,3 +197,14 @@ def test_lines_are_cut_where_they_end_and_not_longer_than_they_may_be() -> None:
     assert list(lines([b"a\nb", b"c\n", b"\nd"], 10)) == [b"a", b"bc", b"", b"d"]
     with pytest.raises(TooLarge):
         list(lines(itertools.repeat(b"abc"), 10))
+
+
+def test_retry_after_is_a_number_of_seconds_or_a_date() -> None:
+    now = 1_700_000_000.0
+    dates = ("Tue, 14 Nov 2023 22:13:50 GMT", "Tuesday, 14-Nov-23 22:13:50 GMT")
+    for said in dates:
+        assert retry_after_s(said, lambda: now) == 30
+    assert retry_after_s("Tue, 14 Nov 2023 22:13:00 GMT", lambda: now) == 0
+    assert retry_after_s("7") == 7
+    for said in ("soon", "", "nan", "inf", "Tue, 99 Nov 2023", None):
+        assert retry_after_s(said) is None

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_reply
+from nightbench.addresses import is_this_machine
 from nightbench.endpoint import Endpoint
 from nightbench.secrets.redaction import Redactor
 from nightbench.suite.models import Api, Generation
 from nightbench.terminal_text import safe_line
-from nightbench.untrusted.http_reader import is_this_machine, retry_after_s
+from nightbench.untrusted.http_reader import retry_after_s
 from nightbench.untrusted.inflate import ACCEPTED
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ async def opened_client(
             try:
                 async with asyncio.timeout(timeout_s):
                     response = await client.post(
-                        ask.path, cast_to=httpx2.Response, body=ask.body(endpoint.model)
+                        endpoint.url_of(ask.path),
+                        cast_to=httpx2.Response,
+                        body=ask.body(endpoint.model),
                     )
             except openai.APIStatusError as error:
                 raise _status_failure(error, endpoint.redact) from None
@@ -105,6 +108,7 @@ def _client(endpoint: Endpoint, connections: int, timeout_s: float) -> openai.As
             # Not followed: httpx takes only Authorization off a request to another host.
             follow_redirects=False,
             trust_env=not is_this_machine(endpoint.base_url),
+            verify=endpoint.verify_tls,
             event_hooks={"response": [bounded(endpoint.limits)]},
         ),
     )
@@ -135,6 +139,7 @@ def _status_failure(error: openai.APIStatusError, redact: Redactor) -> AskFailed
         safe_line(f"HTTP {status}: {words}", max_chars=ERROR_CHARS),
         status=status,
         retry_after_s=retry_after_s(error.response.headers.get("retry-after")),
+        url=redact(str(error.request.url)),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from nightbench.secrets.redaction import Redactor
 from nightbench.terminal_text import safe_line
 from nightbench.untrusted import json_reader
+from nightbench.untrusted.completion_errors import error_in, is_failure
 from nightbench.untrusted.counts import as_count
+from nightbench.untrusted.deltas import answer_of, thought_of
 from nightbench.untrusted.limits import TooLarge
 
 ERROR_CHARS = 300
@@ -41,8 +43,10 @@ class AskFailed(Exception):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        url: str = "",
     ) -> None:
         super().__init__(message)
+        self.url = url
         self.kind = kind
         self.message = message
         self.status = status
@@ -61,10 +65,10 @@ def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
     """
     try:
         payload = json_reader.loads(content.decode("utf-8", "replace"))
+        _refuse_error(payload, redact)
         choice = payload["choices"][0]
         message = choice["message"] if "message" in choice else {"content": choice["text"]}
-        text = _text(message.get("content")) or ""
-        reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+        text, reasoning = answer_of(message), thought_of(message) or None
     except TooLarge as error:
         raise AskFailed("too_large", f"the reply is too large: {error}") from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -86,6 +90,17 @@ def parse_reply(content: bytes, redact: Redactor = _NOTHING_SECRET) -> Reply:
         **{name: as_count(value) for name, value in counts.items()},
         odd_usage=_odd(counts),
     )
+
+
+def _refuse_error(payload: dict[str, Any], redact: Redactor) -> None:
+    """Raise AskFailed for an error that a server calls an answer."""
+    error = error_in(payload)
+    if error is None:
+        reasons = [_members(choice).get("finish_reason") for choice in payload["choices"]]
+        error = next((reason for reason in reasons if is_failure(_text(reason))), None)
+    if error is not None:
+        said = redact(_shown(error, most_chars=ERROR_CHARS))
+        raise AskFailed("server_error", safe_line(f"HTTP 200, and an error in it: {said}"))
 
 
 def split_thinking(text: str) -> tuple[str, str | None]:
@@ -120,8 +135,8 @@ def _odd(counts: dict[str, object]) -> str | None:
     return f"no counts: {', '.join(odd)}" if odd else None
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, most_chars: int = 40) -> str:
     try:
-        return safe_line(repr(value)[:ERROR_CHARS], max_chars=40)
+        return safe_line(repr(value)[: max(ERROR_CHARS, most_chars)], max_chars=most_chars)
     except (ValueError, RecursionError):  # a number of thousands of digits, lists without end
         return f"a {type(value).__name__} too large to show"

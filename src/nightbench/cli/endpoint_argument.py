@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from nightbench import addresses
 from nightbench.errors import BadInput
+from nightbench.secrets.values import has_userinfo
+from nightbench.terminal_text import safe_line
 from nightbench.untrusted.limits import DEFAULT_LIMITS, MB, MOST_MB, AnswerLimits, megabytes
 
 if TYPE_CHECKING:
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
 def add_endpoint_arguments(group: Any) -> None:
     """--base-url or --provider, --model, --api-key-env, --header, how much may be answered."""
     where = group.add_mutually_exclusive_group(required=True)
-    where.add_argument("--base-url", metavar="URL", help="http://HOST:PORT/v1")
+    where.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="http://HOST:PORT/v1, used as it is given; /v1 is added only where there is no path",
+    )
     where.add_argument(
         "--provider",
         metavar="NAME",
@@ -36,6 +43,14 @@ def add_endpoint_arguments(group: Any) -> None:
         metavar="K=V",
         help="one more header; repeatable. ${NAME} in it stands for an environment variable: "
         "what is typed here, every user of this machine can read",
+    )
+    group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
+    group.add_argument(
+        "--wait-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="wait so long for a server that is not there yet, or loads its model (0: not at all)",
     )
     _add_limits(group)
 
@@ -86,12 +101,13 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
             error_bytes=args.error_bytes,
             model_list_bytes=args.model_list_bytes,
         ),
+        verify_tls=not args.insecure,
     )
-    return endpoint if endpoint.model else _with_its_model(endpoint)
+    return _waited_for(endpoint, args.wait_s)
 
 
 def _place(args: argparse.Namespace) -> tuple[str, str | None]:
-    """The URL, ending in /v1 where it has no path of its own, and the variable of the key."""
+    """The URL as it is given, and the variable of the key."""
     if args.provider is not None:
         from nightbench.engines.providers import PROVIDERS
 
@@ -101,30 +117,42 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
             )
         provider = PROVIDERS[args.provider]
         return provider.base_url, args.api_key_env or provider.api_key_env
-    base_url = args.base_url.rstrip("/")
-    parts = urlsplit(base_url)
-    if "@" in parts.netloc:
+    try:
+        unsafe = has_userinfo(args.base_url)
+    except ValueError:
+        unsafe = False  # said below
+    if unsafe:
         raise BadInput(
             "--base-url has a user or a password in it, which every user of this machine can read",
             hint="Put them into a variable: --header 'Authorization=Basic ${LOGIN}' (in base64), "
             "or --api-key-env NAME.",
         )
-    if parts.query or parts.fragment:
+    try:
+        return addresses.with_api_path(args.base_url), args.api_key_env
+    except ValueError as error:
+        # Not repeated: there may be a key in it.
         raise BadInput(
-            "--base-url has something behind its path", hint="A key goes into --header, by ${NAME}."
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(
-            f"--base-url {args.base_url} is not a URL",
-            hint="It starts with http:// or https:// and ends in /v1.",
-        )
-    return base_url if parts.path else f"{base_url}/v1", args.api_key_env
+            f"--base-url: {error}", hint="A key goes into --header, by ${NAME}."
+        ) from None
 
 
-def _with_its_model(endpoint: Endpoint) -> Endpoint:
-    from nightbench.serving.remote import only_model
+def _waited_for(endpoint: Endpoint, wait_s: float) -> Endpoint:
+    """With its model, and once it has answered where that is waited for."""
+    if endpoint.model and wait_s <= 0:
+        return endpoint
+    from nightbench.serving.patience import Patience
+    from nightbench.serving.remote import only_model, wait_until_answered
 
-    return replace(endpoint, model=only_model(endpoint))
+    patience = Patience(patience_s=max(0.0, wait_s), say=_say)
+    if not endpoint.model:
+        endpoint = replace(endpoint, model=only_model(endpoint, patience))
+    if wait_s > 0:
+        wait_until_answered(endpoint, patience)
+    return endpoint
+
+
+def _say(words: str) -> None:
+    print(f"nightbench: waiting: {safe_line(words, max_chars=300)}", file=sys.stderr)
 
 
 def _megabytes(text: str) -> int:

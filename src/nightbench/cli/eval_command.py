@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
+from nightbench.cli.files import make_room_for
 from nightbench.errors import BadInput
 from nightbench.terminal_text import escaped_controls
 from nightbench.untrusted import json_reader
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.accuracy.sample_files import AskedAs, SampleFile
     from nightbench.cli.terminal_progress import TerminalProgress
 
+    make_room_for(args.json, args.samples)
     spec = _spec(args)
     endpoint = endpoint_of(args)
     asked_as = AskedAs.of(spec, endpoint.model)

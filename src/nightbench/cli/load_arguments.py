@@ -37,7 +37,6 @@ def _add_target(group: Any) -> None:
         metavar="PATH",
         help="what is asked beneath the URL (/chat/completions); /completions gets plain prompts",
     )
-    group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
 
 
 def _add_levels(group: Any) -> None:
@@ -101,6 +100,18 @@ def _add_workload(group: Any) -> None:
         "--repeat", action="store_true", help="go through a short data set again (hits the cache)"
     )
     group.add_argument("--no-stream", action="store_true", help="ask for whole answers")
+    group.add_argument(
+        "--stream-options",
+        type=_stream_options,
+        default={},
+        metavar="JSON|off",
+        help="beside include_usage; off: not sent, for servers that know none",
+    )
+    group.add_argument(
+        "--continuous-usage",
+        action="store_true",
+        help="ask for the count of tokens in each chunk (continuous_usage_stats)",
+    )
     group.add_argument(
         "--response-parser",
         metavar="FILE.py:FUNCTION",
@@ -179,6 +190,7 @@ def spec_of(args: argparse.Namespace) -> LoadSpec:
                 "warmup_prompts": args.warmup,
                 "seed": args.seed,
                 "generation": _generation(args),
+                "stream_options": _asked_of_streams(args),
                 "timeouts_s": {
                     "connect": args.connect_timeout,
                     "first_token": args.first_token_timeout,
@@ -286,6 +298,19 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("expected a JSON object")
     return value
+
+
+def _stream_options(text: str) -> dict[str, Any] | bool:
+    return False if text in ("off", "null", "none") else _object(text)
+
+
+def _asked_of_streams(args: argparse.Namespace) -> dict[str, Any] | bool:
+    continuous = {"continuous_usage_stats": True} if args.continuous_usage else {}
+    if args.stream_options is False:
+        if continuous:
+            raise BadInput("--continuous-usage is one of the --stream-options, which are off")
+        return False
+    return {**continuous, **args.stream_options}
 
 
 def _object_text(text: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import endpoint_of
+from nightbench.cli.files import cannot_be_written, make_room_for, temporary_folder
 from nightbench.cli.load_arguments import (
     add_arguments,
     limits_of,
@@ -22,11 +23,14 @@ from nightbench.cli.load_arguments import (
 )
 from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
+from nightbench.proxies import proxies_of
 from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from nightbench.endpoint import Endpoint
     from nightbench.load.measure import Measured
+    from nightbench.load.plan.levels import Level
+    from nightbench.load.plan.workloads import Prompts
 
 EXIT_INVALID = 4
 _UNREACHABLE = {"connect_refused", "connect_failed", "timeout_connect", "tls"}
@@ -45,11 +49,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every level, then show and write them. Returns 0, or 4 under --strict."""
-    from nightbench.load.measure import GeneratorOptions, measure_level
     from nightbench.load.plan.levels import plan_levels
 
     # For numpy, later: no metric is worth a thread a core, and starting them costs more than most.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    make_room_for(args.json, args.requests)
     spec, endpoint = spec_of(args), endpoint_of(args)
     refuse_missing_parser(args)
     levels = plan_levels(
@@ -60,27 +64,41 @@ def run(args: argparse.Namespace) -> int:
         response_parser=args.response_parser,
     )
     prompts = prompts_of(args, spec, levels[-1].prompts_needed)
-    show = _progress_line()
     measured: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="nightbench-load-") as work_dir:
+    with temporary_folder() as work_dir:
         try:
-            for level in levels:
-                result = measure_level(
-                    level,
-                    prompts,
-                    endpoint,
-                    work_dir=Path(work_dir),
-                    on_progress=show,
-                    limits=limits_of(args),
-                    options=GeneratorOptions(
-                        verify_tls=not args.insecure, keep_requests=args.requests is not None
-                    ),
-                )
-                _refuse_unreachable(result, endpoint)
-                measured.append(result)
-        finally:
-            _write(args, measured)
-    return _conclude(args, endpoint, measured)
+            # What came before an error stays in the list.
+            measured.extend(_measured(args, levels, prompts, endpoint, work_dir))
+        except BaseException:
+            if measured:  # what was measured is not lost with what was not
+                _conclude(args, endpoint, measured)
+            raise
+        return _conclude(args, endpoint, measured)
+
+
+def _measured(
+    args: argparse.Namespace,
+    levels: Sequence[Level],
+    prompts: Prompts,
+    endpoint: Endpoint,
+    work_dir: Path,
+) -> Iterator[Measured]:
+    """Level after level. Raises EndpointError where nobody answers at all."""
+    from nightbench.load.measure import GeneratorOptions, measure_level
+
+    show = _progress_line()
+    for level in levels:
+        result = measure_level(
+            level,
+            prompts,
+            endpoint,
+            work_dir=work_dir,
+            on_progress=show,
+            limits=limits_of(args),
+            options=GeneratorOptions(keep_requests=args.requests is not None),
+        )
+        _refuse_unreachable(result, endpoint)
+        yield result
 
 
 def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
@@ -90,22 +108,27 @@ def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
     errors = measured.errors
     if errors and errors.keys() <= _UNREACHABLE:
         kind, error = next(iter(errors.items()))
+        proxied = " (a load goes through no proxy)" if proxies_of(os.environ) else ""
         raise EndpointError(
-            f"nobody answers at {endpoint.base_url}: {error or kind}",
-            hint="check the URL and that the server is up: curl " + endpoint.base_url + "/models",
+            f"nobody answers at {endpoint.base_url}: {error or kind}{proxied}",
+            hint=f"check the URL and that the server is up: curl {endpoint.url_of('/models')}; "
+            "--wait-s waits for one that is starting",
         )
 
 
 def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
     from nightbench.load.report import write_json, write_requests
 
-    if args.json is not None and measured:
-        write_json(measured, args.json)
-    if args.requests is not None and measured:
-        write_requests(measured, args.requests)
+    for path, write in ((args.json, write_json), (args.requests, write_requests)):
+        try:
+            if path is not None:
+                write(measured, path)
+        except OSError as error:
+            raise cannot_be_written(path, error) from None
 
 
 def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
+    """The table first: no file that cannot be written takes it away."""
     from nightbench.load.summarize.table import levels_text, verdict_of
 
     rows = [result.level for result in measured]
@@ -114,18 +137,26 @@ def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measu
     invalid = [row for row in rows if not row.valid]
     for row in invalid:
         print(f"nightbench: level {row.level} is {verdict_of(row)}", file=sys.stderr)
-    for line in _failures(measured):
+    for line in _failures(measured, endpoint.redact(endpoint.url_of(args.endpoint))):
         print(f"nightbench: {line}", file=sys.stderr)
+    _write(args, measured)
     return EXIT_INVALID if invalid and args.strict else 0
 
 
-def _failures(measured: list[Measured]) -> list[str]:
-    """Each kind of failure of each level, with what the first of it said."""
-    return [
-        f"level {result.level.level}: {kind}: {safe_line(said, max_chars=300)}"
+def _failures(measured: list[Measured], url: str) -> list[str]:
+    """Each kind of failure of each level, with what the first of it said; then what else is to be
+    known of the server."""
+    failures = [
+        f"level {result.level.level}: {kind}: {url}: {safe_line(said, max_chars=300)}"
         for result in measured
         for kind, said in result.errors.items()
     ]
+    notes = [
+        f"level {result.level.level}: {safe_line(note, max_chars=300)}"
+        for result in measured
+        for note in result.notes
+    ]
+    return failures + notes
 
 
 def _progress_line() -> OnProgress:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from nightbench import __version__
 from nightbench.errors import NightbenchError
+from nightbench.proxies import direct_to_this_machine
 
 INTERRUPTED = 130
 LEAVE_WITHIN_S = 15.0
@@ -67,6 +68,7 @@ def _leave_within(seconds: float, code: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """What `nightbench` does. Returns an exit code: 0, 1, 2, 3, 4 or 130."""
     arguments = sys.argv[1:] if argv is None else argv
+    os.environ.update(direct_to_this_machine(os.environ))
     args = _parser(arguments).parse_args(arguments)
     command: ModuleType = args.command_module
     try:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from nightbench import addresses
 from nightbench.endpoint import Endpoint, filled
 from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.providers import PROVIDERS, ProviderName
@@ -16,7 +17,7 @@ from nightbench.errors import BadInput
 from nightbench.secrets.redaction import Redactor
 from nightbench.secrets.values import secrets_of_headers, shown_name
 from nightbench.suite.engines import EngineConfig, Url, VariableName
-from nightbench.suite.types import PositiveFloat
+from nightbench.suite.types import PositiveFloat, Seconds
 from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
 
@@ -24,7 +25,8 @@ class RemoteEngine(EngineConfig):
     """An API that somebody else runs: nothing is started or stopped.
 
     A `provider` is where a known service is and which variable holds its key; what is given beside
-    it wins. `${NAME}` in a header stands for what that variable holds.
+    it wins. `${NAME}` in a header stands for what that variable holds. `base_url` is used as it is
+    given; only one without a path gets /v1. `verify_tls: false` takes any certificate.
     """
 
     kind: Literal["remote"]
@@ -33,8 +35,9 @@ class RemoteEngine(EngineConfig):
     api_key_env: VariableName | None = None
     requests_per_second: PositiveFloat | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
-    first_answer_timeout_s: PositiveFloat = 120
+    first_answer_timeout_s: Seconds = 120
     headers: Annotated[dict[str, str], Field(repr=False)] = {}
+    verify_tls: bool = True
 
     @model_validator(mode="after")
     def _somewhere(self) -> RemoteEngine:
@@ -65,6 +68,7 @@ def endpoint(
         headers=tuple((name, filled(text, environ)) for name, text in engine.headers.items()),
         redact=Redactor.from_env(environ),
         limits=limits,
+        verify_tls=engine.verify_tls,
     )
 
 
@@ -76,13 +80,13 @@ def secrets_of_engine(engine: RemoteEngine, environ: Mapping[str, str]) -> set[s
 
 
 def base_url_of(engine: RemoteEngine) -> str:
-    """Where it is; ends in /v1."""
+    """Where it is, as the suite has it; /v1 is added only where that has no path."""
     base_url = engine.base_url
     if base_url is None:
         if engine.provider is None:
             raise BadInput("engine: expected base_url or provider")
         base_url = PROVIDERS[engine.provider].base_url
-    return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+    return addresses.with_api_path(base_url)
 
 
 def key_env_of(engine: RemoteEngine) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import resource
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nightbench import progress
 from nightbench.endpoint import Endpoint
+from nightbench.errors import BadInput
 from nightbench.home.private_files import make_private
 from nightbench.load.drive.clock import stamping
 from nightbench.load.drive.host import HostReading, HostUse, read_host
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 STREAMS_A_PROCESS = 1024
 RATE_A_PROCESS = 2000.0
+_OWN_FILES = 24  # that a generator has open beside its connections
+_CACHE_READINGS = 3  # before the warm-up, before the level, after it
 HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way may take together
 
 
@@ -44,13 +48,15 @@ HELD_SHARE = 0.5  # of the memory that is left: what all answers on their way ma
 class Measured:
     """A measured level: its row, the intervals of its statistics, and a file of its requests.
 
-    `errors`: the kinds of failure there were, each with what the first of it said.
+    `errors`: the kinds of failure there were, each with what the first of it said. `notes`: what is
+    to be said of its server once.
     """
 
     level: LoadLevel
     intervals: tuple[LoadInterval, ...]
     requests_path: Path
     errors: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +64,15 @@ class GeneratorOptions:
     """How the generator works, where that is not the level's business."""
 
     processes: int | None = None  # as many as the level needs
-    verify_tls: bool = True
     kernel_stamps: bool = True
     compiled: bool = True  # read and parse in C where that was built
     keep_requests: bool = True  # write the file of requests
     watch_prefix_cache: bool = True  # ask the server for its counters, and to empty its cache
     planted_stall_ns: tuple[int, int] | None = None  # for tests: every so often, for so long
+
+
+def nothing_at_bounds() -> None:
+    """Nobody wants to know when the clock starts and ends."""
 
 
 def never_stop() -> str | None:
@@ -80,21 +89,68 @@ def measure_level(
     on_progress: progress.OnProgress = progress.ignore,
     limits: GoodputLimits | None = None,
     stop: Callable[[], str | None] = never_stop,
+    at_bounds: Callable[[], None] = nothing_at_bounds,
     options: GeneratorOptions = GeneratorOptions(),
 ) -> Measured:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
+    `at_bounds` is called where the warm-up is over, and where the level is.
     Files are written under `work_dir`; raw records are removed once they are parsed. Raises
     GeneratorFailed where the generator itself cannot work, BadInput for a URL that is none.
     """
     _check_compiled(options)
-    make_private(work_dir)
-    bodies_path = work_dir / f"{level.label}.bodies"
+    # A load may have the same level twice: its prompts tell them apart.
+    stem = f"{level.label}-{level.first_prompt}"
+    try:
+        return _measure(
+            level,
+            prompts,
+            endpoint,
+            work_dir / stem,
+            on_progress=on_progress,
+            limits=limits,
+            stop=stop,
+            at_bounds=at_bounds,
+            options=options,
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise GeneratorFailed(
+            f"level {level.label}: there is no room left under {work_dir} for what it sends and "
+            "records",
+            hint="Make room, or set TMPDIR to a folder that has it.",
+        ) from None
+
+
+def _measure(
+    level: Level,
+    prompts: Prompts,
+    endpoint: Endpoint,
+    stem: Path,
+    *,
+    on_progress: progress.OnProgress,
+    limits: GoodputLimits | None,
+    stop: Callable[[], str | None],
+    at_bounds: Callable[[], None],
+    options: GeneratorOptions,
+) -> Measured:
+    """The level, its files beginning with `stem`."""
+    make_private(stem.parent)
+    bodies_path = stem.with_name(f"{stem.name}.bodies")
     hashes = write_bodies(level, prompts, endpoint.model, bodies_path)
     jobs = plan_jobs(level, endpoint, bodies_path, options)
     started_at = datetime.now(UTC)
-    driven = _drive(jobs, level, endpoint, on_progress=on_progress, stop=stop, options=options)
+    driven = _drive(
+        jobs,
+        level,
+        endpoint,
+        on_progress=on_progress,
+        stop=stop,
+        at_bounds=at_bounds,
+        options=options,
+    )
     from nightbench.load.summarize.level_rows import Finished
     from nightbench.load.summarize.summary import summarise
 
@@ -104,6 +160,7 @@ def measure_level(
         prompt_hashes=hashes[level.warmup_prompts :],
         shares_prefix=prompts.shares_prefix,
         raw_paths=tuple(Path(job.raw_path) for job in jobs),
+        warmup_raw_paths=tuple(Path(job.warmup_raw_path) for job in jobs if job.warmup_raw_path),
         reports=driven.reports,
         started_at=started_at,
         stopped=driven.stopped,
@@ -113,12 +170,12 @@ def measure_level(
         redact=endpoint.redact,
         answer_bytes=endpoint.limits.answer_bytes,
     )
-    requests_path = work_dir / f"{level.label}.parquet"
+    requests_path = stem.with_name(f"{stem.name}.parquet")
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
     for job in jobs:
         _remove(job)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors)
+    return Measured(summary.level, summary.intervals, requests_path, summary.errors, summary.notes)
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -147,6 +204,7 @@ def _drive(
     *,
     on_progress: progress.OnProgress,
     stop: Callable[[], str | None],
+    at_bounds: Callable[[], None],
     options: GeneratorOptions,
 ) -> _Driven:
     """Send the requests; read cache and host where the warm-up ends and where the level does."""
@@ -160,14 +218,16 @@ def _drive(
 
     def on_ready() -> None:
         cache.mark()
+        at_bounds()
         readings.append(read_host())
 
-    allow_open_files()
+    allow_open_files(max(job.concurrency for job in jobs))
     cache.begin()
     with stamping(options.kernel_stamps), Crew(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
         reports, stopped = crew.run(on_counts, on_ready, stop)
         readings.append(read_host())
+        at_bounds()
     cache.mark()
     before, after = readings[0], readings[-1]
     host = HostUse(before, after) if len(readings) == 2 and before and after else None
@@ -188,13 +248,13 @@ class _CacheWatch:
         self.mark()
         is_known = self._options.watch_prefix_cache and self._endpoint.cache_reset_path
         if self._offered or is_known:
-            reset_prefix_cache(self._endpoint, verify_tls=self._options.verify_tls)
+            reset_prefix_cache(self._endpoint)
 
     def mark(self) -> None:
         """Take a reading, unless the server had none to give before."""
         if not self._offered:
             return
-        counters = read_cache_counters(self._endpoint, verify_tls=self._options.verify_tls)
+        counters = read_cache_counters(self._endpoint)
         if counters is None:
             self._offered = False
         else:
@@ -203,7 +263,10 @@ class _CacheWatch:
     @property
     def use(self) -> CacheUse | None:
         """The three readings, where there were three."""
-        return CacheUse(*self._marks) if len(self._marks) == 3 else None
+        if len(self._marks) != _CACHE_READINGS:
+            return None
+        before_warmup, before, after = self._marks
+        return CacheUse(before_warmup, before, after)
 
 
 def plan_jobs(
@@ -216,6 +279,8 @@ def plan_jobs(
     end = level.warmup_prompts + level.num_prompts
     offsets_path = _write_offsets(level, bodies_path)
     seconds = 1_000_000_000
+    first_token, between = level.timeouts.first_token, level.timeouts.between_tokens
+    total = level.timeouts.total
     limits = endpoint.limits
     held_bytes = max(2 * limits.answer_bytes, round(HELD_SHARE * available_bytes()))
     return [
@@ -233,13 +298,17 @@ def plan_jobs(
             offsets_path=offsets_path,
             duration_ns=None if level.duration_s is None else round(level.duration_s * seconds),
             connect_timeout_ns=round(level.timeouts.connect * seconds),
-            first_token_timeout_ns=round(level.timeouts.first_token * seconds),
-            between_tokens_timeout_ns=round(level.timeouts.between_tokens * seconds),
-            total_timeout_ns=round(level.timeouts.total * seconds),
+            # An answer that is not streamed has no first token, and no time between tokens.
+            first_token_timeout_ns=round(seconds * (first_token if level.stream else total)),
+            between_tokens_timeout_ns=round(seconds * (between if level.stream else total)),
+            total_timeout_ns=round(seconds * total),
+            warmup_raw_path=str(bodies_path.with_suffix(f".{shard}.warmup")) if warmup else None,
+            choices=level.choices,
+            response_parser=level.response_parser,
             answer_bytes=limits.answer_bytes,
             error_bytes=limits.error_bytes,
             held_bytes=held_bytes // count,
-            verify_tls=options.verify_tls,
+            verify_tls=endpoint.verify_tls,
             kernel_stamps=options.kernel_stamps,
             compiled=options.compiled,
             planted_stall_ns=options.planted_stall_ns,
@@ -267,11 +336,21 @@ def connections_for(level: Level) -> int:
     return min(wanted, level.num_prompts)
 
 
-def allow_open_files() -> None:
-    """Raise the soft limit of open files to the hard one; children inherit it."""
+def allow_open_files(connections: int) -> None:
+    """Raise the soft limit of open files to the hard one; children inherit it.
+
+    Raises BadInput where that is too low for so many connections of one process.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = connections + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise BadInput(
+            f"{connections} connections need {needed} open files a process, and this shell's hard "
+            f"limit is {hard}",
+            hint="Raise it (ulimit -Hn, limits.conf, LimitNOFILE=), or ask for fewer streams.",
+        )
 
 
 def _share(total: int, shard: int, count: int) -> int:
@@ -289,7 +368,10 @@ def _write_offsets(level: Level, bodies_path: Path) -> str | None:
 
 def _remove(job: Job) -> None:
     bodies = Path(job.bodies_path)
-    for path in (Path(job.raw_path), bodies, bodies.with_suffix(".ends")):
+    paths = [Path(job.raw_path), bodies, bodies.with_suffix(".ends")]
+    if job.warmup_raw_path is not None:
+        paths.append(Path(job.warmup_raw_path))
+    for path in paths:
         path.unlink(missing_ok=True)
     if job.offsets_path is not None:
         Path(job.offsets_path).unlink(missing_ok=True)

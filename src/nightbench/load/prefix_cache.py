@@ -6,7 +6,9 @@ takes POST /reset_prefix_cache in its development mode. A server without them is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeGuard
 
 from nightbench.endpoint import Endpoint
@@ -27,19 +29,41 @@ class CacheCounters:
 
     queries: float
     hits: float
+    started_s: float | None = None  # when the process that counts began, where it says so
 
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """The counters before a level's warm-up, before its clock and after it."""
+    """The counters before a level's warm-up, before its clock and after it.
+
+    `prompt_tokens`: what the level's prompts had in all, where that is known.
+    """
 
     before_warmup: CacheCounters
     before: CacheCounters
     after: CacheCounters
+    prompt_tokens: int | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing may be read off these counters; None where something may."""
+        marks = (self.before_warmup, self.before, self.after)
+        if any(math.isnan(mark.queries + mark.hits) for mark in marks):
+            return "they hold what is no number"
+        if len({mark.started_s for mark in marks}) > 1:
+            return "they come from several processes, as behind a balancer"
+        for earlier, later in pairwise(marks):
+            if later.hits < earlier.hits or later.queries < earlier.queries:
+                return "they go backwards, as behind a balancer or after a restart"
+            if later.hits - earlier.hits > later.queries - earlier.queries:
+                return "more is said to be found than was looked for"
+        if self.prompt_tokens is not None and self.hits > self.prompt_tokens:
+            return f"{self.hits:,} tokens found, of {self.prompt_tokens:,} that were sent"
+        return None
 
     @property
     def hits(self) -> int:
-        """Prompt tokens the level found in the cache; none where the counters began anew."""
+        """Prompt tokens the level found in the cache."""
         return max(0, round(self.after.hits - self.before.hits))
 
     def hits_above_template(self, warmup_prompts: int, num_prompts: int) -> int:
@@ -56,40 +80,40 @@ class CacheUse:
         return max(0, round(self.hits - floor * num_prompts))
 
 
-def read_cache_counters(endpoint: Endpoint, *, verify_tls: bool = True) -> CacheCounters | None:
+def read_cache_counters(endpoint: Endpoint) -> CacheCounters | None:
     """The counters now; None where the server has none or does not answer."""
-    page = _ask("GET", "/metrics", endpoint, verify_tls=verify_tls)
+    page = _ask("GET", "/metrics", endpoint)
     return parse_cache_counters(page.body.decode(errors="replace")) if _is_there(page) else None
 
 
-def reset_prefix_cache(endpoint: Endpoint, *, verify_tls: bool = True) -> bool:
+def reset_prefix_cache(endpoint: Endpoint) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    path = endpoint.cache_reset_path or _RESET_PATH
-    return _is_there(_ask("POST", path, endpoint, verify_tls=verify_tls))
+    return _is_there(_ask("POST", endpoint.cache_reset_path or _RESET_PATH, endpoint))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:
-    """The counters of a Prometheus page, over all engines; None where it has none, or what is
-    there is no reading."""
+    """The counters of a Prometheus page, over all engines; None where it has none, NaN where what
+    is there is no reading."""
     found = {_QUERIES: 0.0, _HITS: 0.0}
     seen = False
     for name, value in samples(text, "vllm:"):
         counter = name.removesuffix("_total")
         if counter in found:
-            if value is None:
-                return None
-            found[counter] += value
+            found[counter] += math.nan if value is None else value
             seen = True
-    return CacheCounters(found[_QUERIES], found[_HITS]) if seen else None
+    if not seen:
+        return None
+    started = [value for name, value in samples(text, "process_start_time_seconds") if not name]
+    return CacheCounters(found[_QUERIES], found[_HITS], started[0] if len(started) == 1 else None)
 
 
-def _ask(method: str, path: str, endpoint: Endpoint, *, verify_tls: bool) -> Page | None:
+def _ask(method: str, path: str, endpoint: Endpoint) -> Page | None:
     """The answer; None where nobody gives one: the level's own requests will say so."""
     question = Question(
         url=f"{endpoint.root_url}{path}",
         headers=endpoint.request_headers(),
         method=method,
-        verify_tls=verify_tls,
+        verify_tls=endpoint.verify_tls,
     )
     most_bytes = endpoint.limits.error_bytes
     try:

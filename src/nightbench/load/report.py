@@ -23,7 +23,7 @@ def level_json(measured: Measured) -> dict[str, Any]:
     for row in measured.intervals:
         ends = [row.ci_low, row.ci_high] if row.estimable else None
         intervals.setdefault(row.metric, {})[row.statistic] = ends
-    return fields | {"intervals": intervals}
+    return fields | {"intervals": intervals, "notes": list(measured.notes)}
 
 
 def write_json(levels: Sequence[Measured], path: Path) -> None:

@@ -77,6 +77,7 @@ def config_digest(target: Target) -> str:
     """Names a target's engine configuration: it changes when the suite's text for it does."""
     # What is left out where nobody set it is younger than digests without it.
     unset = set() if target_engine.pass_env(target) else {"pass_env"}
+    unset |= {"verify_tls"} if getattr(target.engine, "verify_tls", True) else set()
     apart = dict.fromkeys(("accuracy", "limits", "load", "priority"), True)
     beside: dict[str, Any] = {**apart, "engine": unset}
     text = target.model_dump_json(exclude=beside)

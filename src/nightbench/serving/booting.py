@@ -21,6 +21,7 @@ from nightbench.suite.models import Target
 
 POLL_S = 0.1
 LAST_WORDS_S = 3.0
+LISTED_LATE_S = 2.0  # a server that answers for a model, and lists it so much later
 
 
 class PortTaken(Exception):
@@ -72,29 +73,64 @@ def wait_ready(boot: Boot) -> tuple[Endpoint, BootPhases]:
 
 
 def _with_model(boot: Boot, watcher: _BootWatcher) -> Endpoint:
-    try:
-        listed = probing.list_models(boot.endpoint)
-    except probing.NotListed as error:
-        raise watcher.failed(f"does not list its models: {error}") from None
+    """With the model to ask for: listed, or waited for as long as the server is loading it."""
     wanted = boot.endpoint.model
-    if wanted and wanted not in listed:
-        raise watcher.failed(f"serves {probing.names(listed) or 'nothing'}, and not {wanted}")
-    if not listed:
-        raise watcher.failed("lists no model")
-    if not wanted and len(listed) > 1:
+    missing_since_s: float | None = None
+    while True:
+        listed = _listed(boot, watcher)
+        if listed is not None and wanted in listed:
+            return boot.endpoint
+        if listed and not wanted:
+            break
+        if listed:
+            missing_since_s = watcher.elapsed_s() if missing_since_s is None else missing_since_s
+            _refuse_unlisted(boot, watcher, listed, watcher.elapsed_s() - missing_since_s)
+        watcher.tick("waiting for its model to be listed")
+        boot.sleep(POLL_S)
+    if len(listed) > 1:
         raise watcher.failed(
             f"lists {len(listed)} models ({probing.names(listed)}): set served_model_name"
         )
-    return replace(boot.endpoint, model=wanted or listed[0])
+    return replace(boot.endpoint, model=listed[0])
+
+
+def _listed(boot: Boot, watcher: _BootWatcher) -> list[str] | None:
+    """The models it lists; None while it says that it is loading."""
+    try:
+        return probing.list_models(boot.endpoint)
+    except probing.NotListed as error:
+        if not error.is_loading:
+            raise watcher.failed(f"does not list its models: {error}") from None
+        watcher.heard(str(error))
+        return None
+
+
+def _refuse_unlisted(
+    boot: Boot, watcher: _BootWatcher, listed: list[str], missing_s: float
+) -> None:
+    """Raise BootFailed where it serves others and knows nothing of ours: a wrong name, unless it
+    says that it is loading."""
+    answer = probing.ask(boot.endpoint, timeout_s=max(1.0, watcher.left_s()))
+    if answer.is_loading or (answer.ok and missing_s < LISTED_LATE_S):
+        watcher.heard(answer.detail or f"it serves {probing.names(listed)}")
+        return
+    said = f" ({answer.detail})" if answer.detail else ""
+    raise watcher.failed(f"serves {probing.names(listed)}, and not {boot.endpoint.model}{said}")
 
 
 def _answers(boot: Boot, endpoint: Endpoint, watcher: _BootWatcher) -> None:
     """Ask for a completion until the boot's time is over; the question races the process's exit."""
-    watcher.tick("asking for a first answer")
-    answer = probing.ask(endpoint, timeout_s=max(1.0, watcher.left_s()))
-    watcher.tick("asking for a first answer")
-    if not answer.ok:
-        raise watcher.failed(f"was healthy, but its first answer failed: {answer.detail}")
+    while True:
+        watcher.tick("asking for a first answer")
+        answer = probing.ask(endpoint, timeout_s=max(1.0, watcher.left_s()))
+        if answer.is_loading:
+            watcher.heard(answer.detail)
+        watcher.tick("asking for a first answer")
+        if answer.ok:
+            return
+        if not answer.is_loading:
+            raise watcher.failed(f"was healthy, but its first answer failed: {answer.detail}")
+        boot.sleep(POLL_S)
 
 
 class _BootWatcher:
@@ -109,12 +145,17 @@ class _BootWatcher:
         self._label, self._step = "", -1
         self._said: tuple[str, int] = ("", -1)
         self._seconds: dict[str, float] = {}
+        self._heard = ""
 
     def elapsed_s(self) -> float:
         return self._boot.clock() - self._began
 
     def left_s(self) -> float:
         return self._boot.target.boot_timeout_s - self.elapsed_s()
+
+    def heard(self, words: str) -> None:
+        """Remember what the server says of itself while it is not ready."""
+        self._heard = words
 
     def tick(self, label: str) -> None:
         """Read the log, say how far it is, raise if the process is gone or time is over."""
@@ -125,14 +166,16 @@ class _BootWatcher:
         if self.left_s() <= 0:
             raise BootTimeout(
                 f"{self._boot.target.name} was not ready within "
-                f"{self._boot.target.boot_timeout_s:.0f} s ({self._label or label})",
+                f"{self._boot.target.boot_timeout_s:.0f} s ({self._label or label}"
+                f"{f': {self._heard}' if self._heard else ''})",
                 hint="Raise boot_timeout_s, or see the log for what it waits for: "
                 f"{self._boot.supervised.order.log_path}",
                 log_tail=self._boot.supervised.log_tail(),
             )
         if label != "starting":
             self._label = label
-        said = (self._label or label, int(self.elapsed_s()))
+        words = f": {self._heard}" if self._heard else ""
+        said = ((self._label or label) + words, int(self.elapsed_s()))
         if said != self._said:
             self._said = said
             detail = f"{said[0]} ({said[1]} s)"

@@ -10,6 +10,7 @@ from typing import Any
 from nightbench.endpoint import Endpoint
 from nightbench.secrets.redaction import Redactor
 from nightbench.serving import processes
+from nightbench.serving.patience import is_loading
 from nightbench.terminal_text import safe_text
 from nightbench.untrusted import json_reader
 from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch, fetch_status
@@ -31,14 +32,21 @@ class Answer:
     status: int | None = None
     detail: str = ""
     retry_after_s: float | None = None
+    is_loading: bool = False  # it may still come to answer
 
 
 class NotListed(Exception):
-    """A server that does not say which models it has. `status` is None where it is no refusal."""
+    """A server that does not say which models it has. `status` is None where it is no refusal.
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    `is_loading`: it may still come to say so.
+    """
+
+    def __init__(
+        self, message: str, status: int | None = None, *, is_loading: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.is_loading = is_loading
 
 
 def free_port(host: str = HOST) -> int:
@@ -88,13 +96,19 @@ def status_of(url: str, *, within_s: float = SAID_WITHIN_S) -> int | None:
 
 def list_models(endpoint: Endpoint) -> list[str]:
     """The model names the server lists. Raises NotListed."""
-    url = f"{endpoint.base_url}/models"
+    url = endpoint.url_of("/models")
     try:
         page = _get(url, endpoint, endpoint.limits.model_list_bytes, LISTED_WITHIN_S)
     except NotRead as error:
-        raise NotListed(endpoint.redact(f"{url}: {error}")) from None
+        said = endpoint.redact(f"{url}: {error}")
+        raise NotListed(said, is_loading=is_loading(None, error.kind, "")) from None
     if page.status != 200:
-        raise NotListed(f"{url} answers HTTP {page.status}", page.status)
+        words = _words(page, endpoint.redact)
+        raise NotListed(
+            f"{url} answers HTTP {page.status}" + (f": {words}" if words else ""),
+            page.status,
+            is_loading=is_loading(page.status, None, words),
+        )
     try:
         return [endpoint.redact(_name(model["id"])) for model in _members(page.body)["data"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -138,7 +152,7 @@ def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:
 
 def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page:
     return fetch(
-        Question(url=url, headers=endpoint.request_headers()),
+        Question(url=url, headers=endpoint.request_headers(), verify_tls=endpoint.verify_tls),
         within_s=within_s,
         most_bytes=most_bytes,
         most_error_bytes=endpoint.limits.error_bytes,
@@ -147,9 +161,10 @@ def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page
 
 def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answer:
     question = Question(
-        url=f"{endpoint.base_url}/{path}",
+        url=endpoint.url_of(path),
         headers={"Content-Type": "application/json"} | endpoint.request_headers(),
         body=json.dumps(body).encode(),
+        verify_tls=endpoint.verify_tls,
     )
     limits = endpoint.limits
     try:
@@ -160,14 +175,19 @@ def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answ
             most_error_bytes=limits.error_bytes,
         )
     except NotRead as error:
-        return Answer(False, None, endpoint.redact(str(error)))
+        said = f"{question.url}: {error}"
+        loading = is_loading(None, error.kind, "")
+        return Answer(False, None, endpoint.redact(said), is_loading=loading)
+    words = _words(page, endpoint.redact)
+    loading = is_loading(page.status, None, words)
     if page.status != 200:
-        detail = f"HTTP {page.status}: {_words(page, endpoint.redact)}"
-        return Answer(False, page.status, detail, page.retry_after_s)
+        detail = f"HTTP {page.status}: {words}"
+        return Answer(False, page.status, detail, page.retry_after_s, loading)
     try:
-        return Answer(bool(_members(page.body)["choices"]), 200)
+        answered = bool(_members(page.body)["choices"])
     except (ValueError, KeyError, TypeError):
-        return Answer(False, 200, f"not a completion: {_words(page, endpoint.redact)}")
+        return Answer(False, 200, f"not a completion: {words}", is_loading=loading)
+    return Answer(answered, 200, "" if answered else "no choices", is_loading=not answered)
 
 
 def _words(page: Page, redact: Redactor) -> str:

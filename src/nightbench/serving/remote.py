@@ -13,11 +13,14 @@ from nightbench.errors import BadInput, EndpointError
 from nightbench.secrets.values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
+from nightbench.serving.patience import REMOTE_S, Patience
 from nightbench.serving.probing import Answer
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
 RATE_LIMIT_RETRIES = 3
+AT_ONCE = Patience(patience_s=0.0)
+UNTIL_RESTARTED = Patience(patience_s=REMOTE_S)
 LONGEST_WAIT_S = 60.0
 
 
@@ -31,7 +34,11 @@ class Pacing:
 
 
 def connect_to(
-    target: Target, environ: Mapping[str, str], *, sleep: Sleep = time.sleep
+    target: Target,
+    environ: Mapping[str, str],
+    *,
+    sleep: Sleep = time.sleep,
+    patience: Patience = UNTIL_RESTARTED,
 ) -> Endpoint:
     """The endpoint of an attached target, once it really answered. Raises as `connect`."""
     attached = target.attached_to
@@ -41,7 +48,7 @@ def connect_to(
         # An engine's first answer loads the model: before the clock, and with a boot's patience.
         attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
     name, limits = target_engine.served_name(target), target.limits.in_bytes()
-    return connect(attached, name, environ, limits=limits, sleep=sleep)
+    return connect(attached, name, environ, limits=limits, sleep=sleep, patience=patience)
 
 
 def connect(
@@ -51,20 +58,23 @@ def connect(
     *,
     limits: AnswerLimits = DEFAULT_LIMITS,
     sleep: Sleep = time.sleep,
+    patience: Patience = UNTIL_RESTARTED,
 ) -> Endpoint:
     """The endpoint, once it really answered; its model asked of it where the suite names none.
 
-    A rate limit is kept here too, and a 429 waited for. Raises BadInput for a key that is not set,
-    EndpointError for everything the API does wrong.
+    A rate limit is kept here too, a 429 waited for, and for a while a model that is loading. Raises
+    BadInput for a key that is not set, EndpointError for everything the API does wrong.
     """
     endpoint = remote.endpoint(engine, model or "", environ, limits)
     rate = engine.requests_per_second
     retries = RATE_LIMIT_RETRIES if engine.max_retries is None else engine.max_retries
     pacing = Pacing(1 / rate if rate else 0.0, sleep, retries)
     if not endpoint.model:
-        endpoint = replace(endpoint, model=only_model(endpoint))
+        endpoint = replace(endpoint, model=only_model(endpoint, patience))
         pacing.sleep(pacing.gap_s)
-    answer = _ask(endpoint, engine.first_answer_timeout_s, pacing)
+    answer = patience.until_ready(
+        lambda: _ask(endpoint, engine.first_answer_timeout_s, pacing), _why_no_answer
+    )
     if not answer.ok:
         raise _refusal(endpoint, answer, remote.key_env_of(engine))
     return endpoint
@@ -81,9 +91,23 @@ def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
     return answer
 
 
-def only_model(endpoint: Endpoint) -> str:
+def wait_until_answered(endpoint: Endpoint, patience: Patience) -> None:
+    """Wait for a first answer. Raises EndpointError with what the API said instead."""
+    pacing = Pacing(0.0, patience.sleep)
+    answer = patience.until_ready(
+        lambda: _ask(endpoint, max(1.0, patience.patience_s), pacing), _why_no_answer
+    )
+    if not answer.ok:
+        raise _refusal(endpoint, answer, None)
+
+
+def _why_no_answer(answer: Answer) -> str | None:
+    return answer.detail if answer.is_loading else None
+
+
+def only_model(endpoint: Endpoint, patience: Patience = AT_ONCE) -> str:
     """The one model that the API lists. Raises EndpointError for none, and for several."""
-    listed = _list(endpoint)
+    listed = _list(endpoint, patience)
     if not listed:
         raise EndpointError(f"{endpoint.base_url} lists no model", hint="Set served_model_name.")
     if len(listed) > 1:
@@ -94,11 +118,25 @@ def only_model(endpoint: Endpoint) -> str:
     return listed[0]
 
 
-def _list(endpoint: Endpoint) -> list[str]:
+def _list(endpoint: Endpoint, patience: Patience = AT_ONCE) -> list[str]:
+    listed = patience.until_ready(lambda: _try_to_list(endpoint), _why_not_listed)
+    if isinstance(listed, probing.NotListed):
+        hint = _hint(listed.status, endpoint, None)
+        raise EndpointError(str(listed), hint=hint) from None
+    return listed
+
+
+def _try_to_list(endpoint: Endpoint) -> list[str] | probing.NotListed:
     try:
         return probing.list_models(endpoint)
     except probing.NotListed as error:
-        raise EndpointError(str(error), hint=_hint(error.status, endpoint, None)) from None
+        return error
+
+
+def _why_not_listed(found: list[str] | probing.NotListed) -> str | None:
+    if isinstance(found, probing.NotListed):
+        return str(found) if found.is_loading else None
+    return None if found else "it lists no model yet"
 
 
 def _refusal(endpoint: Endpoint, answer: Answer, key_env: str | None) -> EndpointError:

@@ -10,7 +10,7 @@ tree is gone afterwards, and `server.row()` says how that went.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
@@ -20,11 +20,17 @@ from nightbench.endpoint import Endpoint
 from nightbench.engines import target_engine
 from nightbench.errors import BootFailed
 from nightbench.home.paths import Home
-from nightbench.progress import OnProgress, ignore
+from nightbench.progress import OnProgress, Progress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
 from nightbench.serving import provenance, remote
 from nightbench.serving.booting import PortTaken
 from nightbench.serving.hardware.machine import Machine, this_machine
+from nightbench.serving.hardware.starvation import (
+    CoreReading,
+    starved_of_cores,
+    starved_of_gpus,
+)
+from nightbench.serving.patience import REMOTE_S, Patience
 from nightbench.serving.provision import environments, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launch import Launched, launched
@@ -49,6 +55,38 @@ class Provide(Protocol):
         has_gpu: bool,
         on_progress: OnProgress,
     ) -> tuple[EngineEnvironment | None, str | None]: ...
+
+
+class HardwareWatch:
+    """What a server had of its hardware while something was measured."""
+
+    def __init__(self, launched: Launched | None) -> None:
+        self._launched = launched
+        self._marks: list[CoreReading] = []
+
+    def mark(self) -> None:
+        """Take a reading: where measuring begins, and where it ends."""
+        reading = self._launched.read_cores() if self._launched else None
+        if reading is not None:
+            self._marks.append(reading)
+
+    def starved(self, readings: Iterable[TelemetryRow], client_cpu_s: float) -> str | None:
+        """What it lacked, in words; None where it had what it was leased, or nobody knows.
+
+        `readings`: its telemetry meanwhile; `client_cpu_s`: what whoever measured took.
+        """
+        launched = self._launched
+        if launched is None:
+            return None
+        by_cores = None
+        if len(self._marks) > 1:
+            by_cores = starved_of_cores(
+                self._marks[0],
+                self._marks[-1],
+                cores=len(launched.cores),
+                client_cpu_s=client_cpu_s,
+            )
+        return by_cores or starved_of_gpus(readings, launched.max_clocks_mhz)
 
 
 class Server:
@@ -93,6 +131,10 @@ class Server:
         """Readings since the last call: hardware and the engine's own counters, once a second."""
         return self._launched.drain() if self._launched else []
 
+    def watch_hardware(self) -> HardwareWatch:
+        """Tells afterwards whether it got what it was leased, between two marks."""
+        return HardwareWatch(self._launched)
+
     def read_counters(self) -> dict[str, float]:
         """The engine's own counters right now, for a level's boundaries; {} where it has none.
 
@@ -122,7 +164,11 @@ def serve(
     TeardownFailed where nothing worse is already on its way.
     """
     if target.is_attached:
-        endpoint = remote.connect_to(target, os.environ)
+        patience = Patience(
+            patience_s=REMOTE_S,
+            say=lambda words: on_progress(Progress("boot", target.name, f"waiting: {words}")),
+        )
+        endpoint = remote.connect_to(target, os.environ, patience=patience)
         facts = provenance.of_remote(endpoint.base_url)
         yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from nightbench import addresses
 from nightbench.errors import BadInput, PluginError
 from nightbench.plugins import ENGINES
 from nightbench.secrets.values import has_userinfo, keys_in_words
@@ -69,9 +70,8 @@ def _without_password(url: str) -> str:
     return url
 
 
-def _without_query(url: str) -> str:
-    if "?" in url or "#" in url:
-        raise ValueError("expected an address that ends in its path: a key goes into a header")
+def _address(url: str) -> str:
+    addresses.checked(url)
     return url
 
 
@@ -90,7 +90,7 @@ Url = Annotated[
     BeforeValidator(_without_slash),
     Field(pattern=r"^https?://"),
     AfterValidator(_without_password),
-    AfterValidator(_without_query),
+    AfterValidator(_address),
 ]
 
 

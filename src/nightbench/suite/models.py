@@ -15,7 +15,15 @@ from pydantic_core import PydanticCustomError
 from nightbench.errors import BadInput, PluginError
 from nightbench.plugins import ENGINES, WORKLOADS
 from nightbench.suite.engines import EngineOfAKind, Environment, words_without_keys
-from nightbench.suite.types import Name, PositiveFloat, PositiveInt, Scalar, Strict, TimeOfDay
+from nightbench.suite.types import (
+    Name,
+    PositiveFloat,
+    PositiveInt,
+    Scalar,
+    Seconds,
+    Strict,
+    TimeOfDay,
+)
 from nightbench.untrusted.limits import MB, MOST_MB, AnswerLimits
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ def parse_duration_s(value: object) -> object:
     return float(match["number"]) * _SECONDS[match["unit"]]
 
 
-DurationS = Annotated[float, BeforeValidator(parse_duration_s), Field(gt=0)]
+DurationS = Annotated[Seconds, BeforeValidator(parse_duration_s)]
 
 
 def _as_list(value: object) -> object:
@@ -94,10 +102,10 @@ class Generation(Strict):
 class Timeouts(Strict):
     """Seconds a request may take: to connect, to its first token, between tokens, in all."""
 
-    connect: PositiveFloat = 10
-    first_token: PositiveFloat = 120
-    between_tokens: PositiveFloat = 30
-    total: PositiveFloat = 600
+    connect: Seconds = 10
+    first_token: Seconds = 120
+    between_tokens: Seconds = 30
+    total: Seconds = 600
 
 
 class Limits(Strict):
@@ -139,7 +147,7 @@ class AccuracySpec(Strict):
     max_concurrency: PositiveInt = 16
     repeats: PositiveInt = 1
     priority: int = 0  # higher first; what comes last is what a time budget leaves out
-    timeout_s: PositiveFloat = 600
+    timeout_s: Seconds = 600
     allow_code_execution: bool = False
     generation: Generation = Generation()
 
@@ -227,6 +235,8 @@ class LoadSpec(Strict):
     seed: int = 0
     priority: int = 0  # as a benchmark's
     generation: Generation = Generation()
+    # Beside include_usage; false: not sent at all, for servers that know none.
+    stream_options: dict[str, Any] | Literal[False] = {}
     timeouts_s: Timeouts = Timeouts()
 
     @model_validator(mode="after")
@@ -350,6 +360,7 @@ class Suite(Strict):
         for target in self.targets:
             for load in self.load_of(target):
                 _refuse_faster(load, target)
+                _refuse_duplicates(f"load {load.name}", _steps_of(load))
         return self
 
     def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
@@ -361,6 +372,11 @@ class Suite(Strict):
         """The loads this target is put under, highest priority first."""
         chosen = self.load if target.load is None else target.load
         return tuple(sorted(chosen, key=lambda spec: -spec.priority))
+
+
+def _steps_of(load: LoadSpec) -> list[str]:
+    """What its levels are called in the history."""
+    return [f"{step:g}" for step in (load.max_concurrency or load.request_rate or ())]
 
 
 def _refuse_faster(load: LoadSpec, target: Target) -> None:

@@ -7,6 +7,7 @@ for a server's counters before its first request, and may import nothing heavy.
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import io
 import math
@@ -21,11 +22,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from nightbench.addresses import is_this_machine
 from nightbench.terminal_text import safe_line
 from nightbench.untrusted.limits import TooLarge, megabytes
 
 _PART_BYTES = 65536
-_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class NotRead(Exception):
@@ -58,11 +59,6 @@ class Page:
     location: str | None = None  # where a redirect points to; none is followed
 
 
-def is_this_machine(url: str) -> bool:
-    """Whether a URL names this machine: a proxy in the environment is for the world."""
-    return urllib.parse.urlsplit(url).hostname in _THIS_MACHINE
-
-
 def fetch(
     question: Question,
     *,
@@ -91,13 +87,21 @@ def fetch_status(
         return response.status
 
 
-def retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After; None where there is none, or a date: rare."""
+def retry_after_s(value: str | None, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds of a Retry-After, which is a number of them or a date; None where it is neither."""
     try:
         seconds = float(value or "")
     except ValueError:
-        return None
+        seconds = _seconds_until(value or "", now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: Callable[[], float]) -> float:
+    """NaN for what is no date of HTTP (RFC 9110, 5.6.7)."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - now()
+    except (ValueError, OverflowError, TypeError):
+        return math.nan
 
 
 def lines(parts: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:

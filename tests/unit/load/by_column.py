@@ -33,7 +33,8 @@ def rows_of_records(records: list[LoadRequest]) -> RequestRows:
             {
                 name: np.array([getattr(row, name) for row in records], dtype=np.float64)
                 for name in NUMBERS
-            },
+            }
+            | {"said_tokens": np.full(len(records), np.nan), "foreign": np.zeros(len(records))},
         ),
         texts={name: [getattr(row, name) for row in records] for name in TEXTS},
         chunk_deltas_us=chunks("chunk_deltas_us"),

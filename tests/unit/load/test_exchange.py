@@ -11,6 +11,7 @@ from nightbench.load.drive.rawlog import NO_STAMP
 from nightbench.load.drive.reads import PlainReads
 
 MS = 1_000_000
+TOKEN = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 
 
 def ended(*, first_ms: float, last_ms: float, reads: int) -> Exchange:
@@ -19,7 +20,7 @@ def ended(*, first_ms: float, last_ms: float, reads: int) -> Exchange:
     gap_ms = (last_ms - first_ms) / max(reads - 1, 1)
     for number in range(reads):
         at_ns = round((1000 + first_ms + number * gap_ms) * MS)
-        exchange.reads.add(b"data: x\n\n", NO_STAMP, at_ns, 0)
+        exchange.reads.add(TOKEN, NO_STAMP, at_ns, 0)
     exchange.ended_ns = round((1000 + last_ms) * MS)
     return exchange
 
@@ -54,9 +55,9 @@ def test_a_token_cut_across_two_reads_is_seen() -> None:
 
 def test_keep_alive_comments_are_no_data() -> None:
     exchange = Exchange(0, b"", 0, PlainReads())
-    exchange.reads.add(b"data: x\n\n", NO_STAMP, 5, 0)
+    exchange.reads.add(TOKEN, NO_STAMP, 5, 0)
     exchange.reads.add(b"8\r\n: alive\n", NO_STAMP, 9, 0)
-    assert exchange.last_data_ns() == 5
+    assert exchange.last_output_ns() == 5
 
 
 def test_the_last_data_is_remembered_and_no_read_is_looked_at_twice() -> None:
@@ -70,10 +71,10 @@ def test_the_last_data_is_remembered_and_no_read_is_looked_at_twice() -> None:
                 yield read
 
     exchange = Exchange(0, b"", 0, Counted())
-    exchange.reads.add(b"data: x\n\n", NO_STAMP, 5, 0)
+    exchange.reads.add(TOKEN, NO_STAMP, 5, 0)
     for at_ns in range(10, 110):
         exchange.reads.add(b"8\r\n: alive\n", NO_STAMP, at_ns, 0)
-        assert exchange.last_data_ns() == 5
+        assert exchange.last_output_ns() == 5
     assert len(looked_at) == 101
-    exchange.reads.add(b"data: x\n\n", NO_STAMP, 200, 0)
-    assert exchange.last_data_ns() == 200
+    exchange.reads.add(TOKEN, NO_STAMP, 200, 0)
+    assert exchange.last_output_ns() == 200

@@ -26,6 +26,7 @@ SPEC = LoadSpec.model_validate(
         "generation": {"max_tokens": 9, "temperature": 0, "extra_body": {"guided": True}},
     }
 )
+CONTINUOUS = {"continuous_usage_stats": True}
 ENDPOINT = Endpoint(
     base_url="http://10.0.0.1:8000/v1", model="glm", api_key="s3cret", headers=(("X-Team", "a"),)
 )
@@ -87,9 +88,41 @@ def test_what_is_no_url_is_refused(url: str) -> None:
 
 
 def test_a_header_cannot_smuggle_another() -> None:
-    endpoint = Endpoint(base_url="http://h/v1", model="m", headers=(("X", "a\r\nEvil: b"),))
-    with pytest.raises(BadInput, match="'X'"):
-        head_of(endpoint, address_of(endpoint))
+    for name, value in (("X", "a\r\nEvil: b"), ("X: y", "b"), ("", "b")):
+        with pytest.raises(BadInput, match="header '"):
+            Endpoint(base_url="http://h/v1", model="m", headers=((name, value),))
+
+
+def test_a_header_that_http_cannot_carry_is_told_without_its_value() -> None:
+    with pytest.raises(BadInput, match=r"Authorization .* U\+201C") as refused:
+        Endpoint(base_url="http://h/v1", model="m", api_key="sk-\u201ckey\u201d")
+    assert "sk-" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "sent"),
+    [
+        ({}, {}, {"include_usage": True}),
+        ({"continuous_usage_stats": True}, {}, {"include_usage": True} | CONTINUOUS),
+        (False, {}, None),
+        ({}, {"stream_options": None}, None),
+        ({}, {"stream_options": CONTINUOUS}, {"include_usage": True} | CONTINUOUS),
+        ({}, {"stream_options": {"include_usage": False}}, {"include_usage": False}),
+        (False, {"stream_options": CONTINUOUS}, {"include_usage": True} | CONTINUOUS),
+    ],
+)
+def test_what_is_asked_of_the_stream_can_be_extended_and_switched_off(
+    asked: dict[str, bool] | bool, body: dict[str, object], sent: dict[str, bool] | None
+) -> None:
+    fields = SPEC.model_dump() | {"stream_options": asked, "generation": {"extra_body": body}}
+    (level,) = plan_levels(LoadSpec.model_validate(fields))
+    assert json.loads(body_of(level, "m", "x")).get("stream_options") == sent
+
+
+def test_an_answer_that_is_not_streamed_is_asked_for_even_of_a_template_that_streams() -> None:
+    (level,) = plan_levels(SPEC, stream=False, query_template='{"stream": true, "x": "%p"}')
+    body = json.loads(body_of(level, "m", "x"))
+    assert (body["stream"], "stream_options" in body) == (False, False)
 
 
 def test_the_generator_reads_what_was_written(tmp_path: Path) -> None:

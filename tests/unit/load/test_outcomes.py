@@ -42,7 +42,7 @@ def choice(**fields: Any) -> bytes:
 
 # Events as servers send them, and as none should.
 USUAL = [
-    *[ROLE, *SAID, STOP, DONE, usage(6), usage(6, **DETAILS), event({"content": "三\u20ac𝄞"})],
+    *[ROLE, *SAID, STOP, usage(6), usage(6, **DETAILS), event({"content": "三\u20ac𝄞"})],
     event({"content": "a", "tool_calls": [], "function_call": None, "reasoning_content": None}),
     event({"reasoning_content": "hm"}),
     event({"reasoning": "hm", "content": None}),
@@ -56,6 +56,26 @@ USUAL = [
     b'data: {"choices":[{"delta":{"content":"\\ud83d\\ude00 \\u00e9"}}]}\n\n',
 ]
 UNUSUAL_EVENTS = [
+    DONE,  # what follows is no part of the answer
+    event({"content": "a"}, "Error"),
+    event({"content": "a"}, "abort"),
+    event({}, choices=[{"delta": {"content": "a"}, "error": {"message": "no"}}]),
+    event({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
+    event({"reasoning_details": [], "content": "a", "thinking": "", "refusal": None}),
+    event({"thinking": "hm"}),
+    event({"refusal": "no"}),
+    event({"content": [{"type": "text", "text": "a"}]}),
+    event({"content": [{"type": "text", "text": ""}]}),
+    event({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}),
+    event({}, choices=[], usage={"prompt_tokens": 0, "completion_tokens": 0}),
+    event({}, choices=[], usage={}),
+    event({}, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 9_999_999}),
+    event({}, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 1}),
+    event({}, choices=[], usage=DETAILS | {"prompt_tokens": 1, "completion_tokens": 900}),
+    b"event: ping\ndata: {}\n\n",
+    b"event: error\ndata: no\n\n",
+    b'error: {"message": "no"}\n\n',
+    b'data: {"object": "error", "message": "no", "usage": {"completion_tokens": 1}}\n\n',
     event({"content": "a"}, usage={"completion_tokens": 2}),
     event({"tool_calls": [{"index": 0}]}),
     event({"function_call": {"name": "f"}}),
@@ -390,4 +410,4 @@ def test_a_key_in_an_http_error_and_in_its_headers_is_in_no_row(tmp_path: Path) 
     )
     raws = raws_of([[answer]], tmp_path / "log")
     [error] = outcomes_of(raws, READER, redact=Redactor([ECHOED])).texts["error"]
-    assert error == "Retry-After: ***; slow ***"
+    assert error == "HTTP 429 Too Many Requests, Retry-After: ***: slow ***"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench.load.parse.sse import event_data, event_end
+from nightbench.load.parse.sse import event_end, fields_of
 
 STREAM = (
     ": connected\n\n"
@@ -37,7 +37,7 @@ def ended(stream: bytes) -> list[tuple[int, bytes]]:
     """Where each event is complete, and its data."""
     events, at = [], 0
     while (end := event_end(stream, at)) >= 0:
-        data = event_data(stream[at:end])
+        data = fields_of(stream[at:end]).data
         if data is not None:
             events.append((end, data))
         at = end
@@ -75,4 +75,4 @@ def test_an_event_is_complete_with_exactly_its_last_byte() -> None:
     ],
 )
 def test_data_lines_are_the_data(event: bytes, data: bytes | None) -> None:
-    assert event_data(event) == data
+    assert fields_of(event).data == data

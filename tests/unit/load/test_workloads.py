@@ -129,3 +129,24 @@ def test_a_digest_tells_prompts_apart_and_not_their_files() -> None:
 
 def test_a_prompt_hash_is_short_and_stable() -> None:
     assert prompt_hash("hello") == "2cf24dba5fb0a30e"
+
+
+def test_conversations_in_which_nobody_speaks_are_left_out(tmp_path: Path) -> None:
+    turns = [[{"from": "human", "value": f"hi {n}"}] for n in range(3)]
+    turns += [[], [{"from": "gpt", "value": "yo"}], [{"from": "human", "value": " "}]]
+    file = tmp_path / "sg.json"
+    file.write_text(json.dumps([{"conversations": turn} for turn in turns] + [5, {}]))
+    workload = Workload(kind="sharegpt", path=str(file))
+    prompts = read_prompts(workload, 3, 0, tmp_path)
+    assert sorted(prompts.texts) == ["hi 0", "hi 1", "hi 2"]
+    file.write_text(json.dumps([{"conversations": []}]))
+    with pytest.raises(DataError, match="no record"):
+        read_prompts(workload, 1, 0, tmp_path)
+
+
+def test_half_a_character_of_a_data_set_is_sent_as_the_sign_for_none(tmp_path: Path) -> None:
+    file = tmp_path / "su.jsonl"
+    file.write_text('{"question": "half \\ud83d"}\n{"question": "\\ud83d\\ude00"}\n')
+    prompts = read_prompts(Workload(kind="openqa", path=str(file)), 2, 0, tmp_path)
+    assert sorted(prompts.texts) == ["half \ufffd", "😀"]
+    assert prompts.digest(0, 2)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import httptools
 
 from nightbench.load.drive.clock import SO_TIMESTAMPNS, now_ns
+from nightbench.load.drive.ending import HINT, Ending
 from nightbench.load.drive.exchange import Exchange
 from nightbench.load.drive.rawlog import NO_STAMP, Cause
 from nightbench.load.drive.tls import TlsPipe
@@ -57,17 +58,24 @@ class Owner(Protocol):
     def lost(self, connection: Connection) -> None:
         """A connection without a request is gone."""
 
+    def over(self, connection: Connection, end: str, at_ns: int) -> None:
+        """The answer is over by what it says (as in `ending`), its response is not."""
+
 
 class Connection:
     """A socket, its parser and the request that is on it."""
 
     __slots__ = (
+        "_choices",
         "_chunked",
         "_complete",
+        "_ending",
         "_feed",
         "_fresh",
         "_in_chunks",
+        "_is_stream",
         "_keep",
+        "_keep_nothing",
         "_limits",
         "_on_wire",
         "_parser",
@@ -79,9 +87,11 @@ class Connection:
         "_tls",
         "_tls_context",
         "_unsent",
+        "_was_open",
         "alive",
         "connect_ns",
         "connecting_since",
+        "end_at_ns",
         "exchange",
         "fd",
         "owner",
@@ -95,12 +105,17 @@ class Connection:
         limits: AnswerLimits,
         *,
         kernel_stamps: bool = True,
+        choices: int = 1,
     ) -> None:
         self.owner = owner
         self.exchange: Exchange | None = None
         self.fd = -1
         self.alive = False  # a request could be sent right now
         self.connect_ns = self.connecting_since = 0
+        self.end_at_ns = 0  # when to take an answer for over whose response stays open; 0: never
+        self._choices = choices
+        self._ending: Ending | None = None
+        self._is_stream = self._was_open = self._keep_nothing = False
         self._remote = remote
         self._tls_context = tls
         self._limits = limits
@@ -120,7 +135,12 @@ class Connection:
     def open(self) -> None:
         """Begin to connect. The owner hears `opened`, `ended` or `lost`."""
         family, address = self._remote
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:  # no more open files
+            self._fresh = True
+            self._gone(Cause.CONNECT_FAILED, str(error))
+            return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._stamped:
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -128,7 +148,7 @@ class Connection:
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
         self._tls, self._unsent, self._fresh = None, b"", True
-        self._chunked = self._in_chunks = False
+        self._chunked = self._in_chunks = self._is_stream = self._keep_nothing = False
         self.connecting_since = now_ns()
         self.owner.handlers[self.fd] = self._on_connecting
         self.owner.epoll.register(self.fd, _WRITE)
@@ -141,11 +161,37 @@ class Connection:
 
     def assign(self, exchange: Exchange) -> None:
         """Send a request now, or as soon as the connection is open."""
-        self.exchange, self._seen = exchange, 0
+        if self.alive and self._is_stale():
+            self._close()
+        self.exchange, self._seen, self._was_open = exchange, 0, self.alive
         if self.alive:
             self._send_request(exchange)
         elif self.fd < 0:
             self.open()
+
+    def _is_stale(self) -> bool:
+        """Whether the server has closed it, or said something that nobody asked: no answer to what
+        is sent next."""
+        try:
+            waiting = self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not waiting or self._tls is None  # TLS has words of its own
+
+    def end_over(self) -> None:
+        """End a request whose answer is over, though its response is not."""
+        self._gone(Cause.OVER, "")
+
+    def look(self, quiet_since_ns: int) -> None:
+        """Look for an end in what came before, where none of its reads looked like one."""
+        exchange = self.exchange
+        if exchange is None or not self.alive or not len(exchange.reads):
+            return
+        at = exchange.reads.at_ns(-1)
+        if at < quiet_since_ns and self._seen < exchange.reads.size:
+            self._look_for_end(exchange, at)
 
     def abandon(self, cause: int) -> None:
         """End the request, or the attempt to connect, from this side."""
@@ -159,26 +205,45 @@ class Connection:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header of the response."""
-        if name.lower() == b"transfer-encoding":
+        if self._complete:
+            return  # of what nobody asked for
+        name = name.lower()
+        if name == b"transfer-encoding":
             self._chunked = b"chunked" in value.lower()
+        elif name == b"content-type":
+            self._is_stream = b"event-stream" in value.lower()
+
+    def on_body(self, data: bytes) -> None:
+        """httptools: a piece of the body."""
+        if self._ending is not None:
+            self._ending.add(data)
+
+    def on_message_begin(self) -> None:
+        """httptools: a response begins; a second one is to no request of ours."""
+        self._keep_nothing = self._complete
 
     def on_headers_complete(self) -> None:
         """httptools: the head is there; from here on the answer's own limit holds."""
         status, exchange = self._parser.get_status_code(), self.exchange
-        if exchange is not None and status >= _FINAL:
+        if exchange is not None and status >= _FINAL and not self._complete:
             self._in_chunks = self._chunked
+            self._ending = Ending(self._choices) if self._is_stream and status < 300 else None
             limits = self._limits
             exchange.reads.allow(limits.error_bytes if status >= 400 else limits.answer_bytes)
 
     def on_message_complete(self) -> None:
         """httptools: the response's last byte has come. After an interim one another follows."""
+        if self._complete:
+            return
         if self._parser.get_status_code() < _FINAL:
-            self._chunked = False
+            self._chunked = self._is_stream = False
             return
         self._complete = True
         self._keep = self._parser.should_keep_alive()  # the parser knows it only now
 
     def _close(self) -> None:
+        if self.fd < 0:
+            return
         self._take_back()
         del self.owner.handlers[self.fd]
         self.owner.epoll.unregister(self.fd)
@@ -186,18 +251,29 @@ class Connection:
         self.fd, self.alive = -1, False
 
     def _gone(self, cause: int, error: str) -> None:
+        exchange = self.exchange
+        again = exchange is not None and self._may_be_sent_again(exchange, cause)
         self._close()
-        if self.exchange is not None:
-            self._end(self.exchange, cause, error, now_ns())
+        if exchange is not None and again:
+            exchange.resent = True
+            self.open()
+        elif exchange is not None:
+            self._end(exchange, cause, error, now_ns())
         else:
             self.owner.lost(self)
+
+    def _may_be_sent_again(self, exchange: Exchange, cause: int) -> bool:
+        """Whether the server had closed the connection before it could see the request: it was open
+        before, and nothing of an answer has come."""
+        closed = cause in (Cause.EOF, Cause.RESET)
+        return closed and self._was_open and not exchange.resent and not len(exchange.reads)
 
     def _end(self, exchange: Exchange, cause: int, error: str, at: int) -> None:
         exchange.cause, exchange.error, exchange.ended_ns = cause, error, at
         exchange.fresh, exchange.connect_ns = self._fresh, self.connect_ns
         self._take_back()
-        self._fresh = self._complete = self._chunked = self._in_chunks = False
-        self.exchange = None
+        self._fresh = self._complete = self._chunked = self._in_chunks = self._is_stream = False
+        self.exchange, self._ending, self.end_at_ns = None, None, 0
         self.owner.ended(self, exchange)
 
     # Connecting.
@@ -258,7 +334,11 @@ class Connection:
         message = exchange.message
         if self._tls is not None:
             message = self._tls.encrypt(message)
-        exchange.sent_ns = at = now_ns()
+        at = now_ns()
+        if exchange.sent_ns:  # once more: it has been in flight since it was sent first
+            self._send(message)
+            return
+        exchange.sent_ns = at
         self._send(message)
         self.owner.sent(at)
 
@@ -303,7 +383,7 @@ class Connection:
                 self._got_too_large(exchange)
                 return
             # Between the head of a chunked response and what may be its end the parser can wait.
-            if not self._in_chunks or data.endswith(_BLANK_LINE) or len(data) < 4:
+            if not self._in_chunks or self._may_end(data):
                 self._look_for_end(exchange, at)
         else:
             self._gone(Cause.EOF, "")
@@ -313,16 +393,32 @@ class Connection:
         try:
             self._feed(exchange.reads.tail(self._seen))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._gone(Cause.MALFORMED_HTTP, str(error))
-            return
+            if not self._complete:
+                self._gone(Cause.MALFORMED_HTTP, str(error))
+                return
+            self._keep = False  # what follows the answer is no part of it
         self._seen = exchange.reads.size
         if self._complete:
-            if not self._keep or self._unsent:
+            if not self._keep or self._unsent or self._keep_nothing:
                 self._close()
             self._end(exchange, Cause.COMPLETE, "", at)
+            return
+        end = self._ending.look() if self._ending is not None else None
+        if end is not None:
+            self.owner.over(self, end, at)
+        if self._near_its_end():
+            self._take_back()
         elif self._in_chunks and self._tls is None and not self._on_wire:
             self._on_wire = True
             self.owner.wire.hand_over(self.fd, exchange.reads)
+
+    def _may_end(self, data: bytes) -> bool:
+        """Whether a read of a chunked response may hold its end, or the answer's."""
+        ends = data.endswith(_BLANK_LINE) or len(data) < 4 or self._near_its_end()
+        return ends or HINT.search(data) is not None
+
+    def _near_its_end(self) -> bool:
+        return self._ending is not None and (self._ending.is_done or self._ending.is_finished)
 
     def _on_read_by_wire(self, mask: int) -> None:
         """The wire has read what may be the end (0), or could not read (an error number)."""
@@ -358,5 +454,7 @@ class Connection:
                 self._look_for_end(exchange, at)
             else:
                 self._got_too_large(exchange)
+        elif plain and self.fd >= 0:
+            self._gone(Cause.EOF, "")  # nobody asked
         if goodbye and self.fd >= 0:
             self._gone(Cause.EOF, "")

@@ -6,17 +6,17 @@ import re
 import struct
 from itertools import islice
 
-from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
+from nightbench.load.drive.rawlog import NO_STAMP, Cause, Flag, pack
 from nightbench.load.drive.reads import MARK_BYTES, Reads
+from nightbench.load.drive.tokens_seen import HoldsOutput, by_its_names
 
 # After a few arrivals the loop waits for more: it looks less often, and leaves the processor to the
 # server where they share one. The kernel keeps the time of each arrival meanwhile.
 MOST_LINGER_NS = 700_000
 
 
-# Any text in a delta: the first token is there. Looked for when timeouts are checked, not before.
-_OUTPUT = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
-_OVERLAP_BYTES = 256
+_OVERLAP_BYTES = 256  # a token may be cut across two reads
+_MOST_LINE_BYTES = 65536
 _ENCODED = re.compile(rb"^content-encoding:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -24,7 +24,10 @@ class Exchange:
     """A request and its answer so far. Times are CLOCK_MONOTONIC ns; 0: not reached."""
 
     __slots__ = (
-        "_data_ns",
+        "_begun",
+        "_encoded",
+        "_holds_output",
+        "_output_ns",
         "_output_seen",
         "_reads_seen",
         "_scanned",
@@ -36,21 +39,30 @@ class Exchange:
         "index",
         "message",
         "reads",
+        "resent",
         "scheduled_ns",
         "sent_ns",
     )
 
-    def __init__(self, index: int, message: bytes, scheduled_ns: int, reads: Reads) -> None:
+    def __init__(
+        self,
+        index: int,
+        message: bytes,
+        scheduled_ns: int,
+        reads: Reads,
+        holds_output: HoldsOutput = by_its_names,
+    ) -> None:
         self.index = index
         self.message = message
         self.scheduled_ns = scheduled_ns
         self.sent_ns = self.ended_ns = self.connect_ns = 0
-        self.fresh = False
+        self.fresh = self.resent = False
         self.cause: int = Cause.COMPLETE
         self.error = ""
         self.reads = reads
-        self._output_seen = False
-        self._scanned = self._reads_seen = self._data_ns = 0
+        self._holds_output = holds_output
+        self._output_seen = self._encoded = False
+        self._begun = self._scanned = self._reads_seen = self._output_ns = 0
 
     @property
     def held_bytes(self) -> int:
@@ -58,27 +70,32 @@ class Exchange:
         return self.reads.size + MARK_BYTES * len(self.reads)
 
     def saw_output(self) -> bool:
-        """Whether a token has arrived: looks only at bytes it has not seen yet."""
-        if self._output_seen or self._scanned == self.reads.size:
+        """Whether a token has arrived: looks only at bytes it has not seen yet, and at the line
+        that they go on."""
+        size = self.reads.size
+        if self._output_seen or self._scanned == size:
             return self._output_seen
-        # Some from before too: the token may be cut across the two.
-        news = self.reads.tail(max(0, self._scanned - _OVERLAP_BYTES))
+        begin = self._begun if size - self._begun < _MOST_LINE_BYTES else size - _OVERLAP_BYTES
+        news = self.reads.tail(begin)
         if self._scanned == 0 and _ENCODED.search(news.partition(b"\r\n\r\n")[0]):
-            self._output_seen = True  # compressed: any byte may be a token
-        self._output_seen = self._output_seen or _OUTPUT.search(news) is not None
-        self._scanned = self.reads.size
+            self._output_seen = self._encoded = True  # compressed: any byte may be a token
+        self._output_seen = self._output_seen or self._holds_output(news)
+        self._begun = begin + news.rfind(b"\n") + 1
+        self._scanned = size
         return self._output_seen
 
-    def last_data_ns(self) -> int:
-        """When the last bytes that were not a keep-alive comment came: looks only at reads it has
-        not seen yet, of which a server may send millions."""
+    def last_output_ns(self) -> int:
+        """When the last read that held a token was done: looks only at reads it has not seen yet,
+        of which a server may send millions."""
         unseen = len(self.reads) - self._reads_seen
         self._reads_seen += unseen
+        after = b""
         for read, at in islice(self.reads.latest_first(), unseen):
-            if b"data:" in read or b"\n:" not in read[:16]:
-                self._data_ns = at
+            if self._encoded or self._holds_output(read + after):
+                self._output_ns = at
                 break
-        return self._data_ns or self.sent_ns
+            after = read[:_OVERLAP_BYTES]
+        return self._output_ns or self.sent_ns
 
     def arrived_ns(self, offset_ns: int) -> int:
         """When the last bytes reached this machine, by the kernel where it said so."""
@@ -100,6 +117,7 @@ class Exchange:
             ended_ns=self.ended_ns,
             reads=self.reads,
             error=self.error,
+            flags=Flag.RESENT if self.resent else 0,
         )
 
 

@@ -8,15 +8,18 @@ gone, stdin ends, and so does the generator.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import select
+import socket
 import sys
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,10 +27,12 @@ from nightbench.load.drive.address import resolve, tls_of
 from nightbench.load.drive.clock import Alarm, now_ns, realtime_offset_ns
 from nightbench.load.drive.connection import Connection, Handler
 from nightbench.load.drive.drivers import ClosedLoop, Driver, OpenLoop
+from nightbench.load.drive.ending import patience_ns
 from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
 from nightbench.load.drive.rawlog import Cause
 from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.timeouts import housekeeping_every_ns, overgrown, timed_out
+from nightbench.load.drive.tokens_seen import of_level
 from nightbench.load.drive.wire import CROWD
 from nightbench.load.drive.worker_protocol import Job, ShardReport
 from nightbench.load.native.wire_loop import open_wire
@@ -38,19 +43,23 @@ _MOST_UNWRITTEN = 256  # ended exchanges that may wait for a quiet moment
 _MOST_UNWRITTEN_BYTES = 256_000_000
 _SHORTEST_NAP_NS = 50_000  # the kernel sleeps no shorter
 _SECOND = 1_000_000_000
+_QUIET_NS = _SECOND // 5  # after so long what came is looked at, whatever it looked like
 _STDIN = 0
 
 
 class Generator:
     """The loop. It owns the connections, writes a record per request, and keeps the time."""
 
-    def __init__(self, job: Job, raw: BinaryIO) -> None:
+    def __init__(self, job: Job, raw: BinaryIO, warmup_raw: BinaryIO | None = None) -> None:
         self.job = job
         self.epoll = select.epoll()
         self.wire = open_wire(self.epoll, compiled=job.compiled)
         self.handlers: dict[int, Handler] = {_STDIN: self._on_stdin}
         self.epoll.register(_STDIN, select.EPOLLIN)
-        self._raw = raw
+        self._raw, self._warmup_raw = raw, warmup_raw
+        self._holds_output = of_level(job.response_parser)
+        self._ending: set[Connection] = set()  # whose answer is over and whose response is not
+        self._kept_open = self._resent = 0
         self._bodies = Bodies(Path(job.bodies_path), job.head)
         self._tls = tls_of(job)
         self._remote = resolve(job)
@@ -77,18 +86,22 @@ class Generator:
     def ended(self, connection: Connection, exchange: Exchange) -> None:
         """A request is over: keep what it recorded, and let the driver use its connection."""
         at_ns = exchange.ended_ns
-        whole = exchange.cause == Cause.COMPLETE
+        whole = exchange.cause in (Cause.COMPLETE, Cause.OVER)
         if exchange.sent_ns:
             self._count(-1, at_ns)
             self._linger_ns = min(self._linger_ns * 2, linger_ns(exchange))
         self._done += 1
         self._failed += not whole
+        self._resent += exchange.resent and self._recording
+        if not self._recording and self._warmup_raw is not None:
+            self._warmup_raw.write(exchange.record(0))
         if self._recording:
             self._unwritten.append(exchange)
             self._unwritten_bytes += exchange.held_bytes
             while self._unwritten_bytes > _MOST_UNWRITTEN_BYTES:
                 self._write_one()
-        free_since = exchange.arrived_ns(self._offsets[-1][1]) if whole else at_ns
+        ended_well = exchange.cause == Cause.COMPLETE
+        free_since = exchange.arrived_ns(self._offsets[-1][1]) if ended_well else at_ns
         self._busy -= 1
         self._driver.free(connection, free_since)
 
@@ -99,6 +112,26 @@ class Generator:
     def lost(self, connection: Connection) -> None:
         """A connection without a request is gone."""
         self._driver.lost(connection)
+
+    def over(self, connection: Connection, end: str, at_ns: int) -> None:
+        """The answer is over by what it says: its response has a little time left."""
+        if end == "done" and connection.end_at_ns and connection in self._ending:
+            connection.end_at_ns = min(connection.end_at_ns, at_ns + self._patience_ns(end))
+        else:
+            connection.end_at_ns = at_ns + self._patience_ns(end)
+        self._ending.add(connection)
+
+    def _patience_ns(self, end: str) -> int:
+        return patience_ns(end, stays_open=self._kept_open > 0)
+
+    def _end_over(self, at_ns: int) -> None:
+        for connection in list(self._ending):
+            if not connection.end_at_ns:
+                self._ending.discard(connection)  # the response has ended
+            elif at_ns >= connection.end_at_ns:
+                self._ending.discard(connection)
+                self._kept_open += 1
+                connection.end_over()
 
     # The phases of a level.
 
@@ -146,6 +179,8 @@ class Generator:
             full_from_ns=self._full_from_ns,
             full_until_ns=self._driver.full_until_ns,
             warmup_failed=self._warmup_failed,
+            kept_open=self._kept_open,
+            resent=self._resent,
         )
 
     def _drive(self) -> Driver:
@@ -178,7 +213,7 @@ class Generator:
         wait_ms = max(1, self._every_ns // 1_000_000)
         while wanted():
             quick = unwritten or self._driver.waiting
-            events = wire.poll(0 if quick else wait_ms)
+            events = wire.poll(0 if quick else 1 if self._ending else wait_ms)
             for fd, mask in events:
                 handler = find(fd)  # none: closed by an event before it in this batch
                 if handler is not None:
@@ -189,6 +224,8 @@ class Generator:
                 self._driver.on_time()
             elif 0 < wire.arrived < CROWD:
                 self._linger()
+            if self._ending:
+                self._end_over(wire.woke_ns)
             if wire.woke_ns >= self._house_ns:
                 self._keep_house(wire.woke_ns)
 
@@ -205,7 +242,8 @@ class Generator:
         self._busy += 1
         # What is encrypted never goes to the wire.
         reads = PlainReads(HEAD_BYTES) if self._tls else self.wire.reads(HEAD_BYTES)
-        return Exchange(index, self._bodies.message(index), scheduled_ns, reads)
+        message = self._bodies.message(index)
+        return Exchange(index, message, scheduled_ns, reads, self._holds_output)
 
     def _write_one(self) -> None:
         exchange = self._unwritten.popleft()
@@ -223,7 +261,9 @@ class Generator:
         job = self.job
         limits = AnswerLimits(answer_bytes=job.answer_bytes, error_bytes=job.error_bytes)
         stamped = job.kernel_stamps
-        connection = Connection(self, self._remote, self._tls, limits, kernel_stamps=stamped)
+        connection = Connection(
+            self, self._remote, self._tls, limits, kernel_stamps=stamped, choices=job.choices
+        )
         self._connections.add(connection)
         return connection
 
@@ -252,6 +292,9 @@ class Generator:
                 if at_ns - connection.connecting_since > self.job.connect_timeout_ns:
                     connection.abandon(Cause.TIMEOUT_CONNECT)
             elif exchange is not None and exchange.sent_ns:
+                connection.look(at_ns - _QUIET_NS)
+                if connection.exchange is not exchange:
+                    continue
                 cause = timed_out(self.job, exchange, at_ns)
                 if cause is not None:
                     connection.abandon(cause)
@@ -298,21 +341,38 @@ def main() -> int:
     """Take a job, prepare it, start when told, report."""
     job = _read_job()
     gc.disable()
-    with Path(job.raw_path).open("wb", buffering=1 << 20) as raw:
-        try:
-            generator = Generator(job, raw)
-        except OSError as error:
-            say({"error": f"{job.host}:{job.port}: {error}"})
-            return 1
-        except ImportError as error:
-            say({"error": str(error)})
-            return 1
+    try:
+        with Path(job.raw_path).open("wb", buffering=1 << 20) as raw:
+            report = _drive(job, raw)
+    except (OSError, ImportError) as error:
+        say({"error": _what_failed(job, error)})
+        return 1
+    say({"report": report.encode()})
+    return 0
+
+
+def _drive(job: Job, raw: BinaryIO) -> ShardReport:
+    with ExitStack() as stack:
+        warmup_raw = None
+        if job.warmup_raw_path is not None:
+            warmup_raw = stack.enter_context(Path(job.warmup_raw_path).open("wb"))
+        generator = Generator(job, raw, warmup_raw)
         generator.prepare()
         gc.freeze()
         say({"ready": True})
-        report = generator.measure()
-    say({"report": report.encode()})
-    return 0
+        return generator.measure()
+
+
+def _what_failed(job: Job, error: Exception) -> str:
+    """For the parent, behind "the load generator "."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = Path(job.raw_path).parent
+        return (
+            f"has no room left for what it records under {folder}: set TMPDIR to a folder with it"
+        )
+    if isinstance(error, socket.gaierror):
+        return f"cannot start: {job.host}:{job.port}: {error}"
+    return f"cannot go on: {error}"
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class Crew:
         if "ready" in message:
             shard.ready = True
         elif "error" in message:
-            shard.error = f"the load generator cannot start: {message['error']}"
+            shard.error = f"the load generator {message['error']}"
         elif "report" in message:
             shard.report = ShardReport.decode(message["report"])
         else:

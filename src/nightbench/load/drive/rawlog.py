@@ -20,7 +20,7 @@ HEADER_FIELDS = [
     ("fresh_connection", "?"),
     ("error_bytes", "<u2"),
     ("reads", "<u4"),
-    ("unused", "<u4"),
+    ("flags", "<u4"),
     ("data_bytes", "<u8"),
     ("scheduled_ns", "<i8"),
     ("sent_ns", "<i8"),
@@ -47,6 +47,13 @@ class Cause:
     TLS_FAILED = 10
     STOPPED = 11  # the level was ended while it ran
     TOO_LARGE = 12  # the answer; the record holds how it began
+    OVER = 13  # the answer, by what it says; its response stayed open
+
+
+class Flag:
+    """What else is known of a request."""
+
+    RESENT = 1  # once more, on a fresh connection: the one before was closed already
 
 
 def pack(
@@ -60,6 +67,7 @@ def pack(
     ended_ns: int,
     reads: Reads,
     error: str = "",
+    flags: int = 0,
 ) -> bytes:
     """One record as bytes. A time that was never reached is 0."""
     said = error.encode()[:2000]
@@ -69,7 +77,7 @@ def pack(
         fresh_connection,
         len(said),
         len(reads),
-        0,
+        flags,
         reads.size,
         scheduled_ns,
         sent_ns,

@@ -21,7 +21,7 @@ def timed_out(job: Job, exchange: Exchange, at_ns: int) -> int | None:
     quiet_ns = job.between_tokens_timeout_ns
     if (
         since_sent > quiet_ns
-        and at_ns - exchange.last_data_ns() > quiet_ns
+        and at_ns - exchange.last_output_ns() > quiet_ns
         and exchange.saw_output()
     ):
         return Cause.TIMEOUT_BETWEEN_TOKENS

@@ -37,6 +37,9 @@ class Job:
     answer_bytes: int  # kept at most of one answer …
     error_bytes: int  # … of one that is an error …
     held_bytes: int  # … and of all that are on their way together
+    warmup_raw_path: str | None = None  # what became of the warm-up; None: nobody asks
+    choices: int = 1  # answers to each request
+    response_parser: str | None = None  # as a level's
     verify_tls: bool = True
     kernel_stamps: bool = True
     compiled: bool = True  # read in C where that was built
@@ -70,6 +73,8 @@ class ShardReport:
     full_from_ns: int | None  # every slot busy from here …
     full_until_ns: int | None  # … until one stayed empty
     warmup_failed: int = 0
+    kept_open: int = 0  # responses that stayed open after their answer was over
+    resent: int = 0  # requests, once more, on a fresh connection
     extra: dict[str, Any] = field(default_factory=dict)
 
     def encode(self) -> dict[str, Any]:

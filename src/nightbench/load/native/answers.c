@@ -17,6 +17,8 @@ enum { MOST_EVENTS = 1000000, MOST_EVENT_BYTES = 1000000 };
 struct answer {
     int64_t chunks; /* of output; UNUSUAL: Python has to read this answer */
     int64_t first_answer, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
+    int64_t counted_at; /* chunks when completion_tokens were last said */
+    int64_t body_bytes;
     char finish_reason[REASON_BYTES];
 };
 
@@ -73,6 +75,13 @@ static const uint8_t *read_alike(const uint8_t *at, struct stream *s)
     return end + after;
 }
 
+/* A count grows while an answer does: none that is smaller later erases it. */
+static void grow_to(int64_t *count, int64_t said)
+{
+    if (said > *count)
+        *count = said;
+}
+
 /* The event whose JSON begins at `at`: what is behind it, or NULL. */
 static const uint8_t *read_event(const uint8_t *at, struct stream *s)
 {
@@ -83,14 +92,14 @@ static const uint8_t *read_event(const uint8_t *at, struct stream *s)
     at = object_end(at, take_field, &e, 0);
     if (at == NULL || at[0] != '\n' || at[1] != '\n' || e.finish_reason_size >= REASON_BYTES)
         return NULL;
-    if (e.usage) {
-        a->prompt_tokens = e.prompt_tokens;
-        a->cached_tokens = e.cached_tokens;
-        a->completion_tokens = e.completion_tokens;
-        a->reasoning_tokens = e.reasoning_tokens;
-    }
-    if (!(e.seen & 1u << CHOICES) && e.completion_tokens == NONE)
+    if (!(e.seen & 1u << CHOICES))
         return NULL;
+    grow_to(&a->prompt_tokens, e.prompt_tokens);
+    grow_to(&a->cached_tokens, e.cached_tokens);
+    grow_to(&a->completion_tokens, e.completion_tokens);
+    grow_to(&a->reasoning_tokens, e.reasoning_tokens);
+    if (e.completion_tokens != NONE)
+        a->counted_at = a->chunks;
     if (e.finish_reason_size) {
         memset(a->finish_reason, 0, REASON_BYTES);
         memcpy(a->finish_reason, e.finish_reason, (size_t)e.finish_reason_size);
@@ -126,18 +135,23 @@ static int read_events(struct stream *s)
         if (next != NULL && next - data > MOST_EVENT_BYTES)
             return 0;
         at = next;
+        if (s->done)
+            break;
     }
-    return at == s->end && (s->done || s->answer->finish_reason[0]);
+    struct answer *a = s->answer;
+    return at == s->end &&
+           (a->finish_reason[0] || (s->done && (a->chunks || a->completion_tokens > 0)));
 }
 
 static void read_answer(const uint8_t *data, int64_t size, struct reads *reads, uint8_t *body,
                         struct answer *answer, int32_t *chunk_reads)
 {
-    *answer = (struct answer){0, NONE, NONE, NONE, NONE, NONE, {0}};
+    *answer = (struct answer){0, NONE, NONE, NONE, NONE, NONE, 0, 0, {0}};
     const uint8_t *begin = read_head(data, data + size);
     int64_t filled = begin ? read_body(data, begin, data + size, body, reads) : UNUSUAL;
     if (filled >= 0) {
         body[filled] = 0;
+        answer->body_bytes = filled;
         struct stream s = {answer, reads, chunk_reads, body, body + filled, 0, {0}, 0};
         if (read_events(&s))
             return;

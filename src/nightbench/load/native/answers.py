@@ -24,6 +24,8 @@ _ANSWER = np.dtype(  # struct answer
         ("cached_tokens", "i8"),
         ("completion_tokens", "i8"),
         ("reasoning_tokens", "i8"),
+        ("counted_at", "i8"),
+        ("body_bytes", "i8"),
         ("finish_reason", "S24"),
     ]
 )

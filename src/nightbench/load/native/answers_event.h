@@ -14,7 +14,8 @@ struct event {
 
 enum key {
     ERROR = 1, USAGE, CHOICES, DELTA, MESSAGE, TEXT, FINISH_REASON, CONTENT, TOOL_CALLS,
-    FUNCTION_CALL, REASONING_CONTENT, REASONING, PROMPT_TOKENS, COMPLETION_TOKENS, PROMPT_DETAILS,
+    FUNCTION_CALL, REASONING_CONTENT, REASONING, REASONING_DETAILS, THINKING, REFUSAL,
+    CHOICE_ERROR, PROMPT_TOKENS, COMPLETION_TOKENS, PROMPT_DETAILS,
     COMPLETION_DETAILS, CACHED_TOKENS, REASONING_TOKENS
 };
 
@@ -29,6 +30,14 @@ static int first_time(struct event *e, enum key key)
     int first = !(e->seen & bit);
     e->seen |= bit;
     return first;
+}
+
+/* null, an empty text or an empty list: what holds no output. */
+static const uint8_t *take_empty(struct event *e, enum key key, const uint8_t *value)
+{
+    if (!first_time(e, key))
+        return NULL;
+    return word_end(value, *value == '"' ? "\"\"" : *value == '[' ? "[]" : "null");
 }
 
 static const uint8_t *take_null(struct event *e, enum key key, const uint8_t *value)
@@ -122,12 +131,28 @@ static const uint8_t *take_delta(const uint8_t *key, int64_t size, const uint8_t
         return take_null(e, TOOL_CALLS, value);
     if (is_key(key, size, "function_call"))
         return take_null(e, FUNCTION_CALL, value);
+    /* What deltas.py knows too, and hardly any server sends. */
+    if (is_key(key, size, "reasoning_details"))
+        return take_empty(e, REASONING_DETAILS, value);
+    if (is_key(key, size, "thinking"))
+        return take_empty(e, THINKING, value);
+    if (is_key(key, size, "refusal"))
+        return take_empty(e, REFUSAL, value);
     int deepseek = is_key(key, size, "reasoning_content");
     if (!deepseek && !is_key(key, size, "reasoning"))
         return value_end(value, depth);
     value = take_text(e, deepseek ? REASONING_CONTENT : REASONING, value, &given);
     e->thought |= given;
     return value;
+}
+
+/* Whether there stands this word of small letters, in letters of any size. */
+static int is_word(const uint8_t *at, const char *word)
+{
+    for (; *word; word++, at++)
+        if ((*at | 32) != (uint8_t)*word)
+            return 0;
+    return 1;
 }
 
 static const uint8_t *take_finish_reason(struct event *e, const uint8_t *value)
@@ -139,6 +164,8 @@ static const uint8_t *take_finish_reason(struct event *e, const uint8_t *value)
     const uint8_t *end = string_end(value);
     if (end == NULL || memchr(value, '\\', (size_t)(end - value)))
         return NULL;
+    if (end - value == 7 && (is_word(value + 1, "error") || is_word(value + 1, "abort")))
+        return NULL; /* an answer that failed, or was given up, is Python's */
     e->finish_reason = value + 1;
     e->finish_reason_size = end - value - 2;
     return end;
@@ -156,6 +183,8 @@ static const uint8_t *take_choice(const uint8_t *key, int64_t size, const uint8_
         return take_null(e, MESSAGE, value);
     if (is_key(key, size, "text"))
         return take_text(e, TEXT, value, &e->text);
+    if (is_key(key, size, "error"))
+        return take_null(e, CHOICE_ERROR, value);
     if (is_key(key, size, "finish_reason"))
         return take_finish_reason(e, value);
     return value_end(value, depth);

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { READ_BYTES = 4096, MARK_BYTES = 36, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
+enum { READ_BYTES = 4096, MARK_BYTES = 36, OVERLAP_BYTES = 24, MOST_ARRIVALS = 256, SLEPT_NS = 50000 };
 
 /* Every read of one answer, in the layout of the raw record (rawlog.py). */
 struct reads {
@@ -160,6 +160,36 @@ int wire_hand_over(struct wire *w, int32_t fd, struct reads *r)
     return 1;
 }
 
+static int has(const uint8_t *from, const uint8_t *end, const char *wanted)
+{
+    return memmem(from, (size_t)(end - from), wanted, strlen(wanted)) != NULL;
+}
+
+/* A finish reason that is a text. */
+static int has_finished(const uint8_t *from, const uint8_t *end)
+{
+    static const char key[] = "finish_reason\":";
+    const size_t size = sizeof key - 1;
+    const uint8_t *at = memmem(from, (size_t)(end - from), key, size);
+    for (; at != NULL; at = memmem(at, (size_t)(end - at), key, size)) {
+        for (at += size; at < end && (*at == ' ' || *at == '\t');)
+            at++;
+        if (at < end && *at == '"')
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether the last read may hold the end of the response, or of the answer in it (ending.py has the
+ * same). Some of what came before is looked at too: the end may be cut across two reads. */
+static int may_end(const struct reads *r, int64_t length)
+{
+    const uint8_t *end = r->data + r->size, *from = end - length;
+    from -= from - r->data < OVERLAP_BYTES ? from - r->data : OVERLAP_BYTES;
+    return length < 4 || memcmp(end - 4, "\r\n\r\n", 4) == 0 || has(from, end, "DONE]") ||
+           has(from, end, "0\r\n\r\n") || has_finished(from, end);
+}
+
 static void stamp_of(struct msghdr *message, int64_t *stamp)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
@@ -193,7 +223,7 @@ static int take(int32_t fd, struct reads *r, int64_t floor_ns, int32_t *mask)
     stamp_of(&message, stamp);
     mark(r, stamp, at_ns, floor_ns, (uint32_t)length);
     *mask = 0;
-    return length < 4 || memcmp(into + length - 4, "\r\n\r\n", 4) == 0;
+    return may_end(r, length);
 }
 
 /* Wait up to `wait_ms` and take what has arrived; returns how many events Python has to look at, or

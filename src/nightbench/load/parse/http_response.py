@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # What httptools raises: an upgrade to another protocol is no answer either.
 NO_ANSWER = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+ERROR = 300  # what such an answer says is told as it came
 FINAL = 200  # a status below is an interim response's (RFC 9110, 15.2)
 _AT_ONCE_BYTES = 4_000_000  # a larger answer may be in so many pieces that each costs more than it
 _BLANK_LINE = b"\r\n\r\n"
@@ -81,7 +82,11 @@ class _Taker:
             self.status = self.status_now()
 
     def on_message_complete(self) -> None:
-        self.complete = self.complete or (self.status or 0) >= FINAL
+        if not self.complete and (self.status or 0) < FINAL:
+            self.status = None  # nothing of an interim response is the answer's
+            self.headers.clear()
+        else:
+            self.complete = True
 
 
 class _PlainTaker(_Taker):
@@ -105,6 +110,8 @@ class _DecodingTaker(_Taker):
         encoding = self.headers.get("content-encoding", "")
         if can_inflate(encoding):
             self._inflater = Inflater(encoding, self._most_bytes)
+        elif encoding.strip().lower() not in ("", "identity") and self.status_now() < ERROR:
+            raise ValueError(f"it comes as {encoding[:40]}, which was not asked for")
 
     def on_body(self, data: bytes) -> None:
         self.body += data if self._inflater is None else self._inflater.feed(data)
@@ -119,7 +126,8 @@ def _parsed_into(taker: _Taker) -> Iterator[Callable[[bytes | memoryview], None]
         yield parser.feed_data
     finally:
         if taker.status is None and taker.headers:
-            taker.status = parser.get_status_code()  # of a head that has no end
+            status = parser.get_status_code()  # of a head that has no end
+            taker.status = status if status >= FINAL else None
         taker.status_now = int  # a circle of references would keep the answer for long
 
 

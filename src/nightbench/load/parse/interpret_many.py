@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.load.native.answers import UNUSUAL, AnswerReader
-from nightbench.load.parse.interpret import NOTHING_SECRET, Outcome, outcome_of
+from nightbench.load.parse.interpret import CONTRADICTED, NOTHING_SECRET, Outcome, outcome_of
 from nightbench.load.parse.stream_events import Translate
+from nightbench.load.parse.token_counts import believed, checked_prompt, visible
 from nightbench.records import kinds_of
 from nightbench.secrets.redaction import Redactor
 from nightbench.untrusted.limits import DEFAULT_LIMITS
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
 _KINDS = {name: kind for name, (kind, _) in kinds_of(Outcome).items()}
 NUMBERS = tuple(name for name, kind in _KINDS.items() if kind is int)
 TEXTS = tuple(name for name, kind in _KINDS.items() if kind is str)
+# What a `struct answer` says of an answer.
+_SAID = (
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "first_answer",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +67,28 @@ def outcomes_of(
     *,
     redact: Redactor = NOTHING_SECRET,
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
+    most_tokens: float = math.inf,
 ) -> Outcomes:
     """Classify requests and find their output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; only Python knows it.
     `redact` takes out what a server repeats of our keys; `answer_bytes` is the most that an answer
-    may unpack to.
+    may unpack to, `most_tokens` what each request allowed it.
     """
 
     def read(number: int) -> Outcome:
-        return outcome_of(raws.request(number), translate, redact=redact, answer_bytes=answer_bytes)
+        return outcome_of(
+            raws.request(number),
+            translate,
+            redact=redact,
+            answer_bytes=answer_bytes,
+            most_tokens=most_tokens,
+        )
 
     if reader is None or translate is not None:
         return by_column([read(number) for number in range(len(raws))])
     answers, chunk_reads = reader.read(raws)
-    usual = _usual(answers, chunk_reads.astype(np.int64), redact)
+    usual = _usual(answers, chunk_reads.astype(np.int64), redact, most_tokens)
     unusual = np.flatnonzero(answers["chunks"] == UNUSUAL)
     if not len(unusual):
         return usual
@@ -82,7 +99,7 @@ def by_column(outcomes: list[Outcome]) -> Outcomes:
     """Outcomes that were found one at a time."""
     counts = np.array([len(found.chunks) for found in outcomes], dtype=np.int64)
     numbers = {name: _floats(outcomes, name) for name in NUMBERS}
-    tokens = spread_tokens(counts, numbers["completion_tokens"])
+    tokens = spread_tokens(counts, _visible(numbers))
     for found, end, count in zip(outcomes, counts.cumsum(), counts, strict=True):
         if found.chunk_tokens is not None:
             tokens[end - count : end] = found.chunk_tokens
@@ -111,24 +128,47 @@ def spread_tokens(chunk_counts: Integers, tokens: Floats) -> Integers:
     return spread
 
 
+def _visible(numbers: dict[str, Floats]) -> Floats:
+    names = ("completion_tokens", "reasoning_tokens", "first_answer")
+    return visible(*(numbers[name] for name in names))
+
+
 def _floats(outcomes: list[Outcome], name: str) -> Floats:
     return np.array([getattr(found, name) for found in outcomes], dtype=np.float64)
 
 
-def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -> Outcomes:
+def _usual(
+    answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor, most_tokens: float
+) -> Outcomes:
     """The outcomes of usual answers: status 200, streamed, no error. Of others it has no chunks."""
     counts = np.maximum(answers["chunks"], 0)
-    numbers = {name: _counted(answers[name]) for name in NUMBERS if name != "http_status"}
-    said = ~np.isnan(numbers["completion_tokens"])
-    by_chunks = np.where(counts > 0, counts, np.nan)
-    numbers["completion_tokens"] = np.where(said, numbers["completion_tokens"], by_chunks)
+    numbers = {name: _counted(answers[name]) for name in _SAID}
+    said, reasoning = numbers["completion_tokens"], numbers["reasoning_tokens"]
+    tokens, wrong = believed(
+        said,
+        counts,
+        answers["body_bytes"],
+        reasoning,
+        answers["counted_at"].astype(np.float64),
+        most_tokens=most_tokens,
+    )
+    prompt, cached = checked_prompt(numbers["prompt_tokens"], numbers["cached_tokens"])
+    source = np.where(np.isnan(said), "chunks", np.where(wrong, CONTRADICTED, "usage"))
+    numbers |= {
+        "http_status": np.full(len(answers), 200.0),
+        "prompt_tokens": prompt,
+        "cached_tokens": cached,
+        "completion_tokens": tokens,
+        "said_tokens": np.where(wrong, said, np.nan),
+        "foreign": np.zeros(len(answers)),
+    }
     nothing: list[str | None] = [None] * len(answers)
     reasons = set(answers["finish_reason"].tolist())
     names = {reason: redact(reason.decode()) or None for reason in reasons}
     return Outcomes(
-        numbers=numbers | {"http_status": np.full(len(answers), 200.0)},
+        numbers=numbers,
         texts={
-            "token_source": np.where(said, "usage", "chunks").tolist(),
+            "token_source": source.tolist(),
             "finish_reason": [names[name] for name in answers["finish_reason"].tolist()],
             "error_kind": nothing,
             "error": nothing.copy(),
@@ -136,7 +176,7 @@ def _usual(answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor) -
         streamed=np.ones(len(answers), dtype=np.bool_),
         chunk_counts=counts,
         chunk_reads=chunk_reads,
-        chunk_tokens=spread_tokens(counts, numbers["completion_tokens"]),
+        chunk_tokens=spread_tokens(counts, _visible(numbers)),
     )
 
 

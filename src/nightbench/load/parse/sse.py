@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from nightbench.untrusted.limits import TooLarge
 
@@ -26,14 +27,36 @@ def event_end(stream: bytes, start: int) -> int:
     return found.end() + 1 if found else -1
 
 
-def event_data(event: bytes) -> bytes | None:
-    """What an event's `data` lines say; None where it has none. Other fields are read over.
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What an event says. `error`: of a line `error: …`, no field, which servers send."""
+
+    data: bytes | None = None
+    name: bytes = b""
+    error: bytes | None = None
+
+
+def fields_of(event: bytes) -> Fields:
+    """The fields of an event; those that nobody needs are read over.
 
     Raises TooLarge for one of more than `MOST_LINES`.
     """
     if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
-        return event[6:-2]  # one line, as nearly always
+        return Fields(event[6:-2])  # one line, as nearly always
     if len(event) > MOST_LINES and event.count(b"\n") + event.count(b"\r") > MOST_LINES:
         raise TooLarge(f"an event of more than {MOST_LINES:,} lines")
-    lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(line.removeprefix(b" ") for line in lines) if lines else None
+    lines = event.splitlines()
+    values = {field: _values(lines, field) for field in (b"data", b"event", b"error")}
+    # An error that was written as it is, without a field, stands in no other line either.
+    bare = [line for line in lines if line.startswith(b"{") and b'"error"' in line]
+    errors = values[b"error"] or bare
+    return Fields(
+        b"\n".join(values[b"data"]) if values[b"data"] else None,
+        values[b"event"][-1].strip() if values[b"event"] else b"",
+        b"\n".join(errors) if errors else None,
+    )
+
+
+def _values(lines: list[bytes], field: bytes) -> list[bytes]:
+    begin = field + b":"
+    return [line[len(begin) :].removeprefix(b" ") for line in lines if line.startswith(begin)]

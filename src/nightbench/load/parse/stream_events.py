@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from nightbench.load.parse.sse import event_data, event_end, next_event
+from nightbench.load.parse.sse import Fields, event_end, fields_of, next_event
+from nightbench.load.parse.token_counts import merged_usage
 from nightbench.untrusted import json_reader
+from nightbench.untrusted.completion_errors import error_in, is_failure
 from nightbench.untrusted.counts import as_count
+from nightbench.untrusted.deltas import output_of
 from nightbench.untrusted.limits import TooLarge
 
 _MOST_AROUND = 400  # an event longer than this around its text is parsed every time
@@ -40,9 +43,12 @@ class StreamContent:
     ends: list[int] = field(default_factory=list)
     completion_counts: list[int] = field(default_factory=list)  # where chunks said so
     first_answer: int | None = None  # position in `ends`
-    usage: dict[str, Any] | None = None
+    usage: dict[str, int] = field(default_factory=dict)  # by flat names; {}: none was said
+    counted_at: int = 0  # how many chunks there were when completion tokens were last said
     finish_reason: str | None = None
     done: bool = False
+    foreign: int = 0  # events of other kinds, read over …
+    foreign_said: bytes = b""  # … and the first of them
     problem: tuple[str, str] | None = None  # (error kind, what was said)
 
 
@@ -60,8 +66,8 @@ def read_stream(body: bytes, *, whole: bool, translate: Translate | None = None)
         if reader.events > _MOST_EVENTS:
             reader.problem("too_large", f"more than {_MOST_EVENTS:,} events")
             break
-        if reader.problems > _MOST_PROBLEMS:
-            break  # it is no stream, and will be none
+        if reader.content.done or reader.problems > _MOST_PROBLEMS:
+            return reader.content  # over; or it is no stream, and will be none
     if whole:
         reader.read_event(body[at:], len(body))
     return reader.content
@@ -70,7 +76,7 @@ def read_stream(body: bytes, *, whole: bool, translate: Translate | None = None)
 def read_answer(body: bytes, translate: Translate | None = None) -> StreamContent:
     """What a body that is one JSON object says."""
     reader = _EventReader(translate)
-    reader.read(body, len(body))
+    reader.read(Fields(body), len(body))
     return reader.content
 
 
@@ -109,59 +115,91 @@ class _EventReader:
         """Take in one event, whose last byte is before `end`."""
         self.events += 1
         try:
-            data = event_data(event)
+            fields = fields_of(event)
         except TooLarge as error:
             self.problem("too_large", str(error))
             return
-        if data is not None:
-            self.read(data, end)
+        if fields.error is not None:
+            self.problem("stream_error", fields.error[:QUOTED].decode(errors="replace"))
+        elif fields.data is not None:
+            self.read(fields, end)
 
-    def read(self, data: bytes, end: int) -> None:
-        """Take in the data of one event."""
-        content = self.content
+    def read(self, fields: Fields, end: int) -> None:
+        """Take in what an event says."""
+        data = fields.data or b""
         if data.strip() == b"[DONE]":
-            content.done = True
+            self.content.done = True
             return
-        try:
-            event = json_reader.loads(data)
-        except ValueError as error:
-            kind = "too_large" if isinstance(error, TooLarge) else "malformed"
-            self.problem(kind, f"{error}: {data[:QUOTED]!r}")
+        event = self._parsed(fields, data)
+        if event is None:
             return
-        if self._translate is not None:
-            event = self._translated(event)
-        if not isinstance(event, dict):
-            self.problem("malformed", f"not an object: {data[:QUOTED]!r}")
+        error = error_in(event)
+        if error is not None or fields.name == b"error":
+            self.problem("stream_error", _error_text(error or event))
             return
-        if event.get("error"):
-            self.problem("stream_error", _error_text(event["error"]))
-            return
-        counted = self._usage(event.get("usage"))
+        usage = event.get("usage")
+        counted = self._usage(usage)
         choices = event.get("choices")
-        if not isinstance(choices, list):
-            if counted is None:
-                self.problem("malformed", f"neither choices nor usage: {data[:QUOTED]!r}")
-            return
+        if isinstance(choices, list):
+            self._take(choices, data, end, counted, is_counted=usage is not None)
+        elif counted is None:
+            self._foreign(data)
+        if counted is not None:
+            self.content.counted_at = len(self.content.ends)
+
+    def _parsed(self, fields: Fields, data: bytes) -> dict[str, Any] | None:
+        """The event; None for one that is no completion's, or is broken."""
+        failed = fields.name == b"error"
+        try:
+            event = json_reader.loads(data) if data.strip() else None
+        except ValueError as error:
+            if not fields.name or isinstance(error, TooLarge):
+                kind = "too_large" if isinstance(error, TooLarge) else "malformed"
+                self.problem(kind, f"{error}: {data[:QUOTED]!r}")
+                return None
+            event = data[:QUOTED].decode(errors="replace")  # of another kind, by its name
+        if self._translate is not None and event is not None:
+            event = self._translated(event)
+        if isinstance(event, dict):
+            return event
+        if failed:
+            return {"error": event or "an error that says nothing"}
+        self._foreign(data)
+        return None
+
+    def _foreign(self, data: bytes) -> None:
+        """An event of another kind: read over, and counted."""
+        content = self.content
+        content.foreign_said = content.foreign_said or data[:QUOTED]
+        content.foreign += 1
+
+    def _take(
+        self, choices: list[Any], data: bytes, end: int, counted: int | None, *, is_counted: bool
+    ) -> None:
+        """Take in the choices of an event."""
         text, output, answers = self._choices(choices)
         if not output:
             return
         self._chunks([end], answers=answers)
         if counted is not None:
-            content.completion_counts.append(counted)
+            self.content.completion_counts.append(counted)
         alone = len(choices) == 1 and not choices[0].get("finish_reason")
         # Of another shape's events only the person's own parser knows which are alike.
-        if alone and event.get("usage") is None and self._translate is None:
+        if alone and not is_counted and self._translate is None:
             self._learn(data, text, answers=answers)
 
     def _choices(self, choices: list[object]) -> tuple[str, bool, bool]:
         """(the last one's text, whether any is output at all, whether any is answer)."""
         text, output, answers = "", False, False
         for choice in choices:
-            text, is_output, is_answer = _delta(choice)
-            output, answers = output or is_output, answers or is_answer
+            found = output_of(choice)
+            text = found.text
+            output, answers = output or found.is_any, answers or found.is_answer
             reason = choice.get("finish_reason") if isinstance(choice, dict) else None
             if reason and isinstance(reason, str):
                 self.content.finish_reason = reason
+                if is_failure(reason):
+                    self.problem("stream_error", f"finish_reason {reason}")
         return text, output, answers
 
     def _translated(self, event: object) -> object:
@@ -170,12 +208,12 @@ class _EventReader:
             return self._translate(event) if self._translate else event
         except Exception as error:  # noqa: BLE001 - it is somebody's code
             self.problem("malformed", f"the response parser: {type(error).__name__}: {error}")
-            return {"choices": []}
+            return None
 
     def _usage(self, usage: object) -> int | None:
         if not isinstance(usage, dict):
             return None
-        self.content.usage = usage
+        self.content.usage = merged_usage(self.content.usage, usage)
         return as_count(usage.get("completion_tokens"))
 
     def _chunks(self, ends: list[int], *, answers: bool) -> None:
@@ -210,23 +248,6 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _delta(choice: object) -> tuple[str, bool, bool]:
-    """(the text, whether it is output at all, whether it is answer) of one choice."""
-    if not isinstance(choice, dict):
-        return "", False, False
-    delta = choice.get("delta") or choice.get("message")
-    if not isinstance(delta, dict):
-        text = choice.get("text") or ""
-        return text if isinstance(text, str) else "", bool(text), bool(text)
-    answer = delta.get("content") or ""
-    if isinstance(answer, str) and answer:
-        return answer, True, True
-    if answer or delta.get("tool_calls") or delta.get("function_call"):
-        return "", True, True
-    thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
-    return thought if isinstance(thought, str) else "", bool(thought), False
 
 
 def _error_text(error: object) -> str:

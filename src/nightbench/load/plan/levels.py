@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nightbench.load.plan.arrivals import Arrivals
@@ -57,6 +57,8 @@ class Level:
     timeouts: LevelTimeouts
     stream: bool = True
     query_template: str | None = None  # a JSON object with %m and %p for the model and the prompt
+    # Beside include_usage; None: stream_options are not sent at all.
+    stream_options: dict[str, Any] | None = field(default_factory=dict)
     path: str = CHAT_PATH  # beneath the endpoint's base URL
     response_parser: str | None = None  # FILE.py:FUNCTION, event in, event of OpenAI's shape out
 
@@ -66,6 +68,19 @@ class Level:
         if self.request_rate is None:
             return None
         return Arrivals(rate=self.request_rate, burstiness=self.burstiness, seed=self.seed)
+
+    @property
+    def choices(self) -> int:
+        """How many answers a request asks for."""
+        n = self.generation.get("n")
+        return n if isinstance(n, int) and n > 0 else 1
+
+    @property
+    def most_tokens(self) -> float:
+        """How many tokens an answer may have, all its choices together; inf: nobody says."""
+        names = ("max_tokens", "max_completion_tokens")
+        limits = [value for name in names if isinstance(value := self.generation.get(name), int)]
+        return max(limits) * self.choices if limits else math.inf
 
     @property
     def prompts_needed(self) -> int:
@@ -101,6 +116,8 @@ class Level:
         # Left out where they are as ever: keys that are there stay what they were.
         if self.path != CHAT_PATH:
             asked["path"] = self.path
+        if self.stream_options != {}:
+            asked["stream_options"] = self.stream_options
         if self.response_parser is not None:
             asked["response_parser"] = self.response_parser
         text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
@@ -129,7 +146,7 @@ def plan_levels(
             level,
             stream=stream,
             query_template=query_template,
-            path=path,
+            path="/" + path.lstrip("/"),
             response_parser=response_parser,
         )
         levels.append(level)
@@ -150,6 +167,7 @@ def _level(spec: LoadSpec, concurrency: int | None, rate: float | None, first_pr
         warmup_prompts=spec.warmup_prompts,
         first_prompt=first_prompt,
         seed=spec.seed,
+        stream_options=None if spec.stream_options is False else spec.stream_options,
         generation=spec.generation.body(),
         timeouts=LevelTimeouts(
             connect=timeouts.connect,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightbench.errors import BadInput
-from nightbench.load.plan.workloads import Prompts
+from nightbench.load.plan.workloads import Prompts, sendable
 
 if TYPE_CHECKING:
     from nightbench.load.plan.tokens import Tokenizer
@@ -28,7 +28,7 @@ _WORDS = tuple(_COMMON.split())
 
 def one_prompt(workload: Workload, count: int, _seed: int, _: Tokenizer | None) -> Prompts:
     """The workload's prompt, every time: hits of the prefix cache are part of it."""
-    return Prompts(_Same(workload.prompt or "", count), shares_prefix=True)
+    return Prompts(_Same(sendable(workload.prompt or ""), count), shares_prefix=True)
 
 
 def random_words(workload: Workload, count: int, seed: int, tokenizer: Tokenizer | None) -> Prompts:

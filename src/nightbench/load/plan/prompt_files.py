@@ -32,11 +32,6 @@ def instructions(path: Path, _: Workload) -> list[str]:
     return [_text(record, "instruction", place) for place, record in _json_list(path)]
 
 
-def first_turns(path: Path, _: Workload) -> list[str]:
-    """ShareGPT: a JSON list of conversations, of which the person's first words are taken."""
-    return [_first_turn(record, place) for place, record in _json_list(path)]
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -87,13 +82,26 @@ def _text(record: Any, field: str, place: str) -> str:
     return text
 
 
-def _first_turn(record: Any, place: str) -> str:
+def first_turns(path: Path, _: Workload) -> list[str]:
+    """What a person says first in each; those in which nobody says anything are left out."""
+    found = [_first_turn(record) for _, record in _json_list(path)]
+    texts = [text for text in found if text is not None]
+    if found and not texts:
+        raise DataError(
+            f'{path}: no record has "conversations" with a turn "from" a human',
+            hint='sharegpt is a JSON list of {"conversations": [{"from": "human", "value": …}]}',
+        )
+    return texts
+
+
+def _first_turn(record: Any) -> str | None:
     """What the person says first in a conversation, whoever speaks before."""
     turns = record.get("conversations") if isinstance(record, dict) else None
     for turn in turns if isinstance(turns, list) else []:
         if isinstance(turn, dict) and turn.get("from") in ("human", "user"):
-            return _text(turn, "value", place)
-    raise DataError(f'{place}: expected "conversations" with a turn "from" a human')
+            said = turn.get("value")
+            return said if isinstance(said, str) and said.strip() else None
+    return None
 
 
 def column(path: Path, workload: Workload) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from nightbench import addresses
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.load.plan.levels import CHAT_PATH, Level
@@ -26,21 +27,22 @@ class Address:
 
 
 def address_of(endpoint: Endpoint, path: str = CHAT_PATH) -> Address:
-    """The host, port and path of what is asked of an endpoint. Raises BadInput for no URL."""
-    parts = urlsplit(endpoint.base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """The host, port, path and query of what is asked of an endpoint. Raises BadInput."""
+    try:
+        parts = urlsplit(addresses.checked(addresses.joined(endpoint.base_url, path)))
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
         raise BadInput(
-            f"{endpoint.base_url!r} is not a URL a server answers on",
+            f"{endpoint.redact(endpoint.base_url)!r} is not a URL a server answers on: {error}",
             hint="give http://HOST:PORT/v1",
-        )
+        ) from None
     tls = parts.scheme == "https"
-    return Address(
-        parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/") + path
-    )
+    query = f"?{parts.query}" if parts.query else ""
+    return Address(host, port or (443 if tls else 80), tls, parts.path + query)
 
 
 def head_of(endpoint: Endpoint, address: Address) -> str:
-    """A request's head up to the value of Content-Length. Raises BadInput for a broken header."""
+    """A request's head up to the value of Content-Length."""
     default_port = 443 if address.tls else 80
     name = f"[{address.host}]" if ":" in address.host else address.host
     host = name if address.port == default_port else f"{name}:{address.port}"
@@ -48,11 +50,13 @@ def head_of(endpoint: Endpoint, address: Address) -> str:
         "Host": host,
         "Content-Type": "application/json",
         "Accept": "text/event-stream, application/json",
+        # What is compressed waits for more to come, in the server or before it.
+        "Accept-Encoding": "identity",
         "User-Agent": "nightbench",
-    } | endpoint.request_headers()
-    for key, value in headers.items():
-        if any(bad in key + value for bad in "\r\n\0") or ":" in key:
-            raise BadInput(f"the header {key!r} cannot be sent", hint="one line, no control bytes")
+    }
+    own = endpoint.request_headers()
+    given = {name.lower() for name in own}
+    headers = {name: value for name, value in headers.items() if name.lower() not in given} | own
     lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
     return f"POST {address.path} HTTP/1.1\r\n{lines}Content-Length: "
 
@@ -62,14 +66,26 @@ def body_of(level: Level, model: str, prompt: str) -> bytes:
     body: dict[str, Any]
     if level.query_template is not None:
         body = _filled(json.loads(level.query_template), model, prompt)
-    elif level.path.endswith("/chat/completions"):
+    elif level.path.partition("?")[0].endswith("/chat/completions"):
         body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     else:
         body = {"model": model, "prompt": prompt}
     body |= level.generation
     if level.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body["stream"] = True
+        _ask_for_usage(body, level.stream_options)
+    elif "stream" in body:
+        body["stream"] = False
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _ask_for_usage(body: dict[str, Any], options: dict[str, Any] | None) -> None:
+    """Put what is asked of the stream into a body; what a template or `extra_body` says there wins,
+    and null or false there means that it is not sent."""
+    own = body.pop("stream_options", {})
+    if not isinstance(own, dict) or (options is None and not own):
+        return
+    body["stream_options"] = {"include_usage": True} | (options or {}) | own
 
 
 def _filled(value: Any, model: str, prompt: str) -> Any:

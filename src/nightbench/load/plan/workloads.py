@@ -42,6 +42,15 @@ class Prompts:
         return digest.hexdigest()
 
 
+def sendable(text: str) -> str:
+    """The text as UTF-8 can hold it: half a character of a data set (a lone surrogate) becomes the
+    sign for what is no character."""
+    if text.isascii():
+        return text
+    halves = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return halves.encode("utf-8", "replace").decode()
+
+
 def prompt_hash(text: str) -> str:
     """The name of a prompt in rows: 16 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -78,7 +87,7 @@ def read_prompts(
     if make is not None:
         return make(workload, count, seed, tokenizer)
     path = workload.source
-    texts = read_texts(workload, base_dir)
+    texts = [sendable(text) for text in read_texts(workload, base_dir)]
     measure = tokenizer.count if tokenizer else len
     if lengths != PromptLengths():
         texts = [text for text in texts if lengths.fits(measure(text))]

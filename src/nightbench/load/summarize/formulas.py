@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightbench import stats
+from nightbench.load.summarize.gaps import has_gap
 from nightbench.load.summarize.goodput_limits import GoodputLimits
 from nightbench.metrics import QUANTILES, SPREAD
 from nightbench.records import LoadInterval
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nightbench.load.summarize.level_arrays import RequestColumns
 
     Floats = NDArray[np.float64]
+
+_MOST_SHARES = 20_000_000  # of gaps by token
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,32 @@ def gap_distributions(columns: RequestColumns) -> tuple[Distribution, Distributi
     is_gap = np.ones(len(columns.deltas_us), dtype=bool)
     is_gap[starts[starts < columns.ends]] = False  # a request's first delta is its ttft
     is_gap &= columns.completed[owner]
+    is_gap &= _has_gap(columns, starts)[owner]
     gaps_us, owner = columns.deltas_us[is_gap], owner[is_gap]
     icl = _pooled("icl_ms", gaps_us, owner)
     if np.all(columns.tokens == 1):
         return Distribution("itl_ms", icl.values, icl.intervals), icl
-    tokens = np.maximum(columns.tokens[is_gap], 1)
+    tokens = _bounded(np.maximum(columns.tokens[is_gap], 1))
     shares_us = np.repeat((gaps_us / tokens).astype(np.float32), tokens)
     return _pooled("itl_ms", shares_us, np.repeat(owner, tokens)), icl
+
+
+def _has_gap(columns: RequestColumns, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of each request, whether its chunks came in more than one burst."""
+    arrived_us = np.concatenate(([0], np.cumsum(columns.deltas_us, dtype=np.int64)))
+    some = columns.ends > starts
+    first_us = arrived_us[np.where(some, starts + 1, 0)]
+    return has_gap((arrived_us[columns.ends] - first_us) / 1000, columns.ends - starts)
+
+
+def _bounded(tokens: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How often each gap counts: in proportion, and never so often that memory does not hold it."""
+    total = int(tokens.sum(dtype=np.int64))
+    most = max(_MOST_SHARES, 4 * len(tokens))
+    if total <= most:
+        return tokens.astype(np.int64)
+    shares: NDArray[np.int64] = np.maximum(tokens * (most / total), 1).astype(np.int64)
+    return shares
 
 
 def _pooled(metric: str, values_us: NDArray[Any], owner: NDArray[np.int32]) -> Distribution:
@@ -119,10 +141,14 @@ def _to_ms(interval_us: stats.Interval | None) -> stats.Interval | None:
     return None if interval_us is None else (interval_us[0] / 1000, interval_us[1] / 1000)
 
 
-def throughput(columns: RequestColumns, limits: GoodputLimits | None) -> Throughput:
-    """What was completed, per second."""
+def throughput(
+    columns: RequestColumns,
+    limits: GoodputLimits | None,
+    ended_us: Sequence[float] | Floats | None = None,
+) -> Throughput:
+    """What was completed, per second; `ended_us` is for answers without output."""
     done = columns.completed
-    duration_s = _duration_s(columns)
+    duration_s = _duration_s(columns, _ended(columns, ended_us))
     per_s = 1 / duration_s if duration_s > 0 else 0.0
     prompt = int(np.nansum(columns["prompt_tokens"][done]))
     completion = int(np.nansum(columns["completion_tokens"][done]))
@@ -141,8 +167,14 @@ def throughput(columns: RequestColumns, limits: GoodputLimits | None) -> Through
     )
 
 
-def _duration_s(columns: RequestColumns) -> float:
-    sent, last = columns["sent_us"], columns["last_chunk_us"][columns.completed]
+def _ended(columns: RequestColumns, ended_us: Sequence[float] | Floats | None) -> Floats:
+    return columns["last_chunk_us"] if ended_us is None else np.asarray(ended_us)
+
+
+def _duration_s(columns: RequestColumns, ended_us: Floats) -> float:
+    """First request sent to last output; an answer without output took until it ended."""
+    sent, last = columns["sent_us"], columns["last_chunk_us"]
+    last = np.where(np.isnan(last), ended_us, last)[columns.completed]
     if np.all(np.isnan(sent)) or np.all(np.isnan(last)):
         return 0.0
     return float(np.nanmax(last) - np.nanmin(sent)) / 1e6
@@ -188,7 +220,9 @@ def peak_concurrency(columns: RequestColumns, ended_us: Sequence[float] | Floats
     return int(np.cumsum(change[order]).max()) if len(at) else 0
 
 
-def idle_slot_share(columns: RequestColumns) -> float:
+def idle_slot_share(
+    columns: RequestColumns, ended_us: Sequence[float] | Floats | None = None
+) -> float:
     """How much of a closed loop's slots the generator left unused: the time from when a slot was
     free until its next request was sent, of that and what the requests then took.
 
@@ -199,5 +233,21 @@ def idle_slot_share(columns: RequestColumns) -> float:
     idle_ms = columns["queue_ms"][done]
     connect_ms = np.nan_to_num(columns["connect_ms"][done])
     unused_ms = float(np.nansum(idle_ms - np.where(connect_ms <= idle_ms, connect_ms, 0)))
-    used_ms = float(np.nansum(columns["e2el_ms"][done]))
+    whole_ms = (_ended(columns, ended_us) - columns["sent_us"]) / 1000
+    e2el_ms = columns["e2el_ms"]
+    used_ms = float(np.nansum(np.where(np.isnan(e2el_ms), whole_ms, e2el_ms)[done]))
     return unused_ms / (unused_ms + used_ms) if unused_ms + used_ms > 0 else 0.0
+
+
+def empty_answers(columns: RequestColumns) -> int:
+    """How many requests were completed without any output."""
+    starts = np.concatenate(([0], columns.ends[:-1])) if columns.count else columns.ends
+    return int(np.count_nonzero(columns.completed & (columns.ends == starts)))
+
+
+def contradicted_share(columns: RequestColumns) -> float:
+    """How far the counts that usage gives are off from those that are used, of all tokens."""
+    done = columns.completed
+    used, said = columns["completion_tokens"][done], columns["said_tokens"][done]
+    off = float(np.nansum(np.abs(np.nan_to_num(used) - said)))
+    return off / max(float(np.nansum(used)), 1.0)

@@ -28,7 +28,13 @@ NUMBERS = tuple(name for name, kind in _KINDS.items() if kind in (int, float))
 TEXTS = tuple(name for name, kind in _KINDS.items() if kind is str)
 CHUNKS = tuple(name for name, kind in _KINDS.items() if kind == list[int])
 # What is held of every request of a level until it is summed up; of a million, 120 MB.
-_HELD = ("scheduled_us", "sent_us", "last_chunk_us", *(one.name for one in request_metrics()))
+_HELD = (
+    "scheduled_us",
+    "sent_us",
+    "last_chunk_us",
+    *(one.name for one in request_metrics()),
+    "said_tokens",
+)
 
 
 def _row_dtype(names: Sequence[str]) -> np.dtype[np.void]:

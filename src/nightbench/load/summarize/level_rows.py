@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ class Finished:
     limits: GoodputLimits | None
     cache: CacheUse | None = None
     host: HostUse | None = None
+    warmup_raw_paths: tuple[Path, ...] = ()
     redact: Redactor = NOTHING_SECRET
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes  # of an answer, unpacked
 
@@ -59,6 +60,9 @@ class Parsed:
     ended_us: NDArray[np.float64]
     tally: ReadTally
     errors: dict[str, str]
+    warmup_errors: dict[str, str] = field(default_factory=dict)
+    foreign: int = 0  # events of other kinds
+    contradicted: int = 0  # answers whose usage is not believed
 
 
 def parse(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Parsed:
@@ -66,14 +70,43 @@ def parse(finished: Finished, requests_path: Path | None, *, compiled: bool = Tr
     tally, builder, ended_us = ReadTally(), ColumnsBuilder(), array("d")
     reader = _reader() if compiled else None
     errors: dict[str, str] = {}
+    foreign = contradicted = 0
     with _writer(requests_path) as write:
         for rows in _rows(finished, reader, tally, ended_us):
             builder.add(rows)
             write(rows)
-            for kind, error in zip(rows.texts["error_kind"], rows.texts["error"], strict=True):
-                if kind is not None:
-                    errors.setdefault(kind, error or "")
-    return Parsed(builder.columns(), np.frombuffer(ended_us), tally, errors)
+            _take_errors(errors, rows.texts["error_kind"], rows.texts["error"])
+            foreign += int(rows.numbers["foreign"].sum())
+            contradicted += int(np.count_nonzero(~np.isnan(rows.numbers["said_tokens"])))
+    return Parsed(
+        builder.columns(),
+        np.frombuffer(ended_us),
+        tally,
+        errors,
+        _warmup_errors(finished),
+        foreign,
+        contradicted,
+    )
+
+
+def _take_errors(errors: dict[str, str], kinds: list[str | None], said: list[str | None]) -> None:
+    """Add the kinds of failure that are new, each with what the first of it said."""
+    for kind, error in zip(kinds, said, strict=True):
+        if kind is not None:
+            errors.setdefault(kind, error or "")
+
+
+def _warmup_errors(finished: Finished) -> dict[str, str]:
+    """Why requests of the warm-up failed: whatever did is not done with it."""
+    errors: dict[str, str] = {}
+    translate = _translator(finished.level.response_parser)
+    for path in finished.warmup_raw_paths:
+        for raws in read_log(path):
+            found = outcomes_of(
+                raws, None, translate, redact=finished.redact, answer_bytes=finished.answer_bytes
+            )
+            _take_errors(errors, found.texts["error_kind"], found.texts["error"])
+    return errors
 
 
 def _reader() -> AnswerReader | None:
@@ -103,6 +136,7 @@ def _rows(
                     translate,
                     redact=finished.redact,
                     answer_bytes=finished.answer_bytes,
+                    most_tokens=level.most_tokens,
                 ),
                 workload=level.workload,
                 level=level.label,

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightbench.load.drive.rawlog import Flag
 from nightbench.load.parse.interpret_many import Outcomes
 from nightbench.load.parse.raw_records import RawRequests
+from nightbench.load.parse.token_counts import visible
+from nightbench.load.summarize.gaps import has_gap
 from nightbench.load.summarize.level_arrays import RequestRows, numbers_of
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 # Chunks of one read that may be further apart than this were hidden by our own delay.
 _HIDDEN_NS = 1_000_000
+_VISIBLE = ("completion_tokens", "reasoning_tokens", "first_answer")
 _CLOCKS_DISAGREE_NS = 1_000_000
 _MOST_DELTA_US = 2**31 - 1
 
@@ -119,6 +123,7 @@ def rows_of(
                 "queue_ms": np.where(was_sent, (sent - raws["scheduled_ns"]) / 1e6, np.nan),
                 "client_lag_max_ms": _most_lag_ms(raws, arrivals),
                 "ttft_bound_ms": _ttft_bound_ms(raws, outcomes, arrivals, chunks),
+                "resent": (raws["flags"] & Flag.RESENT).astype(np.float64),
                 "coalesced_reads": _coalesced_reads(chunks).astype(np.float64),
             },
         ),
@@ -184,11 +189,12 @@ def _times(
         since_sent[name] = _spread(len(raws), requests, since_ms)
     streamed = np.where(outcomes.streamed, 1.0, np.nan)
     ttft_ms, e2el_ms = since_sent["first_chunk"] * streamed, since_sent["last_chunk"]
-    gaps = outcomes["completion_tokens"] - 1
+    gaps = visible(*(outcomes[name] for name in _VISIBLE)) - 1
+    measured = np.where(has_gap(e2el_ms - ttft_ms, chunks.ends - chunks.begins), gaps, np.nan)
     return on_clock | {
         "ttft_ms": ttft_ms,
         "ttfat_ms": since_sent["first_answer"] * streamed,
-        "tpot_ms": (e2el_ms - ttft_ms) / np.where(gaps >= 1, gaps, np.nan),
+        "tpot_ms": (e2el_ms - ttft_ms) / np.where(measured >= 1, measured, np.nan),
         "e2el_ms": e2el_ms,
     }
 

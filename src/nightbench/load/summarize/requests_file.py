@@ -20,6 +20,8 @@ def schema() -> Any:
             return pa.string()
         if name in CHUNKS:
             return pa.list_(pa.int32())
+        if name == "resent":
+            return pa.bool_()
         if name.endswith("_us"):
             return pa.int64()
         return pa.float64() if name.endswith("_ms") else pa.int32()

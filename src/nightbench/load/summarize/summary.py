@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nightbench.load.summarize import formulas
 from nightbench.load.summarize.formulas import Distribution, Throughput
 from nightbench.load.summarize.level_arrays import RequestColumns
 from nightbench.load.summarize.level_rows import Finished, Parsed, parse
+from nightbench.load.summarize.notes import notes_of
 from nightbench.load.summarize.request_rows import ReadTally
 from nightbench.load.summarize.validity import Evidence, invalid_reasons
 from nightbench.metrics import distributions
@@ -32,6 +33,7 @@ class Summary:
     level: LoadLevel
     intervals: tuple[LoadInterval, ...]
     errors: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def summarise(finished: Finished, requests_path: Path | None, *, compiled: bool = True) -> Summary:
@@ -47,14 +49,22 @@ def sum_up(finished: Finished, parsed: Parsed) -> Summary:
     ]
     found += formulas.gap_distributions(columns)
     by_name = {distribution.metric: distribution for distribution in found}
-    work = formulas.throughput(columns, finished.limits)
+    work = formulas.throughput(columns, finished.limits, parsed.ended_us)
     peak = formulas.peak_concurrency(columns, parsed.ended_us)
+    finished = _with_what_was_sent(finished, work, columns.count)
     reasons = invalid_reasons(_evidence(finished, parsed, by_name, peak))
     row = _level_row(finished, parsed, by_name, work, peak=peak, reasons=reasons)
     intervals = [
         row for found in by_name.values() for row in found.rows(level.workload, level.label)
     ]
-    return Summary(row, tuple(intervals), parsed.errors)
+    return Summary(row, tuple(intervals), parsed.errors, notes_of(finished, parsed))
+
+
+def _with_what_was_sent(finished: Finished, work: Throughput, sent: int) -> Finished:
+    """The same, its cache counters beside what the prompts had, where all of that is known."""
+    if finished.cache is None or not work.prompt_tokens or work.completed < sent:
+        return finished
+    return replace(finished, cache=replace(finished.cache, prompt_tokens=work.prompt_tokens))
 
 
 def _evidence(
@@ -80,7 +90,7 @@ def _evidence(
         if len(bound)
         else 0.0,
         p99_queue_ms=found["queue_ms"].values["p99"],
-        idle_slot_share=formulas.idle_slot_share(columns),
+        idle_slot_share=formulas.idle_slot_share(columns, parsed.ended_us),
         hidden_chunk_share=tally.hidden_chunks / max(tally.output_chunks, 1),
         host_busy_share=finished.host.busy_share if finished.host else None,
         client_cpu_share=_client_cpu_share(finished),
@@ -90,6 +100,8 @@ def _evidence(
         prompt_tokens=int(np.nansum(columns["prompt_tokens"][done])),
         shares_prefix=finished.shares_prefix,
         short_outputs=int((tokens < wanted_tokens).sum()) if wanted_tokens else 0,
+        empty_answers=formulas.empty_answers(columns),
+        contradicted_share=formulas.contradicted_share(columns),
         fixed_length=bool(level.generation.get("ignore_eos")) and wanted_tokens is not None,
         clock_jumped=tally.stamps_ahead > 0
         or any(OffsetTrack(report.offsets).jumped for report in finished.reports),
@@ -126,7 +138,7 @@ def _cached_above_template(finished: Finished, cached: NDArray[np.float64]) -> i
     known = cached[~np.isnan(cached)]
     if len(known):
         return int((known - known.min()).sum())
-    if finished.cache is None:
+    if finished.cache is None or finished.cache.problem is not None:
         return None
     level = finished.level
     return finished.cache.hits_above_template(level.warmup_prompts, len(cached))
@@ -186,7 +198,7 @@ def _level_row(
 
 def _cached_tokens(work: Throughput, cache: CacheUse | None) -> int | None:
     """As the requests' usage says; else as the server counted while the level ran."""
-    if work.cached_tokens is not None or cache is None:
+    if work.cached_tokens is not None or cache is None or cache.problem is not None:
         return work.cached_tokens
     return cache.hits
 

@@ -14,6 +14,8 @@ RATE_SHARE = 0.02
 CONCURRENCY_SHARE = 0.05
 CACHE_SHARE = 0.01
 FAILURE_SHARE = 0.01
+EMPTY_SHARE = 0.01
+CONTRADICTED_SHARE = 0.01  # of the output tokens, by how much usage and chunks differ
 SHORT_SHARE = 0.01
 FEWEST_REQUESTS = 6  # below it not even the median has an interval
 
@@ -42,6 +44,8 @@ class Evidence:
     prompt_tokens: int
     shares_prefix: bool
     short_outputs: int
+    empty_answers: int
+    contradicted_share: float
     fixed_length: bool
     clock_jumped: bool
     prompts_exhausted: bool
@@ -60,6 +64,8 @@ def invalid_reasons(evidence: Evidence) -> list[str]:
         ("concurrency_not_reached", _concurrency_not_reached(evidence)),
         ("prompts_exhausted", evidence.prompts_exhausted),
         ("prefix_cache_hits", _prefix_cache_hits(evidence)),
+        ("empty_answers", evidence.empty_answers > EMPTY_SHARE * max(evidence.completed, 1)),
+        ("usage_contradicted", evidence.contradicted_share > CONTRADICTED_SHARE),
         ("short_outputs", _short_outputs(evidence)),
         ("clock_jump", evidence.clock_jumped),
     )

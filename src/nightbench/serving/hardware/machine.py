@@ -32,7 +32,7 @@ class Machine:
     def sampler(self, leased: Sequence[Gpu], root: int) -> Sampler:
         """Telemetry of what was leased: of the GPUs, else of the process tree below `root`."""
         if leased:
-            return telemetry.GpuSampler(leased, self.nvml or gpus.load_nvml())
+            return telemetry.GpuSampler(leased, self.nvml or gpus.load_nvml(), root)
         return telemetry.ProcessSampler(root)
 
 

@@ -70,9 +70,9 @@ class ProcessSampler:
 class GpuSampler:
     """NVML's counters of the leased GPUs; what a card does not support is left out."""
 
-    def __init__(self, gpus: Sequence[Gpu], nvml: Nvml) -> None:
+    def __init__(self, gpus: Sequence[Gpu], nvml: Nvml, root: int | None = None) -> None:
         nvml.nvmlInit()
-        self._nvml = nvml
+        self._nvml, self._root = nvml, root
         self._handles = [(f"gpu{g.index}", nvml.nvmlDeviceGetHandleByUUID(g.uuid)) for g in gpus]
 
     def __call__(self) -> list[TelemetryRow]:
@@ -99,4 +99,18 @@ class GpuSampler:
                 readings[name] = question()
             except nvml.NVMLError:
                 continue
-        return readings
+        foreign = self._foreign(handle)
+        return readings if foreign is None else readings | {"foreign_processes": foreign}
+
+    def _foreign(self, handle: object) -> int | None:
+        """How many processes on it are not of the engine; None where its own are not seen either,
+        as where NVML counts in another namespace of processes."""
+        nvml = self._nvml
+        if self._root is None:
+            return None
+        try:
+            on_it = {process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+        except nvml.NVMLError:
+            return None
+        own = {self._root, *processes.descendants(self._root)} if on_it else set()
+        return len(on_it - own) if on_it & own else None

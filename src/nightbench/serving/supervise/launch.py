@@ -24,8 +24,9 @@ from nightbench.progress import OnProgress, Progress
 from nightbench.records import ServerRow, TelemetryRow
 from nightbench.serving import booting, probing
 from nightbench.serving.booting import Boot, BootPhases, PortTaken
-from nightbench.serving.hardware import reaper, telemetry
+from nightbench.serving.hardware import core_readings, reaper, telemetry
 from nightbench.serving.hardware.lease_records import MAX_TEXT, Record
+from nightbench.serving.hardware.starvation import CoreReading
 from nightbench.serving.hardware.telemetry import ProcessSampler
 from nightbench.serving.images import remove_container
 from nightbench.serving.processes import boot_id, end, is_same, stat_of
@@ -169,6 +170,23 @@ class Launched:
     def drain(self) -> list[TelemetryRow]:
         """Readings since the last call."""
         return self._watch.drain() if self._watch else []
+
+    def read_cores(self) -> CoreReading | None:
+        """What its processes and its cores have done so far; None where nobody can see it."""
+        if self.started.launch.container is not None or not self.cores:
+            return None
+        return core_readings.read_cores(self.started.supervised.pid, self.cores)
+
+    @property
+    def cores(self) -> tuple[int, ...]:
+        """The cores it has leased."""
+        return tuple(self.started.lease.cores)
+
+    @property
+    def max_clocks_mhz(self) -> dict[str, int]:
+        """The most its GPUs can do, by their source in the telemetry."""
+        gpus = self.started.lease.gpus
+        return {f"gpu{g.index}": g.max_sm_clock_mhz for g in gpus if g.max_sm_clock_mhz}
 
     def read_counters(self) -> dict[str, float]:
         """The engine's own counters now, kept among the readings too."""
