@@ -24,7 +24,7 @@ Load = tuple[LoadSpec, Sequence[Level], Prompts]
 
 def benchmark_stage(spec: AccuracySpec) -> Stage:
     """A benchmark as a stage of its target."""
-    return Stage(f"accuracy {spec.benchmark}", spec.priority)
+    return Stage(f"accuracy {spec.label}", spec.priority)
 
 
 def level_stage(spec: LoadSpec, level: Level) -> Stage:

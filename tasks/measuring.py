@@ -26,7 +26,7 @@ from tasks.reporting import log, reported
 
 @step(
     name="accuracy",
-    task_run_name="{keeper.target.name}: accuracy {spec.benchmark}",
+    task_run_name="{keeper.target.name}: accuracy {spec.label}",
 )
 def measure_accuracy(
     spec: AccuracySpec,
@@ -54,7 +54,7 @@ def measure_accuracy(
             on_progress=report,
             stop=lambda: server.trouble() or over(),
             already=already,
-            on_kept=keeper.keep_all,
+            on_plan=lambda plan: keeper.keep_all(plan.kept),
             requests_per_second=keeper.target.requests_per_second,
             max_retries=keeper.target.max_retries,
         )
@@ -72,7 +72,7 @@ def measure_accuracy(
     server.check()
 
 
-@step(name="read questions", task_run_name="questions of {spec.benchmark}")
+@step(name="read questions", task_run_name="questions of {spec.label}")
 def read_questions(spec: AccuracySpec, base_dir: Path) -> None:
     """See that a benchmark's records are here, or fetch them, before any hardware is held."""
     questions.prepare(benchmarks.find(spec.benchmark), spec, base_dir)

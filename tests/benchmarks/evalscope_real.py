@@ -108,7 +108,7 @@ def _asked_once(
             base_dir=Path(),
             on_sample=file.add,
             already=read_samples(path, asked_as) if path.exists() else (),
-            on_kept=file.begin,
+            on_plan=file.begin,
             on_progress=lambda step: print(f"{name} {step.done}/{step.total}", file=sys.stderr),
         )
     return {sample.sample_id: sample for sample in read_samples(path)}

@@ -47,6 +47,7 @@ class Shape:
     telemetry: int = 3
     suite: str = "starter"
     drop_from: int | None = None
+    accuracy_key: str = "m-starter"  # how the benchmark is asked
     judged: bool = False  # verdicts and an annotation, in a folder of their own
 
 
@@ -205,7 +206,7 @@ def _accuracy(night: int, shape: Shape, rng: random.Random, *, worse: bool) -> I
     yield AccuracyResult(
         benchmark="starter",
         subset="all",
-        measurement_key="m-starter",
+        measurement_key=shape.accuracy_key,
         started_at=_after(night, 60),
         duration_s=30.0,
         num_samples=shape.samples,

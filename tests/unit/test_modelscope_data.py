@@ -31,10 +31,10 @@ FILES = {"IQ.jsonl": lines(ROWS), "EQ.jsonl": lines(ROWS), "open_qa.jsonl": line
 # The library reads its environment when it is imported: each reading is a process of its own.
 READ = f"""
 import json
-from nightbench.data import loading
+from nightbench.data import loading as data
 from nightbench.errors import DataError
 try:
-    print(json.dumps(loading.read_hub("modelscope", {REPOSITORY!r}, "IQ", "test", hint="LOCAL")))
+    print(json.dumps(data.read_hub("modelscope", {REPOSITORY!r}, "IQ", "test", hint="LOCAL")))
 except DataError as error:
     print(json.dumps([error.message, error.hint]))
 """

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
+from nightbench.accuracy.benchmark import ScoreReply
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.questions import PreparedBenchmark, PreparedQuestion
 from nightbench.records import AccuracySample
 from nightbench.suite.models import AccuracySpec, Generation
+from nightbench.terminal_text import storable_text
 
 KEY_CHARS = 16
-_VERSION = 1  # of asking and scoring: raised when the same replies would score differently
+_VERSION = 1  # of asking and scoring: raised when the same replies would be judged otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,38 @@ class AskingPlan:
     def total(self) -> int:
         """Samples there are in the end."""
         return len(self.todo) + len(self.kept)
+
+    @property
+    def keys(self) -> set[tuple[str, int]]:
+        """Question and repeat of every sample there is in the end."""
+        todo = {(question.sample_id, repeat) for question, repeat in self.todo}
+        return todo | {(sample.sample_id, sample.repeat) for sample in self.kept}
+
+    @property
+    def prompt_hashes(self) -> dict[str, str]:
+        """The prompt of every question."""
+        todo = {question.sample_id: question.prompt_hash for question, _ in self.todo}
+        return todo | {sample.sample_id: sample.prompt_hash for sample in self.kept}
+
+    def rescored(self, prepared: PreparedBenchmark, score: ScoreReply) -> AskingPlan:
+        """The same, each answer of before held against the right answer that counts now."""
+        questions = {question.sample_id: question for question in prepared.questions}
+
+        def again(sample: AccuracySample) -> AccuracySample:
+            question = questions[sample.sample_id]
+            points = (question.score or score)(question.question, sample.reply or "")
+            return replace(
+                sample,
+                gold=question.question.gold,
+                extracted=_storable(points.extracted),
+                extracted_strict=_storable(points.extracted_strict),
+                correct=points.correct,
+                correct_strict=points.correct_strict,
+                extraction_failed=points.extraction_failed,
+            )
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            return replace(self, kept=tuple(threads.map(again, self.kept)))
 
     def asks(self, spec: AccuracySpec) -> list[Ask]:
         """What is sent, in order."""
@@ -44,11 +80,15 @@ class AskingPlan:
 def plan_asking(
     prepared: PreparedBenchmark, repeats: int, already: Sequence[AccuracySample]
 ) -> AskingPlan:
-    """A sample is kept if it has a reply to exactly the prompt that would be sent."""
+    """A sample is kept if it has a reply to exactly the prompt that would be sent.
+
+    `already` is of one and the same suite, or was asked with these settings (`AskedAs`): entries of
+    a suite are told apart by their label.
+    """
     answered: Mapping[tuple[str, int, str], AccuracySample] = {
         (sample.sample_id, sample.repeat, sample.prompt_hash): sample
         for sample in already
-        if sample.benchmark == prepared.benchmark.name and sample.reply is not None
+        if sample.benchmark == prepared.label and sample.reply is not None
     }
     # Repeat by repeat, so that a night cut short has asked every question about equally often.
     pairs = [(q, repeat) for repeat in range(repeats) for q in prepared.questions]
@@ -57,6 +97,10 @@ def plan_asking(
         todo=tuple(pair for pair, key in zip(pairs, keys, strict=True) if key not in answered),
         kept=tuple(answered[key] for key in keys if key in answered),
     )
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable_text(text)
 
 
 def _seeded(question: PreparedQuestion, repeat: int) -> Generation:
@@ -70,7 +114,9 @@ def _seeded(question: PreparedQuestion, repeat: int) -> Generation:
 def measurement_key(spec: AccuracySpec, prepared: PreparedBenchmark) -> str:
     """A name for what is asked and how: equal keys are comparable numbers.
 
-    `max_concurrency` is part of it, since answers at temperature 0 vary with the batch size.
+    `max_concurrency` is part of it, since answers at temperature 0 vary with the batch size. So
+    are the right answers where a person brings the records: those of a hub or of nightbench are
+    the publisher's, and a correction there is a change of `data_digest` within the series.
     """
     asked: dict[str, object] = {
         "version": _VERSION,
@@ -85,5 +131,14 @@ def measurement_key(spec: AccuracySpec, prepared: PreparedBenchmark) -> str:
     }
     if spec.api != "chat":
         asked["api"] = spec.api
+    if spec.data is not None:
+        asked["golds"] = [_gold(question) for question in prepared.questions]
     text = json.dumps(asked, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARS]
+
+
+def _gold(question: PreparedQuestion) -> list[object]:
+    """What makes a reply right; of a program that are its tests."""
+    asked = question.question
+    tests = asked.solution if question.is_program else None
+    return [asked.gold, list(asked.accepted), tests]

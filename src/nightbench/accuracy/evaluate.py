@@ -29,7 +29,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _ignore(samples: Sequence[AccuracySample]) -> None:
+def _ignore(plan: AskingPlan) -> None:
     """Nobody wants to know."""
 
 
@@ -46,7 +46,7 @@ def evaluate(
     on_progress: OnProgress = progress.ignore,
     stop: Callable[[], str | None] = _never,
     already: Sequence[AccuracySample] = (),
-    on_kept: Callable[[Sequence[AccuracySample]], None] = _ignore,
+    on_plan: Callable[[AskingPlan], None] = _ignore,
     requests_per_second: float | None = None,
     max_retries: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -57,9 +57,9 @@ def evaluate(
 
     `on_sample` gets every answer as it comes, so that it can be spooled. `already` holds answers of
     this very run, or of the one it resumes, from before it was interrupted: those that reply to a
-    prompt that would be sent are counted and not asked again; `on_kept` gets them, once, before
-    anything is asked. `stop` is polled; the reason it returns ends the asking at once and makes the
-    rows invalid. `clock` is in seconds.
+    prompt that would be sent are scored by what counts now, and not asked again; `on_plan` gets
+    them, once, with what is still to be asked, before anything is asked. `stop` is polled; the
+    reason it returns ends the asking at once and makes the rows invalid. `clock` is in seconds.
 
     Raises BadInput or DataError before anything is sent, and EndpointError when the endpoint
     refuses or is not there before it answered anything. Later failures are samples with an
@@ -67,9 +67,6 @@ def evaluate(
     """
     prepared = prepare(benchmarks.find(spec.benchmark), spec, base_dir)
     plan = plan_asking(prepared, spec.repeats, already)
-    on_kept(plan.kept)
-    if plan.kept:
-        on_progress(_what_is_kept(plan, spec.benchmark))
     pace = Pace(
         max_concurrency=spec.max_concurrency,
         requests_per_second=requests_per_second,
@@ -78,8 +75,12 @@ def evaluate(
     )
     sender = _sender(spec, endpoint, send)
     with opened_score(prepared.benchmark) as score:
+        plan = plan.rescored(prepared, score)
+        on_plan(plan)
+        if plan.kept:
+            on_progress(_what_is_kept(plan, spec.label))
         tally = Tally(
-            spec.benchmark,
+            spec.label,
             plan,
             score,
             score_takes_long=prepared.benchmark.open_score is not None,
@@ -101,7 +102,7 @@ def _circumstances(
     ended_early: str | None,
 ) -> Circumstances:
     return Circumstances(
-        benchmark=spec.benchmark,
+        benchmark=spec.label,
         measurement_key=measurement_key(spec, prepared),
         started_at=started_at,
         duration_s=duration_s,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nightbench.accuracy.benchmark import Benchmark, Question, ScoreReply, Subset
-from nightbench.accuracy.reading import RecordReader
+from nightbench.accuracy.reading import UNPLACED, RecordReader
+from nightbench.accuracy.templates import labels
 from nightbench.data import loading
 from nightbench.data.loading import Record
 from nightbench.errors import BadInput, DataError
@@ -30,6 +31,7 @@ class PreparedQuestion:
     prompt_hash: str
     generation: Generation
     score: ScoreReply | None  # None: the benchmark's own, opened while it is scored
+    is_program: bool = False  # it is run with the tests that `question.solution` holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class PreparedBenchmark:
     """The questions in the order they are asked, and the digest of the records they come from."""
 
     benchmark: Benchmark
+    label: str  # what the rows call it: the suite's own name for it, or the benchmark's
     questions: tuple[PreparedQuestion, ...]
     data_digest: str
 
@@ -45,15 +48,18 @@ def prepare(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Prepare
     """Read what `spec` asks for. Raises BadInput or DataError before anything is sent."""
     benchmark, chosen = as_asked(benchmark, spec)
     reader = RecordReader(benchmark, spec, base_dir)
+    if spec.subsets is None:
+        chosen = _there(benchmark, chosen, reader)
     records: list[Record] = []
     per_subset: list[list[PreparedQuestion]] = []
     for subset in chosen:
         asked = reader.read(subset, benchmark.split)
-        shots = reader.shots(subset)
+        shots = reader.shots(subset, asked)
         records += [*asked, *shots]
         per_subset.append(_prepare_subset(benchmark, subset, asked, shots, spec))
     return PreparedBenchmark(
         benchmark=benchmark,
+        label=spec.label,
         questions=tuple(limited(per_subset, spec.limit)),
         data_digest=loading.records_digest(records),
     )
@@ -119,15 +125,25 @@ def _with_shots(benchmark: Benchmark, spec: AccuracySpec) -> Benchmark:
     return replace(benchmark, few_shot=spec.few_shot)
 
 
+def _there(
+    benchmark: Benchmark, chosen: tuple[Subset, ...], reader: RecordReader
+) -> tuple[Subset, ...]:
+    """Of a file with records of no subset: the subsets it does name, and one for those."""
+    if not reader.has_unplaced(benchmark.split):
+        return chosen
+    there = reader.places(benchmark.split)
+    return (*(subset for subset in chosen if subset.name in there), UNPLACED)
+
+
 def _chosen_subsets(benchmark: Benchmark, spec: AccuracySpec) -> tuple[Subset, ...]:
     if spec.subsets is None:
         return benchmark.subsets
-    there = [subset.name for subset in benchmark.subsets]
-    unknown = [name for name in spec.subsets if name not in there]
+    known = [subset.name for subset in benchmark.subsets]
+    unknown = [name for name in spec.subsets if name not in known]
     if unknown:
         raise BadInput(
             f"{benchmark.name} has no subset named {unknown[0]!r}",
-            hint=f"There are {', '.join(there)}.",
+            hint=f"There are {', '.join(known)}.",
         )
     return tuple(benchmark.subset(name) for name in spec.subsets)
 
@@ -141,10 +157,10 @@ def _prepare_subset(
 ) -> list[PreparedQuestion]:
     prompt = subset.prompt or benchmark.prompt
     generation = generation_for(benchmark, subset, spec.generation)
-    shots = list(_questions(benchmark, subset, shot_records))
+    shots = list(_questions(benchmark, subset, shot_records, range(len(shot_records))))
     prepared = []
     kept = sampled(len(records), spec.limit_per_subset, spec.sample_seed)
-    asked = _questions(benchmark, subset, [records[index] for index in kept])
+    asked = _questions(benchmark, subset, records, kept)
     for index, question in zip(kept, asked, strict=True):
         text = prompt(question, shots)
         prepared.append(
@@ -156,19 +172,24 @@ def _prepare_subset(
                 prompt_hash=prompt_hash(text),
                 generation=generation,
                 score=subset.score,
+                is_program=benchmark.executes_code,
             )
         )
     return prepared
 
 
 def _questions(
-    benchmark: Benchmark, subset: Subset, records: Sequence[Record]
+    benchmark: Benchmark, subset: Subset, records: Sequence[Record], indices: Sequence[int]
 ) -> Iterator[Question]:
+    """The records at `indices` as questions. Raises DataError that says which is none."""
     to_question = subset.to_question or benchmark.to_question
-    for index, record in enumerate(records):
+    for index in indices:
+        record = records[index]
         try:
-            yield to_question(record)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            question = to_question(record)
+            if not benchmark.executes_code:
+                _refuse_unscorable(question)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             missing = f"no field {error}" if isinstance(error, KeyError) else str(error)
             there = ", ".join(str(key) for key in list(record)[:12])
             raise DataError(
@@ -176,3 +197,15 @@ def _questions(
                 f"format: {missing}",
                 hint=f"Its fields are {there}.",
             ) from None
+        yield question
+
+
+def _refuse_unscorable(question: Question) -> None:
+    """Raises ValueError where no reply to a question could be right."""
+    if not question.text.strip():
+        raise ValueError("its question is empty")
+    if not all(gold.strip() for gold in (question.gold, *question.accepted)):
+        raise ValueError("its answer is empty")
+    there = labels(len(question.choices))
+    if there and question.gold not in there:
+        raise ValueError(f"its answer {question.gold!r} is none of {there[0]} to {there[-1]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nightbench.accuracy.benchmark import Benchmark, Subset
+from nightbench.accuracy.benchmark import Benchmark, Pool, Subset
 from nightbench.data import loading
 from nightbench.data.loading import HubName, Record
 from nightbench.errors import DataError
@@ -13,6 +13,11 @@ from nightbench.suite.models import AccuracySpec
 
 BUILTIN_DATA = Path(__file__).parent / "data"
 _LOCAL = "Pass a local copy instead: data: FOLDER in the suite, --data FOLDER on the command line."
+
+
+UNPLACED = Subset(name="other")  # records of a pool that do not say which subset they are of
+
+_ASKED = frozenset({"question", "query", "problem", "prompt", "choices", "options"})
 
 
 class RecordReader:
@@ -34,18 +39,53 @@ class RecordReader:
             )
         return found
 
-    def shots(self, subset: Subset) -> list[Record]:
-        """The examples shown before each question of this subset."""
+    def shots(self, subset: Subset, asked: Sequence[Record]) -> list[Record]:
+        """The examples shown before each question of this subset: the first of their split that
+        are none of `asked`, the subset's questions. Raises DataError where there are too few."""
         benchmark = self._benchmark
-        if not benchmark.few_shot:
+        wanted = benchmark.few_shot
+        if not wanted:
             return []
+        if self._folder is not None and self._folder.is_file():
+            raise DataError(
+                f"{self._folder} holds the questions, and {benchmark.name} shows {wanted} examples",
+                hint=self._where_examples_go(subset),
+            )
+        questions = {_fingerprint(record) for record in asked}
         records = self.read(subset, benchmark.shot_split)
-        if len(records) < benchmark.few_shot:
+        others = [record for record in records if _fingerprint(record) not in questions]
+        if len(others) < wanted:
+            asked_too = len(records) - len(others)
             raise DataError(
                 f"{benchmark.name}/{subset.name} has {len(records)} examples in its "
-                f"{benchmark.shot_split} split, and {benchmark.few_shot} are to be shown"
+                f"{benchmark.shot_split} split, and {wanted} are to be shown"
+                + (f": {asked_too} of them are questions that are asked" if asked_too else ""),
+                hint=self._where_examples_go(subset),
             )
-        return records[: benchmark.few_shot]
+        return others[:wanted]
+
+    def _where_examples_go(self, subset: Subset) -> str:
+        benchmark, name = self._benchmark, subset.config or subset.name
+        return (
+            f"Give a folder with {name}_{benchmark.split}.jsonl (asked) and "
+            f"{name}_{benchmark.shot_split}.jsonl (shown), fewer examples (few_shot: N, "
+            f"--few-shot N), or none (few_shot: 0)."
+        )
+
+    def has_unplaced(self, split: str) -> bool:
+        """Whether people's own data has records that do not say which subset they are of."""
+        pool = self._benchmark.pool
+        if pool is None or self._folder is None:
+            return False
+        try:
+            return any(_subset_of(pool, record) is None for record in self._pooled(split))
+        except DataError:
+            return False  # a folder with a file for each subset
+
+    def places(self, split: str) -> set[str | None]:
+        """The subsets that a file of people's own has records of."""
+        pool = self._benchmark.pool
+        return {_subset_of(pool, record) for record in self._pooled(split)} if pool else set()
 
     def _local(self, subset: Subset, split: str) -> list[Record]:
         benchmark = self._benchmark
@@ -90,8 +130,16 @@ class RecordReader:
         if pool is None:
             return []
         if split not in self._pools:
-            self._pools[split] = [record for config in pool.configs for record in read(config)]
-        return [record for record in self._pools[split] if pool.subset_of(record) == subset.name]
+            is_file = self._folder is not None and self._folder.is_file()
+            configs = pool.configs[:1] if is_file else pool.configs  # one file is read once
+            self._pools[split] = [record for config in configs for record in read(config)]
+        wanted = None if subset is UNPLACED else subset.name
+        return [record for record in self._pools[split] if _subset_of(pool, record) == wanted]
+
+    def _pooled(self, split: str) -> list[Record]:
+        """All records of people's own file."""
+        self._local(UNPLACED, split)
+        return self._pools[split]
 
     def hub(self) -> tuple[HubName, str] | None:
         """The hub and repository that records come from; None where they are here."""
@@ -115,3 +163,22 @@ def _folder(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Path | 
     if spec.data is not None:
         return base_dir / spec.data
     return BUILTIN_DATA / benchmark.builtin if benchmark.builtin is not None else None
+
+
+def _subset_of(pool: Pool, record: Record) -> str | None:
+    """The subset a record says it is of; None where it has no such field."""
+    try:
+        return pool.subset_of(record)
+    except KeyError:
+        return None
+
+
+def _fingerprint(record: Record) -> str:
+    """What is asked by a record, wherever it lies and whatever else it says."""
+    fields = {str(key).lower(): value for key, value in record.items()}
+    asked = [
+        " ".join(str(value).casefold().split())
+        for name, value in sorted(fields.items())
+        if name in _ASKED or (len(name) == 1 and value is not None)
+    ]
+    return "\n".join(asked)

@@ -16,6 +16,7 @@ from nightbench.progress import OnProgress, Progress
 from nightbench.records import AccuracySample
 from nightbench.terminal_text import storable_text
 
+LONG_CHARS = 20_000  # of a reply: what is longer is scored beside the asking, not in between
 _NO_SCORE = Score(extracted=None, extracted_strict=None, correct=False, correct_strict=False)
 
 
@@ -69,11 +70,11 @@ class Tally:
     async def _points(self, question: PreparedQuestion, reply: Reply | None) -> Score:
         if reply is None:
             return _NO_SCORE
-        if question.score is not None:
-            return question.score(question.question, reply.text)
-        if self._score_takes_long:
-            return await asyncio.to_thread(self._score, question.question, reply.text)
-        return self._score(question.question, reply.text)
+        score = question.score or self._score
+        takes_long = question.score is None and self._score_takes_long
+        if takes_long or len(reply.text) > LONG_CHARS:
+            return await asyncio.to_thread(score, question.question, reply.text)
+        return score(question.question, reply.text)
 
     def _say_how_far(self) -> None:
         done = len(self.samples)

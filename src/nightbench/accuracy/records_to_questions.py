@@ -8,6 +8,14 @@ import re
 from collections.abc import Sequence
 
 from nightbench.accuracy.benchmark import Question
+from nightbench.accuracy.record_fields import (
+    as_text,
+    columns_of,
+    first_field,
+    label_of,
+    listed_choices_of,
+    wordings,
+)
 from nightbench.accuracy.templates import label
 from nightbench.data.loading import Record
 
@@ -16,10 +24,12 @@ _SHUFFLE_SEED = 42  # EvalScope's default
 
 def listed_choices(record: Record) -> Question:
     """`question`, `choices` (a list) and `answer` (a label): IQuiz."""
+    text = str(record["question"])
+    choices, names = listed_choices_of(record["choices"])
     return Question(
-        text=str(record["question"]),
-        choices=tuple(str(choice) for choice in record["choices"]),
-        gold=str(record["answer"]).strip(),
+        text=text,
+        choices=choices,
+        gold=label_of(record["answer"], choices, names),
     )
 
 
@@ -28,29 +38,38 @@ def indexed_choices(record: Record) -> Question:
     return Question(
         text=str(record["question"]),
         choices=tuple(str(choice) for choice in record["choices"]),
-        gold=label(int(record["answer"])),
+        gold=label(_position(record["answer"])),
     )
 
 
 def lettered_choices(record: Record) -> Question:
     """`question`, `A` to `D` (or further) and `answer`, in any case: C-Eval, people's own files."""
-    fields = {key.lower(): value for key, value in record.items()}
-    choices: list[str] = []
-    while (letter := label(len(choices)).lower()) in fields and fields[letter] not in (None, ""):
-        choices.append(str(fields[letter]))
-    if len(choices) < 2:
-        raise ValueError("expected at least the choices A and B")
+    choices = columns_of(record)
     return Question(
-        text=str(_field(fields, "question")),
-        choices=tuple(choices),
-        gold=str(_field(fields, "answer")).strip(),
-        solution=str(fields.get("explanation") or ""),
+        text=str(first_field(record, "question")),
+        choices=choices,
+        gold=label_of(first_field(record, "answer"), choices),
+        solution=str(_optional(record, "explanation")),
     )
 
 
 def own_choices(record: Record) -> Question:
-    """People's own multiple choice: with `choices` as a list, or with A, B, …"""
-    return listed_choices(record) if "choices" in record else lettered_choices(record)
+    """People's own multiple choice: `choices` as a list or by label, or columns A, B, …
+
+    The answer is a label in either case, a choice's text, or its position, counted from 0.
+    """
+    text = str(first_field(record, "question", "query"))
+    try:
+        choices, names = listed_choices_of(first_field(record, "choices", "options"))
+    except KeyError:
+        choices, names = columns_of(record), ()
+    gold = first_field(record, "answer", "gold", "label", "answerkey", "answer_key")
+    return Question(
+        text=text,
+        choices=choices,
+        gold=label_of(gold, choices, names, certain=True),
+        solution=str(_optional(record, "explanation")),
+    )
 
 
 def cmmlu_record(record: Record) -> Question:
@@ -66,7 +85,7 @@ def cmmlu_record(record: Record) -> Question:
 
 def arc_record(record: Record) -> Question:
     """ARC: `choices.text`, and an `answerKey` that is a letter or a number."""
-    key = str(record["answerKey"])
+    key = str(record["answerKey"]).strip().upper()
     return Question(
         text=str(record["question"]),
         choices=tuple(str(choice) for choice in record["choices"]["text"]),
@@ -80,7 +99,7 @@ def hellaswag_record(record: Record) -> Question:
     return Question(
         text=_without_brackets(context),
         choices=tuple(_without_brackets(str(ending)) for ending in record["endings"]),
-        gold=label(int(record["label"])),
+        gold=label(_position(record["label"])),
     )
 
 
@@ -99,7 +118,7 @@ def truthful_record(record: Record) -> Question:
 
 def gsm8k_record(record: Record) -> Question:
     """GSM8K: the worked answer ends in `#### number`."""
-    solution, _, gold = str(record["answer"]).rpartition("####")
+    solution, _, gold = as_text(record["answer"]).rpartition("####")
     return Question(text=str(record["question"]), gold=gold.strip(), solution=solution.strip())
 
 
@@ -107,31 +126,46 @@ def math_500_record(record: Record) -> Question:
     """MATH-500: `problem`, `answer`, `solution`."""
     return Question(
         text=str(record["problem"]),
-        gold=str(record["answer"]),
-        solution=str(record.get("solution") or ""),
+        gold=as_text(record["answer"]),
+        solution=str(_optional(record, "solution")),
     )
+
+
+def level_of(record: Record) -> str:
+    """The level of a problem of competitions: a number, or `Level 3`."""
+    return f"Level {as_text(record['level']).removeprefix('Level ')}"
 
 
 def short_answers(record: Record) -> Question:
     """`question` and `answer`: a text, or a list of wordings that all count."""
-    answer = record["answer"]
-    wordings = [str(wording) for wording in answer] if isinstance(answer, list) else [str(answer)]
-    return Question(text=str(record["question"]), gold=wordings[0], accepted=tuple(wordings[1:]))
+    text = str(first_field(record, "question"))
+    gold, *accepted = wordings(first_field(record, "answer"))
+    return Question(text=text, gold=gold, accepted=tuple(accepted))
 
 
 def own_answers(record: Record) -> Question:
     """People's own questions: `question` or `query`, `answer` or `response`."""
-    named = {
-        "question": record.get("question") or record.get("query"),
-        "answer": record.get("answer") or record.get("response"),
-    }
-    return short_answers({key: value for key, value in named.items() if value})
+    return short_answers(
+        {
+            "question": first_field(record, "question", "query"),
+            "answer": first_field(record, "answer", "response"),
+        }
+    )
 
 
-def _field(fields: Record, name: str) -> object:
-    if fields.get(name) in (None, ""):
-        raise KeyError(name)
-    return fields[name]
+def _position(value: object) -> int:
+    """Where the right choice is, from 0: a number, or its digits."""
+    index = int(as_text(value))
+    if index < 0:
+        raise ValueError(f"expected a position from 0, found {value!r}")
+    return index
+
+
+def _optional(record: Record, name: str) -> object:
+    try:
+        return first_field(record, name)
+    except KeyError:
+        return ""
 
 
 def _without_brackets(text: str) -> str:

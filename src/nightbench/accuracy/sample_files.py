@@ -7,13 +7,14 @@ under others is never taken over.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from nightbench.accuracy.asking_plan import AskingPlan
 from nightbench.errors import BadInput, DataError
 from nightbench.records import AccuracySample
 from nightbench.suite.models import AccuracySpec
@@ -73,24 +74,52 @@ class AskedAs:
 class SampleFile:
     """A file of samples that is never without an answer it had, even if the process is killed.
 
-    Raises BadInput where it cannot be written.
+    `already` is what it holds so far. Raises BadInput where it cannot be written.
     """
 
-    def __init__(self, path: Path, asked_as: AskedAs) -> None:
+    def __init__(
+        self, path: Path, asked_as: AskedAs, already: Sequence[AccuracySample] = ()
+    ) -> None:
         self._path = path
         self._asked_as = asked_as
+        self._already = already
         self._file: TextIO | None = None
 
-    def begin(self, kept: Iterable[AccuracySample]) -> None:
-        """Hold exactly what is kept of before. Until this is done, the file is as it was."""
+    def begin(self, plan: AskingPlan) -> None:
+        """Hold what was answered before, but for failed requests that are made again.
+
+        Until this is done, the file is as it was. Raises BadInput where it has an answer to
+        another prompt under the name of a question that is asked.
+        """
+        self._refuse_other_prompts(plan)
         aside = self._path.with_name(f"{self._path.name}.part")
         try:
             with aside.open("w", encoding="utf-8") as file:
-                file.writelines(sample_line(sample, self._asked_as) + "\n" for sample in kept)
+                file.writelines(
+                    sample_line(sample, self._asked_as) + "\n" for sample in self._held(plan)
+                )
             aside.replace(self._path)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise BadInput(f"{self._path} cannot be written: {error.strerror}") from None
+
+    def _held(self, plan: AskingPlan) -> Iterator[AccuracySample]:
+        yield from plan.kept
+        planned = plan.keys
+        for sample in self._already:
+            if (sample.sample_id, sample.repeat) not in planned:
+                yield sample
+
+    def _refuse_other_prompts(self, plan: AskingPlan) -> None:
+        prompts = plan.prompt_hashes
+        for sample in self._already:
+            prompt_hash = prompts.get(sample.sample_id, sample.prompt_hash)
+            if sample.reply is not None and sample.prompt_hash != prompt_hash:
+                raise BadInput(
+                    f"{self._path} has an answer to another prompt as {sample.sample_id}: the "
+                    "data, the number of examples or the benchmark's wording was another",
+                    hint=f"Ask as it was asked before. {_ANOTHER_FILE}",
+                )
 
     def add(self, sample: AccuracySample) -> None:
         """One more, on disk when this returns."""

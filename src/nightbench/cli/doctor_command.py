@@ -35,6 +35,7 @@ def run(_args: argparse.Namespace) -> int:
         *_engines(home, machine),
         *_extensions(),
         _load_generator(),
+        _programs(),
         *leases,
         *_ports(),
         *_history(home),
@@ -80,6 +81,19 @@ def _load_generator() -> tuple[str, str]:
     except ImportError as error:
         how = f"cannot start: {error}"
     return ("load generator", how)
+
+
+def _programs() -> tuple[str, str]:
+    """What keeps a program that a model wrote (HumanEval) from what is not its own."""
+    from nightbench.accuracy.scoring.programs import confinement
+
+    said = {
+        "bubblewrap": "bubblewrap: they see Python and no file of yours",
+        "landlock": "Landlock and seccomp: they read Python and no file of yours",
+        "audit hook": "seccomp, and Python's own checks of what is read (install bubblewrap)",
+    }
+    how = said.get(confinement() or "", "nothing: this machine has no seccomp, and runs none")
+    return ("programs confined by", how)
 
 
 def _disk(home: Home) -> list[tuple[str, str]]:

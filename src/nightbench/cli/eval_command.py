@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import add_endpoint_arguments, endpoint_of
 from nightbench.cli.files import make_room_for
-from nightbench.errors import BadInput
-from nightbench.terminal_text import escaped_controls
+from nightbench.cli.result_file import result_file
+from nightbench.errors import BadInput, EndpointError
+from nightbench.terminal_text import safe_line
 from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
     from nightbench.accuracy.sample_files import AskedAs
+    from nightbench.endpoint import Endpoint
     from nightbench.records import AccuracyResult, AccuracySample
     from nightbench.suite.models import AccuracySpec
 
@@ -79,48 +82,107 @@ def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, score, print the table, write the files."""
-    from rich.console import Console
-
-    from nightbench.accuracy.evaluate import evaluate
-    from nightbench.accuracy.sample_files import AskedAs, SampleFile
-    from nightbench.cli.terminal_progress import TerminalProgress
+    """Ask, score, write the files, print the table."""
+    from nightbench.accuracy.sample_files import AskedAs
 
     make_room_for(args.json, args.samples)
     spec = _spec(args)
     endpoint = endpoint_of(args)
+    _refuse_one_file_for_two(args)
     asked_as = AskedAs.of(spec, endpoint.model)
+    refusals = _Refusals()
+    with result_file(args.json) as write:
+        results = _evaluated(args, spec, endpoint, asked_as, refusals)
+        try:
+            write(results_json(results))
+        finally:
+            _say(results, refusals)
+    return 0
+
+
+def _evaluated(
+    args: argparse.Namespace,
+    spec: AccuracySpec,
+    endpoint: Endpoint,
+    asked_as: AskedAs,
+    refusals: _Refusals,
+) -> tuple[AccuracyResult, ...]:
+    from rich.console import Console
+
+    from nightbench.accuracy.evaluate import evaluate
+    from nightbench.accuracy.sample_files import SampleFile
+    from nightbench.cli.terminal_progress import TerminalProgress
+
     already = _answered_before(args, asked_as)
     with ExitStack() as stack:
-        file = stack.enter_context(SampleFile(args.samples, asked_as)) if args.samples else None
+        file = SampleFile(args.samples, asked_as, already) if args.samples else None
+        if file is not None:
+            stack.enter_context(file)
         on_progress = stack.enter_context(TerminalProgress(Console(stderr=True)))
-        results = evaluate(
+
+        def on_sample(sample: AccuracySample) -> None:
+            refusals.see(sample)
+            if file is not None:
+                file.add(sample)
+
+        return evaluate(
             spec,
             endpoint,
             base_dir=Path.cwd(),
-            on_sample=file.add if file else _nowhere,
+            on_sample=on_sample,
             on_progress=on_progress,
             already=already,
-            on_kept=file.begin if file else _nowhere,
+            on_plan=file.begin if file else _nowhere,
             requests_per_second=args.requests_per_second,
             max_retries=args.max_retries,
         )
-    _print_table(results)
-    if args.json is not None:
-        write_json(args.json, results_json(results))
-    return 0
+
+
+class _Refusals:
+    """What the server said where it did not answer."""
+
+    def __init__(self) -> None:
+        self._words: Counter[str] = Counter()
+
+    def see(self, sample: AccuracySample) -> None:
+        if sample.reply is None:
+            self._words[sample.error or sample.error_kind or "no reply"] += 1
+
+    def most_said(self) -> str:
+        """The words that came most often."""
+        return self._words.most_common(1)[0][0] if self._words else ""
+
+
+def _say(results: tuple[AccuracyResult, ...], refusals: _Refusals) -> None:
+    """The table. Raises EndpointError where nothing was answered at all."""
+    whole = results[0]
+    refused = bool(whole.num_samples) and whole.num_failed == whole.num_samples
+    try:
+        _print_table(results)
+    finally:
+        if refused:
+            raise EndpointError(
+                f"none of {whole.num_samples} requests was answered: {refusals.most_said()}",
+                hint="What the server says is above; --extra-body and the generation options "
+                "change what is sent.",
+            )
+    if whole.num_failed:
+        print(
+            f"nightbench: {whole.num_failed} of {whole.num_samples} requests were not answered, "
+            f"most of them: {safe_line(refusals.most_said())}",
+            file=sys.stderr,
+        )
+
+
+def _refuse_one_file_for_two(args: argparse.Namespace) -> None:
+    if args.json and args.samples and args.json.absolute() == args.samples.absolute():
+        raise BadInput(f"--json and --samples both name {args.json}", hint="Name two files.")
 
 
 def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
     """What `--json` holds: the whole benchmark's row, and its subsets' rows under `subsets`."""
     whole, *parts = (_plain(asdict(result)) for result in results)
     return whole | {"subsets": parts}
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON. Raises BadInput when the file cannot be written."""
-    with _opened(path) as file:
-        file.write(escaped_controls(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
 
 def _answered_before(args: argparse.Namespace, asked_as: AskedAs) -> tuple[AccuracySample, ...]:
@@ -139,13 +201,6 @@ def _nowhere(_: object) -> None:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {key: v.isoformat() if hasattr(v, "isoformat") else v for key, v in row.items()}
-
-
-def _opened(path: Path) -> TextIO:
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _spec(args: argparse.Namespace) -> AccuracySpec:

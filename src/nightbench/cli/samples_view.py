@@ -15,7 +15,7 @@ from nightbench.accuracy.comparison import Comparison, Flip, compare
 from nightbench.accuracy.sample_view import Which, change_text, chosen_samples, sample_text
 from nightbench.errors import BadInput
 from nightbench.history.reading import History
-from nightbench.history.run_results import KeptSample, read_samples
+from nightbench.history.run_results import KeptSample, read_run, read_samples
 from nightbench.records import AccuracySample
 from nightbench.terminal_text import safe_line
 
@@ -53,6 +53,10 @@ def print_flipped(console: Console, history: History, chosen: Chosen, against: s
             told = f"no answers in {other}" if other else "no run before this one"
             console.print(_title(target, benchmark, told))
             continue
+        if _asked_otherwise(history, chosen.run_id, other, target, benchmark):
+            told = f"asked otherwise in {other} (another measurement key): not held against it"
+            console.print(_title(target, benchmark, told))
+            continue
         compared = compare(before, after, rng=random.Random(_SEED))  # noqa: S311
         console.print(_title(target, benchmark, f"against {other}"))
         console.print(_summary(compared))
@@ -83,6 +87,20 @@ def _by_target_and_benchmark(kept: Iterable[KeptSample]) -> Asked:
 def _run_before(history: History, run_id: str, target: str, benchmark: str) -> str | None:
     found = history.rows("previous_run", run_id=run_id, target=target, benchmark=benchmark).rows
     return str(found[0][0]) if found else None
+
+
+def _asked_otherwise(
+    history: History, run_id: str, other: str, target: str, benchmark: str
+) -> bool:
+    """Whether the settings of a benchmark were not the same in two runs that both have a result."""
+
+    def key(run: str) -> set[str]:
+        own = (of for of in read_run(history, run).targets if of.target == target)
+        rows = (row for of in own for row in of.accuracy)
+        return {row.measurement_key for row in rows if row.benchmark == benchmark}
+
+    now, then = key(run_id), key(other)
+    return bool(now and then) and not now & then
 
 
 def _flip_text(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench.cli.eval_command import write_json
+from nightbench.cli.result_file import result_file
 from nightbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ def run(args: argparse.Namespace) -> int:
             f"{benchmark.name} has no subset named {args.subset!r}",
             hint=f"There are {', '.join(names)}.",
         )
-    scored = score_replies(benchmark, read_records(args.replies), args.subset)
-    _print_summary(benchmark, scored)
-    if args.json is not None:
-        write_json(args.json, scores_json(benchmark, scored))
+    with result_file(args.json) as write:
+        scored = score_replies(benchmark, read_records(args.replies), args.subset)
+        try:
+            write(scores_json(benchmark, scored))
+        finally:
+            _print_summary(benchmark, scored)
     return 0
 
 

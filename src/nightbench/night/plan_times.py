@@ -75,7 +75,8 @@ def describe_benchmark(spec: AccuracySpec) -> str:
     parts += [f"first {spec.limit} questions"] if spec.limit else []
     parts += [f"{spec.repeats} times"] if spec.repeats > 1 else []
     parts += [f"{key} {value}" for key, value in spec.generation.body().items()]
-    return f"{spec.benchmark} ({', '.join(parts)})"
+    named = f"{spec.name}: " if spec.name else ""
+    return f"{named}{spec.benchmark} ({', '.join(parts)})"
 
 
 def count_questions(spec: AccuracySpec, base_dir: Path | None) -> Count:

@@ -93,9 +93,15 @@ def write_records(benchmark: Benchmark, folder: Path) -> Path | None:
     line = json.dumps(row, ensure_ascii=False) + "\n"
     (place / f"{benchmark.split}.jsonl").write_text(line, encoding="utf-8")
     if benchmark.few_shot:
-        examples = line * benchmark.few_shot
+        examples = "".join(_another(row, n) for n in range(1, benchmark.few_shot + 1))
         (place / f"{benchmark.shot_split}.jsonl").write_text(examples, encoding="utf-8")
     return folder / benchmark.name
+
+
+def _another(row: Row, number: int) -> str:
+    """The record as an example: what is asked is not shown before."""
+    name = "problem" if "problem" in row else "question"
+    return json.dumps(row | {name: f"{row[name]} ({number})"}, ensure_ascii=False) + "\n"
 
 
 def write_prompts(count: int, path: Path) -> Path:

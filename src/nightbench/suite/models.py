@@ -128,6 +128,8 @@ class Limits(Strict):
 class AccuracySpec(Strict):
     """One benchmark as a suite asks for it. `data` is a local folder or file instead of the hub.
 
+    `name` is what results call it: one benchmark asked in two ways is two series, each by its name.
+
     The first questions are taken under a limit, or with `sample_seed` a random choice of them, the
     same every night. `few_shot` replaces the benchmark's own number of examples. Benchmarks that
     run what the model wrote (in a sandbox) do so only where `allow_code_execution` is true.
@@ -135,6 +137,7 @@ class AccuracySpec(Strict):
     """
 
     benchmark: Name
+    name: Name | None = None
     api: Api = "chat"
     subsets: tuple[str, ...] | None = None
     source: Literal["hf", "modelscope"] | None = None
@@ -150,6 +153,11 @@ class AccuracySpec(Strict):
     timeout_s: Seconds = 600
     allow_code_execution: bool = False
     generation: Generation = Generation()
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return self.name or self.benchmark
 
     @model_validator(mode="after")
     def _text_has_no_chat(self) -> AccuracySpec:
@@ -357,7 +365,9 @@ class Suite(Strict):
     def _names_are_unique(self) -> Suite:
         _refuse_duplicates("targets", [target.name for target in self.targets])
         _refuse_duplicates("load", [load.name for load in self.load])
+        _refuse_alike(self.accuracy, "accuracy")
         for target in self.targets:
+            _refuse_alike(target.accuracy or (), f"targets.{target.name}.accuracy")
             for load in self.load_of(target):
                 _refuse_faster(load, target)
                 _refuse_duplicates(f"load {load.name}", _steps_of(load))
@@ -388,6 +398,17 @@ def _refuse_faster(load: LoadSpec, target: Target) -> None:
         f"load {load.name}: {target.name} may be asked {limit:g} times a second: expected "
         f"request_rate of at most {limit:g}"
     )
+
+
+def _refuse_alike(entries: tuple[AccuracySpec, ...], where: str) -> None:
+    """Two entries whose results could not be told apart."""
+    labels = [entry.label.lower().replace("-", "_") for entry in entries]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(
+            f"{where}: {', '.join(twice)} is there twice: expected a name of its own for each "
+            "(name: iquiz-cold)"
+        )
 
 
 def _refuse_duplicates(what: str, names: list[str]) -> None:

@@ -3,12 +3,8 @@ from __future__ import annotations
 import pytest
 
 from nightbench.accuracy.benchmark import Question
-from nightbench.accuracy.scoring.choices import (
-    read_label_en,
-    read_label_strictly,
-    read_label_zh,
-    score_choice_zh,
-)
+from nightbench.accuracy.scoring.choices import read_label_en, read_label_zh, score_choice_zh
+from nightbench.accuracy.scoring.strict_choices import read_label_strictly
 from nightbench.accuracy.templates import labels
 
 ABCD = labels(4)

@@ -13,8 +13,9 @@ import pytest
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.replies import Reply
-from nightbench.accuracy.scoring.programs import first_block, last_block, run_confined
-from nightbench.accuracy.scoring.sandboxed_python import DENIED, MACHINES
+from nightbench.accuracy.scoring.code_blocks import program_of
+from nightbench.accuracy.scoring.programs import first_block, run_confined
+from nightbench.accuracy.scoring.sandbox.confinement import DENIED, MACHINES
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracySample
@@ -165,11 +166,11 @@ def test_nothing_reaches_a_listening_socket() -> None:
             listening.accept()
 
 
-def test_the_first_block_is_evalscopes_and_the_last_is_ours() -> None:
-    reply = "```python\na = 1\n```\nBetter:\n```\na = 2\n```"
+def test_the_first_block_is_evalscopes_and_the_last_that_defines_the_function_is_ours() -> None:
+    reply = "```python\na = 1\n```\nBetter:\n```\na = 2\n```\n```\nprint(a)\n```"
 
-    assert (first_block(reply), last_block(reply)) == ("a = 1\n", "a = 2\n")
-    assert first_block("    return 1") == last_block("    return 1") == "    return 1"
+    assert (first_block(reply), program_of(reply, "a")) == ("a = 1\n", "a = 2\n")
+    assert first_block("    return 1") == program_of("    return 1", "a") == "    return 1"
 
 
 def test_humaneval_is_asked_and_judged_by_its_tests(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ pytest.importorskip("math_verify")
 
 from nightbench.accuracy.benchmark import Question
 from nightbench.accuracy.scoring import math_worker
-from nightbench.accuracy.scoring.mathematics import _Worker, math_scorer, read_final_answer
+from nightbench.accuracy.scoring.mathematics import _Worker, math_scorer
+from nightbench.accuracy.scoring.strict_mathematics import read_final_answer
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from nightbench.accuracy.scoring.mathematics import _Worker, math_scorer, read_f
         (r"\boxed{}", None),
         ("work\n#### 42", "42"),
         ("**Answer: 42**", "42"),
-        ("The answer is 42", None),
+        ("The answer is 42", "42"),
         ("42 apples", None),
         ("", None),
     ],

@@ -188,6 +188,23 @@ def test_flipped_answers_are_compared_with_the_run_before_and_shown_beside_it(
     assert "no run before this one" in capsys.readouterr().out
 
 
+def test_answers_are_not_held_against_those_that_were_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
+    for night, key in enumerate(("cold", "warm", "cold")):
+        spool_night(Home(tmp_path).spool, night, Shape(accuracy_key=key))
+    land(Home(tmp_path))
+    flipped = ["--samples", "flipped", "--benchmark", "starter"]
+
+    assert main(["show", run_id_of(2), *flipped]) == 0
+    assert f"against {run_id_of(0)}" in capsys.readouterr().out
+    assert main(["show", run_id_of(1), *flipped]) == 0
+    assert "no run before this one" in capsys.readouterr().out
+    assert main(["show", run_id_of(2), *flipped, "--against", run_id_of(1)]) == 0
+    assert f"asked otherwise in {run_id_of(1)}" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize(
     ("asked", "said"),

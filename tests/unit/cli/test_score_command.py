@@ -84,7 +84,7 @@ def test_a_subset_with_scoring_of_its_own_is_named(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="reply 1 has no field 'gold'"):
         score(tmp_path, replies=[{"reply": "x"}])
-    with pytest.raises(DataError, match="choices of reply 1"):
+    with pytest.raises(DataError, match="reply 1 cannot be scored: expected choices"):
         score(tmp_path, replies=[{"reply": "x", "gold": "A", "choices": "ABCD"}])
     with pytest.raises(BadInput, match="no subset named 'XQ'"):
         score(tmp_path, "--subset", "XQ")

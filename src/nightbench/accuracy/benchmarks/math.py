@@ -1,6 +1,7 @@
 """MATH: 5,000 competition problems, by level (MIT)."""
 
 from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
+from nightbench.accuracy.records_to_questions import level_of
 from nightbench.accuracy.scoring.mathematics import competition_record, math_scorer
 from nightbench.accuracy.templates import solve_competition
 
@@ -14,7 +15,7 @@ BENCHMARK = Benchmark(
     summary="5,000 competition problems, five levels, 4-shot",
     huggingface="EleutherAI/hendrycks_math",
     pool=Pool(
-        subset_of=lambda record: str(record["level"]),
+        subset_of=level_of,
         configs=tuple(_TYPES.split()),
     ),
     subsets=subsets(*(f"Level {level}" for level in range(1, 6))),

@@ -3,16 +3,16 @@
 The faithful reading follows `evalscope/utils/multi_choices.py` of EvalScope 1.14 (Apache-2.0): the
 last answer marker that is followed by a label, else the last capital letter of the reply. That
 fallback finds an answer in almost any text ("I don't know, Bob" chooses B), so the strict reading
-takes only a label that the reply presents as its answer, and no answer where it presents two.
+(`strict_choices.py`) takes only a label that the reply presents as its answer.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 
 from nightbench.accuracy.benchmark import Question, Score
+from nightbench.accuracy.scoring.strict_choices import read_label_strictly
 from nightbench.accuracy.templates import labels
 
 _MARKER_EN = re.compile(r"(?i)ANSWER\s*:\s*\**\s*")
@@ -105,55 +105,3 @@ def _last_capital(reply: str, allowed: tuple[str, ...]) -> str | None:
         if character.isupper():
             return character if character in allowed else None
     return None
-
-
-_STRICT_MARKER = re.compile(
-    r"""(?ix)
-    (?: \b(?: (?:final|correct|right|best)\s+(?:answer|choice|option) | answer )
-        (?: \s+(?:is|would\s+be|should\s+be)\b | \**\s*[:=] )
-      | (?: (?:正确|最终|最佳)(?:答案|选项) | 答案 ) \s* (?: 应该是|应为|是|为|[:=] )
-      | 选(?:择)?(?!项|择) \s*:?
-      | \\boxed (?=\s*\{)
-    )""",
-)
-_STRICT_LABEL = re.compile(
-    r"""(?x)
-    [\s*_`"'$:\\{(\[【（<]*
-    (?:(?:text|textbf|mathbf|mathrm|boxed|option|choice|选项)\s*[\s{(\[:]*)*
-    ( [a-zAI](?!\s+(?!because|since|as|and|or)[a-z]) | [B-HJ-Z] | \d{1,2} )
-    (?![A-Za-z0-9'’])
-    (?P<others>(?:[\s)\]*]*(?:[,/、&]|and\b|or\b|和|或|与)\s*[(\[]?[A-Za-z](?![A-Za-z0-9'’]))*)
-    """,
-)
-_LISTED_CHOICE = re.compile(r"(?m)(?:^|(?<=[:：]))[\s*(]*([A-Z])[*\s]*[).:、]")
-_ONLY_LABEL = re.compile(r"""[\s*_`"'$(\[【（]*([A-Za-z])[\s*_`"'$)\]】）.。:：]*""")
-
-
-def read_label_strictly(reply: str, allowed: tuple[str, ...]) -> str | None:
-    """The one label that the reply presents as its answer, in either language, else None.
-
-    The reply is nothing but a label, or its last announcement ("the answer is", 答案：, `\\boxed`,
-    "选") is followed by exactly one, or it opens with one choice as the question printed it and
-    lists no other. Full-width and lower-case labels are read as their plain form.
-    """
-    text = unicodedata.normalize("NFKC", reply)
-    alone = _ONLY_LABEL.fullmatch(text.strip()) if len(text) < 200 else None
-    if alone:
-        return _allowed(alone.group(1), allowed)
-    for marker in reversed(list(_STRICT_MARKER.finditer(text))):
-        match = _STRICT_LABEL.match(text, marker.end())
-        chosen = _allowed(match.group(1), allowed) if match else None
-        if match and chosen:
-            return None if match["others"] else chosen
-    return _opening_label(text, allowed)
-
-
-def _opening_label(text: str, allowed: tuple[str, ...]) -> str | None:
-    """`C) Lena` as the reply's first words, unless it goes on to list other choices."""
-    listed = {match.group(1) for match in _LISTED_CHOICE.finditer(text)}
-    opening = _LISTED_CHOICE.match(text.lstrip())
-    return _allowed(opening.group(1), allowed) if opening and len(listed) == 1 else None
-
-
-def _allowed(found: str, allowed: tuple[str, ...]) -> str | None:
-    return found.upper() if found.upper() in allowed else None

@@ -15,7 +15,7 @@ import warnings
 from typing import TextIO
 
 from nightbench.accuracy.scoring.math_answers import read_answer, same_answer
-from nightbench.accuracy.scoring.sandboxed_python import end_with
+from nightbench.accuracy.scoring.sandbox.confinement import end_with
 
 MEMORY_BYTES = 4 * 1024**3
 

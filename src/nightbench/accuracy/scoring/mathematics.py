@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 
 from nightbench.accuracy.benchmark import Question, Score, ScoreReply
 from nightbench.accuracy.scoring.math_answers import read_answer
+from nightbench.accuracy.scoring.strict_mathematics import read_final_answer
 from nightbench.accuracy.scoring.worker_process import exchange, started_to_stay
 from nightbench.data.loading import Record
 from nightbench.errors import BadInput
@@ -23,9 +23,6 @@ from nightbench.secrets.child_env import FOR_PYTHON, environment_for
 DEADLINE_S = 10.0
 _MAX_REPLY_CHARS = 1_000_000
 _MOST_ANSWER_BYTES = 16_000_000  # a reply as JSON escapes it, and some
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_ANSWER_LINE = re.compile(r"(?im)^[\s*#>]*(?:final\s+)?answer\s*(?:is)?\s*[:=]?\s*\**\s*(.+?)\W*$")
-_HASHES = re.compile(r"(?m)^\s*####\s*(.+?)\s*$")
 
 
 @contextmanager
@@ -51,18 +48,6 @@ def math_scorer() -> Iterator[ScoreReply]:
         yield score
 
 
-def read_final_answer(reply: str) -> str | None:
-    """The answer a reply presents as final: its last whole box, `#### x`, or `Answer: x` line.
-
-    The faithful reading falls back to the last number of any text; this one does not.
-    """
-    boxes = list(_boxes(reply))
-    if boxes:
-        return boxes[-1] or None
-    lines = _HASHES.findall(reply) or _ANSWER_LINE.findall(reply)
-    return str(lines[-1]).strip() or None if lines else None
-
-
 def competition_record(record: Record) -> Question:
     """MATH: `problem` and a worked `solution` whose box is the answer."""
     _require_math_verify()
@@ -76,27 +61,6 @@ def _require_math_verify() -> None:
             "Math-Verify is not installed: mathematical answers cannot be compared",
             hint="pip install math-verify",
         )
-
-
-def _boxes(text: str) -> Iterator[str]:
-    end = 0
-    for opening in _BOX.finditer(text):
-        if opening.start() < end:
-            continue
-        close = _closing_brace(text, opening.end())
-        if close is None:
-            return  # an unfinished box presents nothing, nor do those inside it
-        end = close + 1
-        yield text[opening.end() : close].strip()
-
-
-def _closing_brace(text: str, start: int) -> int | None:
-    depth = 1
-    for index in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    return None
 
 
 class _Worker:

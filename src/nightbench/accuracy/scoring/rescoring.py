@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nightbench.accuracy.benchmark import Benchmark, Question, Score, opened_score
+from nightbench.accuracy.benchmark import Benchmark, Question, Score, ScoreReply, opened_score
+from nightbench.accuracy.record_fields import as_text, label_of, listed_choices_of, wordings
+from nightbench.accuracy.scoring.choices import score_choice_en, score_choice_zh
 from nightbench.accuracy.templates import labels
 from nightbench.data.loading import Record
 from nightbench.errors import BadInput, DataError
@@ -66,11 +68,14 @@ def score_replies(
     with opened_score(benchmark) as opened:
         score = own or opened
         return ScoredReplies(
-            scores=tuple(score(question, reply) for question, reply in _asked(records))
+            scores=tuple(
+                score(question, reply)
+                for question, reply in _asked(records, chosen=_is_chosen(own or benchmark.score))
+            )
         )
 
 
-def _asked(records: Sequence[Record]) -> Iterable[tuple[Question, str]]:
+def _asked(records: Sequence[Record], *, chosen: bool) -> Iterable[tuple[Question, str]]:
     for number, record in enumerate(records, start=1):
         missing = [field for field in ("reply", "gold") if field not in record]
         if missing:
@@ -78,24 +83,37 @@ def _asked(records: Sequence[Record]) -> Iterable[tuple[Question, str]]:
                 f"reply {number} has no field {missing[0]!r}",
                 hint="Each line has reply, gold and, for multiple choice, choices.",
             )
-        gold = record["gold"]
-        wordings = [str(one) for one in gold] if isinstance(gold, list) else [str(gold)]
-        question = Question(
-            text=str(record.get("question") or ""),
-            gold=wordings[0] if wordings else "",
-            accepted=tuple(wordings[1:]),
-            choices=_choices(record.get("choices"), number),
-        )
-        yield question, str(record["reply"] or "")
+        try:
+            question = _question(record, chosen=chosen)
+        except ValueError as error:
+            raise DataError(f"reply {number} cannot be scored: {error}") from None
+        yield question, "" if record["reply"] is None else as_text(record["reply"])
 
 
-def _choices(value: object, number: int) -> tuple[str, ...]:
+def _is_chosen(score: ScoreReply | None) -> bool:
+    """Whether replies are labels of choices."""
+    return score in (score_choice_en, score_choice_zh)
+
+
+def _question(record: Record, *, chosen: bool) -> Question:
+    choices, names = _choices(record.get("choices"))
+    text = str(record.get("question") or "")
+    if chosen:
+        return Question(text=text, choices=choices, gold=_label(record["gold"], choices, names))
+    gold, *accepted = wordings(record["gold"])
+    return Question(text=text, choices=choices, gold=gold, accepted=tuple(accepted))
+
+
+def _label(gold: object, choices: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """The right choice; a label beyond the choices that were counted is none that a reply has."""
+    if isinstance(gold, str) and gold.strip().upper() in labels(26)[len(choices) :]:
+        return gold.strip().upper()
+    return label_of(gold, choices, names)
+
+
+def _choices(value: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if value is None:
-        return labels(4)
-    if isinstance(value, int) and 1 < value <= 100:
-        return labels(value)
-    if isinstance(value, list):
-        return tuple(str(choice) for choice in value)
-    if isinstance(value, dict):
-        return tuple(str(choice) for choice in value.values())
-    raise DataError(f"the choices of reply {number} are neither a list nor a number: {value!r}")
+        return labels(4), ()
+    if isinstance(value, int | float) and 1 < value <= 100:
+        return labels(int(value)), ()
+    return listed_choices_of(value)

@@ -1,11 +1,8 @@
-"""Runs one Python program that a model wrote. Started by `code_scoring`, with nothing but stdlib.
+"""What a process gives up for good before it runs what a model wrote.
 
-Before the program runs, this process gives up for good (seccomp, resource limits): new processes,
-sockets, signals to others, and every way to write, create, rename or remove a file. Reads from
-stdin: a line with a secret, then the program. The secret is written to stdout when the program ran
-to its end; `exit(0)` halfway does not know it.
-
-It ends with the process that started it, however that ends.
+By seccomp: new processes, sockets, signals to others, and every way to write, create, rename or
+remove a file. By Landlock, where the kernel has it: to read anything but Python and the system's
+libraries; elsewhere Python itself refuses to (an audit hook), which holds until native code runs.
 """
 
 from __future__ import annotations
@@ -17,10 +14,24 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 MEMORY_BYTES = 1024**3
 CANNOT_CONFINE = 97
+
+# linux/landlock.h; the calls have one number on every processor
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _ASK_VERSION, _PATH_BENEATH = 444, 445, 446, 1, 1
+_READ_FILE, _READ_DIR, _ALL_ACCESS = 1 << 2, 1 << 3, (1 << 13) - 1
+_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/random",
+    "/dev/urandom",
+)
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 1, 38, 22, 2
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -96,19 +107,8 @@ MACHINES = {
 }
 
 
-def main() -> None:
-    """Confine this process, then run the program."""
-    end_with(int(sys.argv[1]))
-    secret = sys.stdin.readline().strip()
-    program = sys.stdin.read()
-    out = os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    if not confine():
-        os._exit(CANNOT_CONFINE)
-    exec(compile(program, "<reply>", "exec"), {})  # noqa: S102 - as EvalScope: no __main__ runs
-    os.write(out, secret.encode())
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def end_with(starter: int) -> None:
@@ -131,7 +131,66 @@ def confine() -> bool:
     machine = MACHINES.get(platform.machine())
     if machine is None or sys.platform != "linux":
         return False
-    return _install(_filter(machine))
+    if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    is_apart = read_only_python()
+    if not _install(_filter(machine)):
+        return False
+    if not is_apart:
+        sys.addaudithook(_only_readable())
+    return True
+
+
+def landlock_version() -> int:
+    """The kernel's version of Landlock, 0 where it has none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)))
+
+
+def readable() -> tuple[str, ...]:
+    """What a program may read: Python, what it is linked to, and devices that are nobody's."""
+    python = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    named = [*sorted(python), "/usr", "/lib", "/lib64", *_FILES]
+    return tuple(path for path in named if Path(path).exists())
+
+
+def read_only_python() -> bool:
+    """Give up reading whatever is not `readable`. False where the kernel has no Landlock."""
+    if not landlock_version():
+        return False
+    libc = _libc()
+    handled = struct.pack("Q", _ALL_ACCESS)
+    ruleset = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
+    if ruleset < 0:
+        return False
+    for path in readable():
+        allowed = _READ_FILE | (_READ_DIR if Path(path).is_dir() else 0)
+        beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = struct.pack("=Qi", allowed, beneath)
+        added = libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
+        os.close(beneath)
+        if added != 0:
+            return False
+    restricted = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
+    return bool(restricted)
+
+
+def _only_readable() -> Callable[[str, tuple[object, ...]], None]:
+    """Where there is no Landlock: an audit hook, which a program of Python alone cannot remove."""
+    roots = tuple(os.path.realpath(path) for path in readable())
+
+    def refuse(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "ctypes.dlopen" or (event == "import" and "ctypes" in str(arguments[0])):
+            raise PermissionError("a program may not load libraries by hand")
+        if event not in ("open", "os.listdir", "os.scandir") or isinstance(arguments[0], int):
+            return  # a number is what is open already
+        where = os.path.realpath(os.fsdecode(arguments[0] or "."))  # type: ignore[arg-type]
+        if not any(where == root or where.startswith(f"{root}/") for root in roots):
+            raise PermissionError(f"a program may not read {where}")
+
+    return refuse
 
 
 def _filter(machine: Machine) -> bytes:
@@ -175,10 +234,4 @@ def _install(lines: bytes) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(lines, len(lines))
     program = _Program(len(lines) // 8, ctypes.addressof(buffer))
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return False
     return bool(libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0)
-
-
-if __name__ == "__main__":
-    main()
