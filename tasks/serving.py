@@ -15,7 +15,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 
 from nightbench.dashboards.sentences import boot_sentence
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
 from nightbench.home.paths import Home
 from nightbench.night.budget import NightClock, TimeIsOver
@@ -55,7 +55,7 @@ def alone_among_machines(target: Target, clock: NightClock) -> Iterator[None]:
 
     Raises TimeIsOver where the night ends before the server is free.
     """
-    address = dispatch.address_of(target)
+    address = target_engine.address_of(target)
     if not address or target.is_shared:
         yield
         return

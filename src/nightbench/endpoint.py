@@ -38,6 +38,8 @@ class Endpoint:
     Whatever comes back from there passes through `redact`: it knows the key and the secret headers,
     and what else whoever made the endpoint knows (the environment's secrets). `limits` is how much
     may be read of what comes back. `verify_tls`: whether its certificate has to be one we trust.
+    A POST to `cache_reset_path` empties the server's prefix cache, where its engine is known to
+    offer that.
 
     Raises BadInput for a header that cannot be sent.
     """
@@ -49,6 +51,7 @@ class Endpoint:
     redact: Redactor = field(default=Redactor(), repr=False, compare=False)
     limits: AnswerLimits = DEFAULT_LIMITS
     verify_tls: bool = True
+    cache_reset_path: str | None = None
 
     def __post_init__(self) -> None:
         own = secrets_of_headers(self.headers) | {self.api_key}

@@ -3,6 +3,7 @@
     NightbenchError            says what happened, to what, and what to do next
     ├── BadInput               the person's input is wrong; nothing was started        (exit 2)
     │   ├── SuiteError         a suite file: which file, which key, what was expected
+    │   ├── PluginError        what another distribution adds (an engine, …) cannot be used
     │   ├── DataError          records, prompts or a model that are not there or not readable
     │   └── ArgumentsRefused   an engine does not take the arguments a suite gives it
     ├── EngineEnvironmentError an engine's virtual environment could not be built      (exit 1)
@@ -56,6 +57,10 @@ class SuiteError(BadInput):
         self.problems = problems
         listed = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(f"{file} is not a valid suite:\n{listed}")
+
+
+class PluginError(BadInput):
+    """What another distribution declares as an entry point cannot be used; says whose it is."""
 
 
 class DataError(BadInput):

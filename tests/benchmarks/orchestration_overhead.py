@@ -152,12 +152,12 @@ def _night_runner(folder: Path) -> Iterator[Callable[[Path], float]]:
 def _bare(path: Path) -> float:
     """Seconds to measure the suite's targets with the library alone."""
     from nightbench.accuracy.evaluate import evaluate
+    from nightbench.engines.remote import RemoteEngine
     from nightbench.load.measure import GeneratorOptions, measure_level
     from nightbench.load.plan.levels import plan_levels
     from nightbench.load.plan.workloads import read_prompts
     from nightbench.serving.remote import connect
     from nightbench.suite.file import read_suite
-    from nightbench.suite.models import RemoteEngine
 
     file = read_suite(path)
     options = GeneratorOptions(watch_prefix_cache=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.home.paths import Home
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.suite.models import Target
@@ -26,7 +26,7 @@ Understand = Callable[[Target], dict[str, str]]
 def understand(engine_home: Home, engine_environment: EngineEnvironment) -> Understand:
     def parse(target: Target) -> dict[str, str]:
         kind = target.engine.kind
-        launch = dispatch.plan_launch(
+        launch = target_engine.plan_launch(
             target, model_path="/m", host="127.0.0.1", port=8123, api_key="k3y", flavour="cuda"
         )
         words = launch.argv[1:] if kind == "lmdeploy" else launch.argv[3:]

@@ -16,7 +16,7 @@ import yaml
 
 from nightbench.accuracy.comparison import compare
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.home.paths import Home
 from nightbench.load.measure import measure_level
 from nightbench.load.plan.levels import plan_levels
@@ -97,7 +97,7 @@ def test_what_was_compiled_here_is_not_used_by_another_processor(
         for target in read_suite(find_suite("compare-engines")).suite.targets
         if target.engine.kind == "command"
     ]
-    wanted = dispatch.environment_of(target)
+    wanted = target_engine.environment_of(target)
     assert wanted is not None
 
     def found() -> EngineEnvironment | None:

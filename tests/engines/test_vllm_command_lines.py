@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.suite.file import find_suite, read_suite
 from nightbench.suite.models import Target
 
@@ -35,7 +35,7 @@ TARGETS = {suite: read_suite(find_suite(suite)).suite.targets[0] for suite in SU
 
 def planned(target: Target, flavour: str) -> list[str]:
     """What follows `vllm serve`."""
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         target,
         model_path=target.model,
         host="127.0.0.1",
@@ -66,7 +66,7 @@ def test_vllm_understands_what_we_plan(understood: dict[str, dict[str, Any]], su
     assert understood[suite]["model_tag"] == target.model
     assert understood[suite]["served_model_name"] == [target.served_model_name]
     assert understood[suite]["port"] == 8123
-    assert understood[suite]["tensor_parallel_size"] == dispatch.num_gpus(target)
+    assert understood[suite]["tensor_parallel_size"] == target_engine.num_gpus(target)
 
 
 def test_vllm_understands_a_model_larger_than_a_node(

@@ -79,6 +79,27 @@ def test_engines_load_and_accuracy_know_nothing_of_each_other(part: str) -> None
             assert not [n for n in imports(path) if any(reaches(n, o) for o in others)], name(path)
 
 
+def test_the_suite_looks_engines_up_and_knows_none() -> None:
+    for path in LIBRARY_FILES:
+        if in_part(path, "suite"):
+            known = [n for n in imports(path) if reaches(n, "nightbench.engines")]
+            # The type of an API that runs already, for the type checker.
+            assert set(known) <= {
+                "nightbench.engines.remote",
+                "nightbench.engines.remote.RemoteEngine",
+            }, name(path)
+
+
+def test_an_engine_is_told_by_its_kind_nowhere() -> None:
+    """`engine.kind == "vllm"` says in one more place what an engine is: it has a field for that."""
+    for path in OURS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            compared = [node.left] if isinstance(node, ast.Compare) else []
+            compared += [node.subject] if isinstance(node, ast.Match) else []
+            told = {ast.unparse(one).rpartition(".kind")[0] for one in compared}
+            assert not {one for one in told if one.endswith(("engine", "workload"))}, name(path)
+
+
 LOAD_LINE = ("plan", "drive", "parse", "summarize")
 
 

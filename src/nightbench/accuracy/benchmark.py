@@ -82,9 +82,10 @@ class Benchmark:
     """A data set with its prompt, extraction and scoring. Declared once, in one file.
 
     `split` is what is asked, `shot_split` where the `few_shot` examples come from (the first ones
-    of the subset, in order). `builtin` is a folder inside this package that holds the records.
-    Exactly one of `score` (a pure function) and `open_score` (one that needs a process of its own
-    while a benchmark is scored) is given. `generation` fills in what a suite leaves unset.
+    of the subset, in order). `builtin` is a folder that holds the records: one of this package's by
+    its name, any other by its whole path. Exactly one of `score` (a pure function) and `open_score`
+    (one that needs a process of its own while a benchmark is scored) is given. `generation` fills
+    in what a suite leaves unset.
     """
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import ArgumentsRefused, BadInput
 from nightbench.home.paths import Home
 from nightbench.serving.hardware.machine import this_machine
@@ -43,7 +43,7 @@ def check_arguments(suite_file: SuiteFile, *, say: Callable[[str], None]) -> Non
 def check_target(target: Target, home: Home, base_dir: Path, *, has_gpu: bool) -> Checked:
     """What the target's engine says, if it is built here."""
     kind = target.engine.kind
-    wanted: Environment | Literal["auto"] = dispatch.environment_of(target) or "auto"
+    wanted: Environment | Literal["auto"] = target_engine.environment_of(target) or "auto"
     try:
         environment = environments.existing(wanted, home, has_gpu=has_gpu, kind=kind)
     except BadInput as error:

@@ -33,6 +33,7 @@ def run(_args: argparse.Namespace) -> int:
         *_hardware(machine),
         *_disk(home),
         *_engines(home, machine),
+        *_extensions(),
         _load_generator(),
         _programs(),
         *leases,
@@ -107,11 +108,27 @@ def _engines(home: Home, machine: Machine) -> list[tuple[str, str]]:
 
     lines = []
     for name in recipes.names():
-        ready = environments.read_ready(home.engines / recipes.load(name).key)
-        text = f"vLLM {ready.version}, torch {ready.torch_version}" if ready else "not built"
-        wanted = name == ("vllm-cuda" if machine.has_gpu else "vllm-cpu")
+        recipe = recipes.load(name)
+        ready = environments.read_ready(home.engines / recipe.key)
+        title = "vLLM" if recipe.distribution == "vllm" else recipe.distribution
+        text = f"{title} {ready.version}, torch {ready.torch_version}" if ready else "not built"
+        wanted = name == recipes.usual_recipe(has_gpu=machine.has_gpu)
         lines.append((f"engine {name}", text + ("  (what auto means here)" if wanted else "")))
     return lines
+
+
+def _extensions() -> list[tuple[str, str]]:
+    """What other distributions add, and what of it cannot be used."""
+    from nightbench.plugins import GROUPS
+
+    return [
+        (
+            f"{group.noun} {extension.name}",
+            f"of {extension.distribution}: {group.problem(extension) or 'usable'}",
+        )
+        for group in GROUPS
+        for extension in group.extensions()
+    ]
 
 
 def _leases(where: Path) -> tuple[list[tuple[str, str]], bool]:

@@ -61,9 +61,10 @@ def _build(home: Home, name: str) -> int:
     from nightbench.cli.terminal_progress import TerminalProgress
     from nightbench.serving.hardware.machine import this_machine
     from nightbench.serving.provision import environments, recipes
+    from nightbench.serving.provision.recipes import usual_recipe
 
     if name == "auto":
-        name = "vllm-cuda" if this_machine().has_gpu else "vllm-cpu"
+        name = usual_recipe(has_gpu=this_machine().has_gpu)
     recipe = recipes.load(name)
     with TerminalProgress(Console(stderr=True)) as progress:
         built = environments.build(recipe, home, on_progress=progress)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import add_endpoint_arguments
 from nightbench.errors import BadInput
+from nightbench.plugins import WORKLOADS
 from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
@@ -73,10 +74,7 @@ def _add_workload(group: Any) -> None:
     group.add_argument(
         "--dataset",
         metavar="KIND[:PATH]",
-        help="openqa (EvalScope's, from ModelScope), openqa:FILE.jsonl (field question), "
-        "longalpaca:FILE.json (field instruction), "
-        "sharegpt:FILE.json (a person's first words), line_by_line:FILE, custom:FILE (see "
-        "--column), MODULE.py:FUNCTION (returns the prompts), random:TOKENS (default random:128)",
+        help=", ".join(_data_sets()),
     )
     group.add_argument(
         "--column", metavar="NAME", help="the prompts' column of a custom JSONL, JSON, CSV, Parquet"
@@ -120,6 +118,13 @@ def _add_workload(group: Any) -> None:
         help="for answers of another shape than OpenAI's: gets each event (a dict), returns what "
         "OpenAI would have sent",
     )
+
+
+def _data_sets() -> list[str]:
+    """How each kind of workload is given; of other distributions' kinds, their names."""
+    ours = WORKLOADS.our_names()
+    told = [WORKLOADS.find(kind).usage for kind in ours]
+    return [*filter(None, told), *(name for name in WORKLOADS.names() if name not in ours)]
 
 
 def _add_generation(group: Any) -> None:
@@ -208,15 +213,13 @@ def _workload(args: argparse.Namespace) -> dict[str, Any]:
             raise BadInput("--prompt and --dataset are two sources of prompts", hint="give one")
         return {"kind": "prompt", "prompt": _text_or_file(args.prompt)}
     dataset = args.dataset or "random:128"
-    kind, _, rest = dataset.partition(":")
-    if kind == "random":
-        if not (rest or "128").isdigit():
-            raise BadInput(f"--dataset {args.dataset}: expected random:TOKENS, such as random:128")
-        return {"kind": "random", "random_input_len": int(rest or 128)}
-    workload = {"kind": kind, "path": rest or None, "repeat": args.repeat}
+    workload: dict[str, Any] = {"repeat": args.repeat}
     if ".py:" in dataset:
         path, _, function = dataset.rpartition(":")
         workload |= {"kind": "python", "path": path, "function": function}
+    else:
+        kind, _, rest = dataset.partition(":")
+        workload |= {"kind": kind, **WORKLOADS.find(kind).argument(rest)}
     if args.column is not None:
         workload |= {"column": args.column}
     return workload

@@ -12,13 +12,14 @@ from typing import Any
 
 from nightbench.cli.new_suite_text import (
     DEFAULT_BENCHMARKS,
-    ENGINES,
     Answers,
-    EngineKind,
     Found,
+    offered,
     suite_text,
+    wizard_of,
 )
 from nightbench.errors import BadInput
+from nightbench.plugins import ENGINES
 from nightbench.serving.provision.models import looks_like_a_hub_s
 
 Ask = Callable[[str, str], str]
@@ -27,7 +28,6 @@ _PAGES = {
     "https://www.modelscope.cn/models/": "modelscope:",
     "https://modelscope.cn/models/": "modelscope:",
 }
-STARTER_MODEL = "builtin:smollm2-135m-instruct"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         "new-suite", help="write a suite: by asking, or by flags", description=__doc__
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="NAME.yaml unless said")
-    parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--engine", metavar="KIND", help=", ".join(offered()))
     parser.add_argument("--model", metavar="M", help="hf:…, modelscope:…, a folder, gemma3:4b, …")
     parser.add_argument("--base-url", metavar="URL", help="a server that runs already")
     parser.add_argument("--provider", metavar="NAME", help="a service: siliconflow, dashscope, …")
@@ -69,7 +69,7 @@ def look_around() -> Found:
     """The GPUs and engines of this machine."""
     from nightbench.serving.hardware.machine import this_machine
 
-    commands = ("vllm", "lmdeploy", "ollama", "docker")
+    commands = (*(wizard.command for wizard in offered().values() if wizard.command), "docker")
     return Found(
         gpus=tuple(gpu.name for gpu in this_machine().inventory.gpus),
         commands=tuple(name for name in commands if shutil.which(name)),
@@ -93,8 +93,8 @@ def meant_for(found: Found, for_gpus: int | None, size: int | None) -> Found:
 def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
     engine = args.engine or _engine(args, ask)
-    is_remote = engine == "remote"
-    base_url = args.base_url
+    wizard, base_url = wizard_of(engine), args.base_url
+    is_remote = not wizard.is_started
     if is_remote and not base_url and not args.provider:
         base_url = ask("its address", "http://127.0.0.1:8000/v1")
     model = args.model
@@ -102,9 +102,9 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
         model = ask("its model ('' asks the API)", "") if is_remote else _model(engine, ask)
     size = args.tensor_parallel_size
     if size is None:
-        started = engine in ("vllm", "lmdeploy", "sglang") and found.num_gpus > 1
+        has_choice = wizard.is_parallel and found.num_gpus > 1
         usual = 1 if found.for_gpus is None else _power_of_two(found.num_gpus)
-        size = _number(ask(f"GPUs to use, of {found.num_gpus}", str(usual))) if started else 1
+        size = _number(ask(f"GPUs to use, of {found.num_gpus}", str(usual))) if has_choice else 1
     benchmarks = args.benchmarks
     if benchmarks is None:
         benchmarks = ask("benchmarks (iquiz, ceval, mmlu, …)", ",".join(DEFAULT_BENCHMARKS))
@@ -132,8 +132,8 @@ def _power_of_two(most: int) -> int:
 def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
     """The model as the suite is to name it: paths in a suite start from its folder, not from where
     a person types, and a hub's name says which hub."""
-    model = answers.model
-    if model is None or answers.engine in ("remote", "ollama"):
+    model, wizard = answers.model, wizard_of(answers.engine)
+    if model is None or not wizard.is_started or wizard.has_own_names:
         return model
     for address, hub in _PAGES.items():
         if model.startswith(address):
@@ -149,20 +149,15 @@ def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
     return taken
 
 
-def _engine(args: argparse.Namespace, ask: Ask) -> EngineKind:
+def _engine(args: argparse.Namespace, ask: Ask) -> str:
     if args.base_url or args.provider:
         return "remote"
-    chosen = ask(f"engine ({', '.join(ENGINES)})", "vllm")
-    for engine in ENGINES:
-        if engine == chosen:
-            return engine
-    raise BadInput(f"there is no engine {chosen}", hint=f"There are {', '.join(ENGINES)}.")
+    return ask(f"engine ({', '.join(offered())})", "vllm")
 
 
-def _model(engine: EngineKind, ask: Ask) -> str:
-    usual = {"vllm": STARTER_MODEL, "ollama": "gemma3:4b"}.get(engine, "")
-    model = ask("model", usual)
-    if not model:
+def _model(engine: str, ask: Ask) -> str:
+    model = ask("model", wizard_of(engine).usual_model)
+    if not model and ENGINES.find(engine).needs_model:
         raise BadInput(f"--model is needed for {engine}", hint="Such as hf:organisation/name.")
     return model
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Literal
 
-EngineKind = Literal["vllm", "lmdeploy", "sglang", "ollama", "remote"]
-ENGINES: tuple[EngineKind, ...] = ("vllm", "lmdeploy", "sglang", "ollama", "remote")
+from nightbench.engines.wizard import Wizard, WizardAnswers, gpus_text, yaml_scalar
+from nightbench.errors import BadInput
+from nightbench.plugins import ENGINES
 
 # A benchmark that ships with nightbench is there without a hub.
 DEFAULT_BENCHMARKS = ("starter",)
@@ -19,13 +19,13 @@ class Found:
     """What this machine has."""
 
     gpus: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()  # of vllm, lmdeploy, ollama, docker
+    commands: tuple[str, ...] = ()  # of those that engines are started by, and docker
     for_gpus: int | None = None  # of the node that the suite is meant for, where it is another
 
     def sentence(self) -> str:
         """It for a person."""
         if self.for_gpus is not None:
-            return f"for a node with {_gpus(self.for_gpus)}"
+            return f"for a node with {gpus_text(self.for_gpus)}"
         gpus = f"{len(self.gpus)} GPUs ({self.gpus[0]})" if self.gpus else "no GPU"
         commands = f"; installed: {', '.join(self.commands)}" if self.commands else ""
         return gpus + commands
@@ -36,15 +36,11 @@ class Found:
         return len(self.gpus) if self.for_gpus is None else self.for_gpus
 
 
-def _gpus(number: int) -> str:
-    return f"{number or 'no'} GPU{'s' * (number > 1)}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """What is to be benchmarked."""
 
-    engine: EngineKind
+    engine: str
     model: str | None
     base_url: str | None = None
     provider: str | None = None
@@ -58,9 +54,25 @@ class Answers:
         """The name given, else one made of the model's."""
         model = (self.model or self.provider or "my-suite").removesuffix("/")
         last = re.split(r"[/:]", model.partition("@")[0])[-1]
-        tag = model.partition(":")[2] if self.engine == "ollama" else ""
+        tag = model.partition(":")[2] if wizard_of(self.engine).has_own_names else ""
         made = f"{model.partition(':')[0].rpartition('/')[2]}-{tag}" if tag else last
         return self.name or re.sub(r"[^a-z0-9._-]+", "-", made.lower()).strip("-.") or "my-suite"
+
+
+def offered() -> dict[str, Wizard]:
+    """The engines that can be asked for, with how; one that is broken is not offered."""
+    wizards = {name: engine.wizard for name, engine in ENGINES.usable().items()}
+    return {name: wizard for name, wizard in wizards.items() if wizard is not None}
+
+
+def wizard_of(kind: str) -> Wizard:
+    """How an engine is asked for. Raises BadInput where it cannot be."""
+    there = offered()
+    if kind in ENGINES.names() and kind not in there:
+        ENGINES.find(kind)  # says why it cannot be used
+    if kind not in there:
+        raise BadInput(f"there is no engine {kind}", hint=f"There are {', '.join(there)}.")
+    return there[kind]
 
 
 def suite_text(answers: Answers, found: Found) -> str:
@@ -77,73 +89,35 @@ def _head(answers: Answers, found: Found) -> list[str]:
         "#",
         f"#   nightbench plan {name}.yaml     what it would do: commands, hardware, requests, time",
         f"#   nightbench run  {name}.yaml     do it now",
-        f"name: {_yaml(name)}",
+        f"name: {yaml_scalar(name)}",
         "time_budget: 4h # what does not fit is left out by priority, and said",
         "",
     ]
 
 
 def _target(answers: Answers, found: Found) -> list[str]:
-    lines = ["targets:", f"  - name: {_yaml(f'{answers.suite_name()}-{answers.engine}')}"]
-    if answers.engine == "remote":
-        if answers.model:
-            lines.append(f"    served_model_name: {_yaml(answers.model)}")
-        else:
-            lines.append("    # served_model_name: asked of the API, where it lists one only")
+    wizard, name = wizard_of(answers.engine), f"{answers.suite_name()}-{answers.engine}"
+    lines = ["targets:", f"  - name: {yaml_scalar(name)}"]
+    if wizard.is_started and answers.model:
+        lines.append(f"    model: {yaml_scalar(answers.model)} # {wizard.model_forms}")
+    elif answers.model:
+        lines.append(f"    served_model_name: {yaml_scalar(answers.model)}")
     else:
-        lines.append(f"    model: {_yaml(answers.model)} # {_forms(answers.engine)}")
+        lines.append("    # served_model_name: asked of the API, where it lists one only")
     lines += ["    engine:", f"      kind: {answers.engine}"]
     lines += _engine(answers, found)
-    if answers.engine != "remote":
-        lines += ["    boot_timeout_s: 1800", ""]
-    return lines
-
-
-def _forms(engine: EngineKind) -> str:
-    if engine == "ollama":
-        return "a name of Ollama's library, or the path of a GGUF file"
-    return "or a folder, hf:organisation/name@revision, modelscope:…"
+    return [*lines, *(["    boot_timeout_s: 1800"] if wizard.is_started else []), ""]
 
 
 def _engine(answers: Answers, found: Found) -> list[str]:
-    match answers.engine:
-        case "remote":
-            where = ("provider", answers.provider or "")
-            if answers.base_url:
-                where = ("base_url", answers.base_url)
-            key = answers.api_key_env
-            return [
-                f"      {where[0]}: {_yaml(where[1])}",
-                f"      api_key_env: {key}" if key else "      # api_key_env: NAME_OF_A_VARIABLE",
-                "      # requests_per_second: 2       never faster than this",
-                "      # max_retries: 4",
-                "",
-            ]
-        case "ollama":
-            return [
-                f"      num_gpus: {min(1, found.num_gpus)}",
-                "      env: {OLLAMA_CONTEXT_LENGTH: 8192} # else long prompts are cut silently",
-                "      # base_url: http://127.0.0.1:11434     instead, for an Ollama that runs",
-            ]
-        case _:
-            return _started(answers, found)
-
-
-def _started(answers: Answers, found: Found) -> list[str]:
-    size, there = answers.tensor_parallel_size, found.num_gpus
-    lines = [
-        "      environment: auto # or {requirement: …}, {executable: …}, {image: …}",
-        f"      tensor_parallel_size: {size} # of {_gpus(there)}",
-    ]
-    if answers.engine == "vllm" and not there:
-        lines += [
-            "      # Without a GPU it is the CPU build: float32, not compiled, a short context.",
-            "      args: {dtype: float32, enforce-eager: true, max-model-len: 4096}",
-            '      env: {VLLM_CPU_KVCACHE_SPACE: "2"} # GB',
-        ]
-    else:
-        lines.append("      args: {} # the engine's own options: {max-model-len: 8192, …}")
-    return lines
+    known = WizardAnswers(
+        num_gpus=found.num_gpus,
+        tensor_parallel_size=answers.tensor_parallel_size,
+        base_url=answers.base_url,
+        provider=answers.provider,
+        api_key_env=answers.api_key_env,
+    )
+    return [f"      {line}" for line in wizard_of(answers.engine).lines(known)]
 
 
 def _accuracy(answers: Answers) -> list[str]:
@@ -152,7 +126,7 @@ def _accuracy(answers: Answers) -> list[str]:
     lines = ["accuracy:"]
     for benchmark in answers.benchmarks:
         lines += [
-            f"  - benchmark: {_yaml(benchmark)}",
+            f"  - benchmark: {yaml_scalar(benchmark)}",
             f"    max_concurrency: {max(answers.max_concurrency, default=16)}",
             "    generation: {temperature: 0}",
             "    # limit: 100                     only the first questions",
@@ -178,11 +152,3 @@ def _load(answers: Answers) -> list[str]:
         "slo: {ttft_p95_ms: 1000, tpot_p95_ms: 100}",
         "",
     ]
-
-
-def _yaml(value: str | None) -> str:
-    """A scalar as YAML, quoted where plain text would be read as something else."""
-    text = value or ""
-    plain = re.fullmatch(r"[A-Za-z0-9/_][A-Za-z0-9/._@+-]*(:[A-Za-z0-9/._@+-]+)*", text)
-    reserved = re.fullmatch(r"[0-9.:e+-]+|true|false|yes|no|on|off|null", text, re.IGNORECASE)
-    return text if plain and not reserved else json.dumps(text)

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.missing_view import print_missing
@@ -132,22 +132,24 @@ def _environment(environ: Mapping[str, str], own: Path) -> dict[str, str]:
 def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Stage]:
     """Where suites of a folder are rehearsed; the engine and the model that stand in are made."""
     from nightbench.cli.terminal_progress import TerminalProgress
-    from nightbench.engines import dispatch
+    from nightbench.engines import target_engine
     from nightbench.errors import BadInput
     from nightbench.rehearsal.deriving import Stage
     from nightbench.serving.hardware.machine import this_machine
     from nightbench.serving.provision import environments, models, recipes
     from nightbench.serving.provision.environments import EngineEnvironment
+    from nightbench.suite.engines import Environment
     from nightbench.suite.models import Target
 
     machine = this_machine()
 
     def existing(target: Target) -> EngineEnvironment | None:
-        kind, wanted = target.engine.kind, dispatch.environment_of(target)
-        if kind not in ("vllm", "command") or (kind == "command" and wanted is None):
+        wanted: Environment | Literal["auto"] = target_engine.environment_of(target) or "auto"
+        if not target_engine.adapter_of(target).is_built(target.engine):
             return None
+        kind = target.engine.kind
         try:
-            return environments.existing(wanted or "auto", home, has_gpu=machine.has_gpu, kind=kind)
+            return environments.existing(wanted, home, has_gpu=machine.has_gpu, kind=kind)
         except BadInput:
             return None
 

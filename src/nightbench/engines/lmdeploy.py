@@ -6,8 +6,39 @@ It takes API keys as arguments only, where every user could read them: it is ser
 
 from __future__ import annotations
 
+from typing import Literal
+
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
 from nightbench.engines.options import HOST, PORT, options, sizes
-from nightbench.suite.engines import LmdeployEngine
+from nightbench.engines.renames import Renamed, gone
+from nightbench.engines.wizard import Wizard, parallel_lines
+from nightbench.suite.engines import (
+    Args,
+    EngineConfig,
+    Environment,
+    VariableNames,
+    Variables,
+)
+from nightbench.suite.types import PositiveInt
+
+
+class LmdeployEngine(EngineConfig):
+    """LMDeploy's `serve api_server`, started by nightbench. `args`, `env`, `pass_env` as vLLM's."""
+
+    kind: Literal["lmdeploy"]
+    environment: Environment | Literal["auto"] = "auto"
+    backend: Literal["turbomind", "pytorch"] = "turbomind"
+    tensor_parallel_size: PositiveInt = 1
+    data_parallel_size: PositiveInt = 1
+    args: Args = {}
+    env: Variables = {}
+    pass_env: VariableNames = ()
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs the engine spans on one node."""
+        return self.tensor_parallel_size * self.data_parallel_size
+
 
 READY_PATH = "/health"
 
@@ -52,3 +83,59 @@ def command(
 def env(engine: LmdeployEngine) -> dict[str, str]:
     """Local weights need no hub; the suite's own variables are laid on top."""
     return {"HF_HUB_OFFLINE": "1"} | engine.env
+
+
+def launch(engine: LmdeployEngine, place: Place) -> Launch:
+    """What is started."""
+    name = place.served_model_name
+    return Launch(
+        argv=argv(engine, place.model_path or "", name, place.host, place.port),
+        env=env(engine),
+        ready_path=READY_PATH,
+    )
+
+
+_PARSER = "the parser of LMDeploy 0.18.0"
+RENAMED = (
+    *gone(
+        "0.18.0",
+        _PARSER,
+        {
+            "instance-num": "max-batch-size",
+            "qos-config-path": "nothing: a proxy before the server does that",
+            "use-logn-attn": "nothing: it is read from the model's config",
+            "max-model-len": "session-len (this is vLLM's word)",
+            "gpu-memory-utilization": "cache-max-entry-count (this is vLLM's word)",
+            "mem-fraction-static": "cache-max-entry-count (this is SGLang's word)",
+            "context-length": "session-len (this is SGLang's word)",
+            "max-num-seqs": "max-batch-size (this is vLLM's word)",
+            "enforce-eager": "eager-mode, with backend: pytorch (this is vLLM's word)",
+            "quantization": "model-format (this is vLLM's word)",
+            "kv-cache-dtype": "quant-policy (this is vLLM's word)",
+            "enable-auto-tool-choice": "nothing: tool-call-parser is enough",
+        },
+    ),
+    *(
+        Renamed(
+            option="tool-call-parser",
+            value=value,
+            since="0.18.0",
+            instead="glm47",
+            source=_PARSER,
+        )
+        for value in ("glm45", "glm4_moe")
+    ),
+)
+
+ENGINE = EngineAdapter(
+    kind="lmdeploy",
+    title="LMDeploy",
+    config=LmdeployEngine,
+    command=command,
+    launch=launch,
+    recipe="lmdeploy",
+    num_ranks=lambda engine: engine.tensor_parallel_size,
+    argument_words=1,
+    renamed=RENAMED,
+    wizard=Wizard(lines=parallel_lines, command="lmdeploy", is_parallel=True),
+)

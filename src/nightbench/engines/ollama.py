@@ -7,9 +7,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from nightbench.suite.engines import OllamaEngine
+from pydantic import Field, model_validator
+
+from nightbench.engines.adapter import EngineAdapter, Launch, Place
+from nightbench.engines.remote import RemoteEngine
+from nightbench.engines.wizard import Wizard, WizardAnswers
+from nightbench.suite.engines import EngineConfig, Url, VariableNames, Variables
 from nightbench.suite.types import Scalar
+
+
+class OllamaEngine(EngineConfig):
+    """Ollama: `ollama serve` with a port and a model store of its own, or, by `base_url`, one that
+    runs already and is left as it is.
+
+    `models` is another store, such as the one people pull into by hand. `env` takes Ollama's own
+    settings (OLLAMA_CONTEXT_LENGTH, OLLAMA_NUM_PARALLEL, …).
+    """
+
+    kind: Literal["ollama"]
+    executable: str = "ollama"
+    models: str | None = None
+    base_url: Url | None = None
+    num_gpus: Annotated[int, Field(ge=0)] = 0
+    parameters: dict[str, Scalar] = {}  # PARAMETER lines of a model created from a GGUF
+    env: Variables = {}
+    pass_env: VariableNames = ()
+
+    @model_validator(mode="after")
+    def _attached_or_started(self) -> OllamaEngine:
+        given = self.model_fields_set - {"kind", "base_url"}
+        if self.base_url is not None and given:
+            raise ValueError(
+                f"base_url attaches to an Ollama that runs: {', '.join(sorted(given))} is set there"
+            )
+        return self
+
 
 READY_PATH = "/api/version"
 VERSION_PATH = "/api/version"
@@ -50,3 +84,59 @@ def modelfile(gguf_path: str, parameters: Mapping[str, Scalar]) -> str:
         for name, value in parameters.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def refuse(engine: OllamaEngine, model: str | None, served_model_name: str | None) -> None:
+    """Raises ValueError for another name than the library's."""
+    if served_model_name is not None and not is_gguf(model or ""):
+        raise ValueError("served_model_name: a model of Ollama's library keeps its own name")
+
+
+def attached(engine: OllamaEngine) -> RemoteEngine | None:
+    """The one that runs already, if that is meant."""
+    if engine.base_url is None:
+        return None
+    return RemoteEngine(kind="remote", base_url=engine.base_url)
+
+
+def launch(engine: OllamaEngine, place: Place) -> Launch:
+    """What is started."""
+    return Launch(
+        argv=argv(engine),
+        env=env(engine, place.host, place.port, place.store),
+        ready_path=READY_PATH,
+        version_path=VERSION_PATH,
+    )
+
+
+def wizard_lines(answers: WizardAnswers) -> list[str]:
+    """What matters of Ollama's settings."""
+    return [
+        f"num_gpus: {min(1, answers.num_gpus)}",
+        "env: {OLLAMA_CONTEXT_LENGTH: 8192} # else long prompts are cut silently",
+        "# base_url: http://127.0.0.1:11434     instead, for an Ollama that runs",
+    ]
+
+
+ENGINE = EngineAdapter(
+    kind="ollama",
+    title="Ollama",
+    config=OllamaEngine,
+    command=lambda engine, _model, _name: argv(engine),
+    launch=launch,
+    address_env="OLLAMA_HOST",
+    attached=attached,
+    needs_model="expected a name of Ollama's library, or a GGUF to make one of",
+    refuse=refuse,
+    served_name=served_name,
+    is_own_name=lambda model: not is_gguf(model),
+    executable=lambda engine: engine.executable,
+    provision="nightbench.serving.provision.ollama_store:provide",
+    wizard=Wizard(
+        lines=wizard_lines,
+        command="ollama",
+        usual_model="gemma3:4b",
+        has_own_names=True,
+        model_forms="a name of Ollama's library, or the path of a GGUF file",
+    ),
+)

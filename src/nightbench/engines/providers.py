@@ -6,8 +6,9 @@ Addresses as the services' own documentation gives them; a suite's `base_url` an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from nightbench.suite.engines import ProviderName
+ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,63 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from nightbench.engines.adapter import EngineAdapter, Flavour, Launch, Place
+from nightbench.engines.observed import BootPhase, BootSign, Counters
 from nightbench.engines.options import HOST, PORT, options, sizes
+from nightbench.engines.renames import Renamed, gone
+from nightbench.engines.wizard import Wizard, WizardAnswers, parallel_lines
 from nightbench.errors import BadInput
-from nightbench.suite.engines import VllmEngine
+from nightbench.suite.engines import (
+    Args,
+    EngineConfig,
+    Environment,
+    VariableNames,
+    Variables,
+)
+from nightbench.suite.types import PositiveInt, Strict
 from nightbench.untrusted.prometheus import readings
 
-Flavour = Literal["cpu", "cuda"]
+
+class RayCluster(Strict):
+    """The Ray cluster that carries a model larger than a node: its head, as `ray start` names it.
+
+    Only this node's share is leased here; the cluster's other nodes are Ray's.
+    """
+
+    address: str
+    num_gpus_here: PositiveInt = 8
+
+
+class VllmEngine(EngineConfig):
+    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`.
+
+    `env` sets variables for the engine, `pass_env` names those of ours that it gets beside the ones
+    that every engine does (nightbench.secrets.child_env).
+    """
+
+    kind: Literal["vllm"]
+    environment: Environment | Literal["auto"] = "auto"
+    tensor_parallel_size: PositiveInt = 1
+    pipeline_parallel_size: PositiveInt = 1
+    data_parallel_size: PositiveInt = 1
+    ray: RayCluster | None = None
+    args: Args = {}
+    env: Variables = {}
+    pass_env: VariableNames = ()
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs the engine needs on this node."""
+        world = self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
+        return min(world, self.ray.num_gpus_here) if self.ray else world
+
 
 READY_PATH = "/health"
 VERSION_PATH = "/version"
 COUNTERS_PATH = "/metrics"
+CACHE_RESET_PATH = "/reset_prefix_cache"  # in its development mode only
 
 # What nightbench sets itself. A key on a command line would be readable by every user (`ps`).
 _OWNED = {
@@ -92,20 +136,7 @@ def omp_binding(cores: Sequence[int], ranks: int) -> str:
     return "|".join(",".join(map(str, group)) for group in groups)
 
 
-@dataclass(frozen=True, slots=True)
-class BootSign:
-    """A line of the log that says how far a boot is; `seconds` where the line carries them.
-
-    `step` grows along a boot, so that a later line about an earlier step can be told.
-    """
-
-    step: int
-    phase: Literal["weights", "compile"]
-    label: str
-    seconds: float | None = None
-
-
-_SIGNS: tuple[tuple[Literal["weights", "compile"], str, re.Pattern[str]], ...] = (
+_SIGNS: tuple[tuple[BootPhase, str, re.Pattern[str]], ...] = (
     ("weights", "loading weights", re.compile(r"Starting to load model")),
     ("weights", "warming up", re.compile(r"Loading weights took (\d+(?:\.\d+)?)")),
     ("compile", "compiling", re.compile(r"Dynamo bytecode transform|torch\.compile takes")),
@@ -121,39 +152,6 @@ def boot_sign(line: str) -> BootSign | None:
             seconds = float(match[1]) if pattern.groups else None
             return BootSign(step, phase, label, seconds)
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """vLLM's own view of itself.
-
-    `signature` changes with every step of the engine, and by nothing that its API process could
-    count alone (an aborted request is counted there while the engine hangs).
-    """
-
-    requests_running: float = 0
-    requests_waiting: float = 0
-    kv_cache_usage_ratio: float | None = None
-    prefix_cache_queries: float | None = None
-    prefix_cache_hits: float | None = None
-    preemptions: float | None = None
-    prompt_tokens: float | None = None
-    generation_tokens: float | None = None
-    signature: int = 0
-
-    def readings(self) -> dict[str, float]:
-        """Name to value of what is stored as telemetry; what this version lacks is left out."""
-        named = {
-            "requests_running": self.requests_running,
-            "requests_waiting": self.requests_waiting,
-            "kv_cache_usage_ratio": self.kv_cache_usage_ratio,
-            "prefix_cache_queries_tokens": self.prefix_cache_queries,
-            "prefix_cache_hits_tokens": self.prefix_cache_hits,
-            "preemptions": self.preemptions,
-            "prompt_tokens": self.prompt_tokens,
-            "generation_tokens": self.generation_tokens,
-        }
-        return {name: value for name, value in named.items() if value is not None}
 
 
 _MOVED_BY_STEPS = (
@@ -184,3 +182,120 @@ def parse_counters(exposition: str) -> Counters:
         generation_tokens=sums.get("generation_tokens_total"),
         signature=hash(tuple(sums.get(name) for name in _MOVED_BY_STEPS)),
     )
+
+
+def launch(engine: VllmEngine, place: Place) -> Launch:
+    """What is started."""
+    name = place.served_model_name
+    return Launch(
+        argv=argv(engine, place.model_path or "", name, place.host, place.port),
+        env=env(engine, flavour=place.flavour, cores=place.cores),
+        ready_path=READY_PATH,
+        counters_path=COUNTERS_PATH,
+        version_path=VERSION_PATH,
+        cache_reset_path=CACHE_RESET_PATH,
+    )
+
+
+def wizard_lines(answers: WizardAnswers) -> list[str]:
+    """As for every engine that spans GPUs; without one it is the CPU build, with its own needs."""
+    lines = parallel_lines(answers)
+    if answers.num_gpus:
+        return lines
+    return [
+        *lines[:-1],
+        "# Without a GPU it is the CPU build: float32, not compiled, a short context.",
+        "args: {dtype: float32, enforce-eager: true, max-model-len: 4096}",
+        'env: {VLLM_CPU_KVCACHE_SPACE: "2"} # GB',
+    ]
+
+
+_NOTES = "https://github.com/vllm-project/vllm/pull/"
+_PARSER = "the parser of vLLM 0.32.0"
+_GLM = "https://github.com/vllm-project/recipes/pull/27"
+_PARSERS = ("tool-call-parser", "reasoning-parser")
+RENAMED = (
+    *(
+        Renamed(option=option, value="glm4_moe", instead="glm45", since="0.10.1", source=_GLM)
+        for option in _PARSERS
+    ),
+    *(
+        Renamed(
+            option=option,
+            value="glm45",
+            instead="glm4_moe (or name a later vLLM)",
+            until="0.10.1",
+            source=_GLM,
+        )
+        for option in _PARSERS
+    ),
+    Renamed(
+        option="tool-call-parser",
+        value="minimax",
+        since="0.32.0",
+        instead="minimax_m2",
+        source=_PARSER,
+    ),
+    *gone(
+        "0.10.0",
+        "https://docs.vllm.ai/en/v0.10.0/features/reasoning_outputs.html",
+        {"enable-reasoning": "reasoning-parser alone"},
+    ),
+    *gone(
+        "0.17.0",
+        f"{_NOTES}21739, {_NOTES}29402",
+        {"disable-log-requests": "nothing (or enable-log-requests: false, --no-enable-…)"},
+    ),
+    *gone(
+        "0.32.0",
+        _PARSER,
+        {
+            "task": "runner (generate, pooling) or convert (embed, classify)",
+            "guided-decoding-backend": "structured-outputs-config, as JSON with a backend",
+            "speculative-model": "speculative-config, as JSON with a model",
+            "num-speculative-tokens": "speculative-config, as JSON with num_speculative_tokens",
+            "num-scheduler-steps": "nothing: scheduling is asynchronous by itself",
+            "use-v2-block-manager": "nothing: there is no other",
+            "worker-use-ray": "engine.ray with the cluster's address",
+            "engine-use-ray": "engine.ray with the cluster's address",
+            "swap-space": "kv-offloading-size where the KV cache is to be offloaded",
+            "max-seq-len-to-capture": "max-cudagraph-capture-size",
+            "max-context-len-to-capture": "max-cudagraph-capture-size",
+            "cuda-graph-sizes": "cudagraph-capture-sizes",
+            "full-cuda-graph": "compilation-config, as JSON with cudagraph_mode",
+            "rope-scaling": "hf-overrides, as JSON with rope_parameters",
+            "rope-theta": "hf-overrides, as JSON with rope_parameters",
+            "device": "nothing: the build decides (environment)",
+            "preemption-mode": "nothing: preempted requests are computed again",
+            "disable-mm-preprocessor-cache": "mm-processor-cache-gb: 0",
+            "override-pooler-config": "pooler-config",
+            # Another engine's words.
+            "mem-fraction-static": "gpu-memory-utilization (this is SGLang's word)",
+            "context-length": "max-model-len (this is SGLang's word)",
+            "session-len": "max-model-len (this is LMDeploy's word)",
+            "cache-max-entry-count": "gpu-memory-utilization (this is LMDeploy's word)",
+        },
+    ),
+)
+
+ENGINE = EngineAdapter(
+    kind="vllm",
+    title="vLLM",
+    config=VllmEngine,
+    command=command,
+    launch=launch,
+    key_env="VLLM_API_KEY",
+    recipe="vllm-cuda",
+    recipe_on_cores="vllm-cpu",
+    num_ranks=lambda engine: engine.tensor_parallel_size * engine.pipeline_parallel_size,
+    boot_sign=boot_sign,
+    parse_counters=parse_counters,
+    argument_words=2,
+    renamed=RENAMED,
+    wizard=Wizard(
+        lines=wizard_lines,
+        command="vllm",
+        usual_model="builtin:smollm2-135m-instruct",
+        is_parallel=True,
+    ),
+)

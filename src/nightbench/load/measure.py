@@ -292,7 +292,8 @@ class _CacheWatch:
     def begin(self) -> None:
         """Empty the cache where that is offered, and take the first reading."""
         self.mark()
-        if self._offered:
+        is_known = self._options.watch_prefix_cache and self._endpoint.cache_reset_path
+        if self._offered or is_known:
             reset_prefix_cache(self._endpoint)
 
     def mark(self) -> None:

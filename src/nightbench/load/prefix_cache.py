@@ -17,6 +17,7 @@ from nightbench.untrusted.prometheus import samples
 
 _QUERIES = "prefix_cache_queries"
 _HITS = "prefix_cache_hits"
+_RESET_PATH = "/reset_prefix_cache"  # of a server whose engine is not known, if it counts hits
 _WITHIN_S = 2.0
 # Without a warm-up that shows it: the most tokens a request may share through its chat template.
 TEMPLATE_TOKENS = 64
@@ -87,7 +88,7 @@ def read_cache_counters(endpoint: Endpoint) -> CacheCounters | None:
 
 def reset_prefix_cache(endpoint: Endpoint) -> bool:
     """Empty the server's prefix cache; whether it could be."""
-    return _is_there(_ask("POST", "/reset_prefix_cache", endpoint))
+    return _is_there(_ask("POST", endpoint.cache_reset_path or _RESET_PATH, endpoint))
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:

@@ -12,7 +12,7 @@ from typing import Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch, ollama, remote
+from nightbench.engines import remote, target_engine
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
 from nightbench.secrets.values import shown_name
@@ -56,8 +56,8 @@ def of_target(
     if not target.is_attached:
         yield from _engine(target, home, has_gpu=has_gpu)
         yield from _model(target, base_dir, home)
-        gpus = dispatch.num_gpus(target)
-        if gpus and not has_gpu and dispatch.environment_of(target) is not None:
+        gpus = target_engine.num_gpus(target)
+        if gpus and not has_gpu and target_engine.environment_of(target) is not None:
             yield Need("hardware", f"{gpus} GPU{'s' * (gpus > 1)}", "run it where they are")
     for benchmark in suite.accuracy_of(target):
         yield from _records(benchmark, base_dir)
@@ -66,18 +66,18 @@ def of_target(
 
 
 def _key(target: Target, environ: Mapping[str, str]) -> Iterator[Need]:
-    key_env = remote.key_env_of(target.engine) if target.engine.kind == "remote" else None
+    attached = target.attached_to
+    key_env = None if attached is None else remote.key_env_of(attached)
     if key_env and not environ.get(key_env):
         yield Need("key", shown_name(key_env), "it is not set: export it")
 
 
 def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
-    engine, wanted = target.engine, dispatch.environment_of(target)
-    if engine.kind == "ollama":
-        yield from _command(engine.executable)
-        return
-    if engine.kind == "command" and wanted is None:
-        yield from _command(engine.argv[0])
+    engine, wanted = target_engine.adapter_of(target), target_engine.environment_of(target)
+    executable = engine.executable(target.engine)
+    if not engine.is_built(target.engine):
+        if executable is not None:
+            yield from _command(executable)
         return
     if wanted is not None and wanted.image is not None:
         yield from _command("docker")
@@ -99,13 +99,8 @@ def _command(executable: str) -> Iterator[Need]:
 
 
 def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
-    model, kind = target.model, target.engine.kind
-    if model is None:
-        return
-    if kind == "ollama" and not ollama.is_gguf(model):
-        return  # only its server knows what its store holds
-    is_name_of_its_own = kind == "command" and not model.startswith(("/", "."))
-    if is_name_of_its_own and not models.is_fetched(model):
+    model = target.model
+    if model is None or target_engine.adapter_of(target).is_own_name(model):
         return
     try:
         there = models.at_hand(model, home, base_dir)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.suite.models import Target
 
 _KIND = re.compile(r"^(?:cpu|gpu(?P<gpus>\d+))(?:[-_.].*)?$")
@@ -41,7 +41,7 @@ def place(
     placed: dict[str, Pool | None] = {}
     load: Counter[str] = Counter()
     for target in targets:
-        needed = dispatch.num_gpus(target)
+        needed = target_engine.num_gpus(target)
         enough = [pool for pool in elsewhere if pool.num_gpus >= needed]
         if needed <= gpus_here or not enough:
             placed[target.name] = None

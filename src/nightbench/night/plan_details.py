@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines import dispatch, ollama
+from nightbench.engines import target_engine
 from nightbench.errors import BadInput, NightbenchError
 from nightbench.home.paths import Home
 from nightbench.serving.provision import environments, models, recipes
@@ -38,9 +38,9 @@ def command_of(target: Target, place: Place | None) -> str:
     if target.is_attached:
         return ""
     if place is None:
-        return dispatch.display_command(target)
+        return target_engine.display_command(target)
     found = _path(target, place)
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         target,
         model_path=str(found) if found else target.model,
         host=HOST,
@@ -48,13 +48,13 @@ def command_of(target: Target, place: Place | None) -> str:
         api_key="",
         flavour="cuda",  # of the variables alone: the command is the same
     )
-    address = launch.env.get("OLLAMA_HOST") if target.engine.kind == "ollama" else None
+    address_env = target_engine.adapter_of(target).address_env
     words = shlex.join(launch.argv)
-    image = dispatch.image_of(target)
+    image = target_engine.image_of(target)
     if image is not None:
         entry = shlex.join(("docker", "run", "--entrypoint", launch.argv[0], image))
         words = f"{entry} {shlex.join(launch.argv[1:])}"
-    return f"OLLAMA_HOST={address} {words}" if address else words
+    return f"{address_env}={launch.env[address_env]} {words}" if address_env else words
 
 
 def model_of(target: Target, place: Place | None) -> str:
@@ -71,11 +71,10 @@ def _path(target: Target, place: Place) -> Path | None:
     model = target.model
     if model is None or target.is_attached:
         return None
-    kind = target.engine.kind
-    names_its_own = kind == "command" or (kind == "ollama" and not ollama.is_gguf(model))
-    if names_its_own and not models.is_fetched(model):
+    adapter = target_engine.adapter_of(target)
+    if adapter.is_own_name(model) and not models.is_fetched(model):
         here = place.base_dir / model
-        return here.resolve() if kind == "command" and here.exists() else None
+        return here.resolve() if not adapter.provision and here.exists() else None
     try:
         return models.at_hand(model, place.home, place.base_dir)
     except NightbenchError:  # said as wrong
@@ -97,21 +96,21 @@ def wrong_model(target: Target) -> str | None:
 
 def served_of(target: Target) -> str:
     """The name that requests ask for."""
-    name = dispatch.served_name(target)
+    name = target_engine.served_name(target)
     return name or "the one that the server lists"
 
 
 def environment_of(target: Target, place: Place | None) -> str:
     """Where the engine's command comes from; "" where nothing is started."""
-    engine, wanted = target.engine, dispatch.environment_of(target)
-    if target.is_attached or engine.kind == "remote":
+    adapter, wanted = target_engine.adapter_of(target), target_engine.environment_of(target)
+    if target.is_attached:
         return ""
-    if engine.kind == "ollama" or (engine.kind == "command" and wanted is None):
-        executable = engine.executable if engine.kind == "ollama" else engine.argv[0]
-        return f"{executable}, as it is installed"
+    if not adapter.is_built(target.engine):
+        executable = adapter.executable(target.engine)
+        return f"{executable}, as it is installed" if executable else ""
     if wanted is not None and wanted.requirement is None:
         return wanted.executable or f"image {wanted.image}"
-    return _built(wanted or "auto", engine.kind, place) if place else "an environment of its own"
+    return _built(wanted or "auto", adapter.kind, place) if place else "an environment of its own"
 
 
 def _built(chosen: Environment | Literal["auto"], kind: str, place: Place) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nightbench.accuracy import benchmarks, questions
 from nightbench.data import hub_files
-from nightbench.engines import dispatch, ollama, remote, renames
+from nightbench.engines import renames, target_engine
 from nightbench.errors import BadInput, DataError
 from nightbench.night import plan_details
 from nightbench.night.plan_details import Place
@@ -70,7 +70,7 @@ def plan_target(
     asked = tuple(
         plan_benchmark(spec, target, base_dir, took_s) for spec in suite.accuracy_of(target)
     )
-    passed = dispatch.pass_env(target)
+    passed = target_engine.pass_env(target)
     parts_s = [load.estimate_s for load in loads] + [one.estimate_s or 0.0 for one in asked]
     return PlannedTarget(
         name=target.name,
@@ -117,7 +117,7 @@ def wrong_anywhere(suite: Suite, target: Target) -> tuple[str, ...]:
 
 def _impossible_command(target: Target) -> str | None:
     try:
-        dispatch.display_command(target)
+        target_engine.display_command(target)
     except BadInput as error:
         return f"{error.message}. {error.hint}" if error.hint else error.message
     return None
@@ -125,11 +125,15 @@ def _impossible_command(target: Target) -> str | None:
 
 def known_refusals(target: Target) -> tuple[str, ...]:
     """Arguments that every version of the engine that the suite may mean is known not to have."""
-    engine = target.engine
-    if engine.kind not in ("vllm", "sglang", "lmdeploy"):
+    engine = target_engine.adapter_of(target)
+    if not engine.renamed:
         return ()
-    versions = recipes.versions(engine.environment, engine.kind)
-    said = [tuple(renames.problems(engine.kind, engine.args, version)) for version in versions]
+    args = getattr(target.engine, "args", {})
+    versions = recipes.versions(target_engine.environment_of(target) or "auto", engine.kind)
+    said = [
+        tuple(renames.problems(engine.renamed, args, title=engine.title, version=version))
+        for version in versions
+    ]
     return min(said, key=len, default=())
 
 
@@ -187,23 +191,17 @@ def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None
 
 def _names_a_path(target: Target) -> bool:
     """Whether the model is a path here: Ollama and commands know models by names of their own."""
-    model, kind = target.model, target.engine.kind
+    model = target.model
     if model is None or target.is_attached or model.startswith(("builtin:", "hf:", "modelscope:")):
         return False
-    if kind == "ollama":
-        return ollama.is_gguf(model)
-    return kind != "command" or model.startswith(("/", "."))
+    return not target_engine.adapter_of(target).is_own_name(model)
 
 
 def _hardware(target: Target) -> str:
-    engine = target.engine
-    if engine.kind == "remote":
-        key = remote.key_env_of(engine)
-        keyed = f", key in {key}" if key else ""
-        return f"nothing here: somebody else runs {remote.base_url_of(engine)}{keyed}"
+    engine = target_engine.adapter_of(target)
     if target.is_attached:
-        return f"nothing here: {target.name} runs already"
-    gpus = dispatch.num_gpus(target)
-    if engine.kind == "vllm" and dispatch.environment_of(target) is None:
+        return f"nothing here: {engine.hardware(target.engine) or f'{target.name} runs already'}"
+    gpus = target_engine.num_gpus(target)
+    if engine.recipe_on_cores and target_engine.environment_of(target) is None:
         return f"{gpus} GPU{'s' * (gpus > 1)} where there are any, else this machine's cores"
     return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "this machine's cores"

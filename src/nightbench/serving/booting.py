@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import BootFailed, BootTimeout
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import probing
@@ -182,7 +182,7 @@ class _BootWatcher:
             self._boot.on_progress(Progress("boot", self._boot.target.name, detail))
 
     def _read(self, line: str) -> None:
-        sign = dispatch.boot_sign(self._boot.target, line)
+        sign = target_engine.boot_sign(self._boot.target, line)
         if sign is None:
             return
         if sign.step > self._step:

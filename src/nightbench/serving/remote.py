@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import ollama, remote
+from nightbench.engines import remote, target_engine
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput, EndpointError
 from nightbench.secrets.values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.patience import REMOTE_S, Patience
 from nightbench.serving.probing import Answer
-from nightbench.suite.engines import RemoteEngine
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
@@ -41,18 +41,14 @@ def connect_to(
     patience: Patience = UNTIL_RESTARTED,
 ) -> Endpoint:
     """The endpoint of an attached target, once it really answered. Raises as `connect`."""
-    engine, limits = target.engine, target.limits.in_bytes()
-    if engine.kind == "remote":
-        return connect(
-            engine, target.served_model_name, environ, limits=limits, sleep=sleep, patience=patience
-        )
-    if engine.kind == "ollama" and engine.base_url is not None:
-        attached = RemoteEngine(kind="remote", base_url=engine.base_url)
-        # The first answer loads the model: before the clock, and with a boot's patience.
+    attached = target.attached_to
+    if attached is None:
+        raise BadInput(f"{target.name} is not an API that somebody else runs")
+    if attached is not target.engine:
+        # An engine's first answer loads the model: before the clock, and with a boot's patience.
         attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
-        name = ollama.served_name(target.model or "", target.served_model_name)
-        return connect(attached, name, environ, limits=limits, sleep=sleep, patience=patience)
-    raise BadInput(f"{target.name} is not an API that somebody else runs")
+    name, limits = target_engine.served_name(target), target.limits.in_bytes()
+    return connect(attached, name, environ, limits=limits, sleep=sleep, patience=patience)
 
 
 def connect(

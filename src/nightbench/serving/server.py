@@ -13,9 +13,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Protocol
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch, ollama
+from nightbench.engines import target_engine
 from nightbench.errors import BootFailed
 from nightbench.home.paths import Home
 from nightbench.progress import OnProgress, Progress, ignore
@@ -30,7 +32,7 @@ from nightbench.serving.hardware.starvation import (
     starved_of_gpus,
 )
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.provision import environments, models, ollama_store, preflight
+from nightbench.serving.provision import environments, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launch import Launched, launched
 from nightbench.serving.supervise.launcher import Job, Options
@@ -39,6 +41,21 @@ from nightbench.suite.models import Target
 
 PORT_ATTEMPTS = 3
 DEFAULT_OPTIONS = Options()
+
+
+class Provide(Protocol):
+    """What an engine's `provision` names: its environment and its model, fetched in a way of its
+    own."""
+
+    def __call__(
+        self,
+        target: Target,
+        home: Home,
+        base_dir: Path,
+        *,
+        has_gpu: bool,
+        on_progress: OnProgress,
+    ) -> tuple[EngineEnvironment | None, str | None]: ...
 
 
 class HardwareWatch:
@@ -187,7 +204,7 @@ def _alone(
     target: Target, where: Path, options: Options, on_progress: OnProgress
 ) -> Iterator[None]:
     """No other run of this machine at the same server, unless the suite says that it is shared."""
-    address = dispatch.address_of(target)
+    address = target_engine.address_of(target)
     if target.is_shared or not address:
         yield
         return
@@ -230,41 +247,27 @@ def prepare(
 
     Raises ArgumentsRefused where the engine does not take the target's arguments.
     """
-    engine, model = target.engine, target.model
+    engine = target_engine.adapter_of(target)
     if target.is_attached:
         return None, None
-    if engine.kind == "ollama":
-        environment = ollama_store.environment(engine, home, base_dir, has_gpu=machine.has_gpu)
-        gguf = ollama.is_gguf(model or "")
-        path = _model_path(model, home, None, base_dir, on_progress) if gguf else None
-        name = dispatch.served_name(target)
-        ollama_store.ensure_model(engine, name, path, environment, on_progress)
-        return environment, name
-    chosen = dispatch.environment_of(target)
+    if engine.provision:
+        provide: Provide = resolve_name(engine.provision)
+        return provide(target, home, base_dir, has_gpu=machine.has_gpu, on_progress=on_progress)
     built = None
-    if engine.kind != "command" or chosen is not None:
+    if engine.is_built(target.engine):
         built = environments.ensure(
-            chosen or "auto",
+            target_engine.environment_of(target) or "auto",
             home,
             on_progress=on_progress,
             has_gpu=machine.has_gpu,
             kind=engine.kind,
         )
-    if engine.kind != "command" or models.is_fetched(model or ""):
-        found = str(_model_path(model, home, built, base_dir, on_progress))
+    model = target.model
+    if engine.needs_model or models.is_fetched(model or ""):
+        found = models.resolve(model or "", home, built, base_dir, on_progress=on_progress)
         if built is not None:
-            preflight.require_accepted(target, built, found, on_progress)
-        return built, found
+            preflight.require_accepted(target, built, str(found), on_progress)
+        return built, str(found)
     # A command may know models by names of its own; what is a path here is one.
     here = base_dir / model if model else None
     return built, str(here.resolve()) if here and here.exists() else model
-
-
-def _model_path(
-    model: str | None,
-    home: Home,
-    environment: EngineEnvironment | None,
-    base_dir: Path,
-    on_progress: OnProgress,
-) -> Path:
-    return models.resolve(model or "", home, environment, base_dir, on_progress=on_progress)

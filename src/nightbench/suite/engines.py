@@ -1,17 +1,28 @@
-"""The engines a target can run on: strict, frozen models of a suite's `engine:`."""
+"""A suite's `engine:`, whatever its kind: what all engines share, and how a kind is looked up.
+
+What a kind takes is declared by its engine (`nightbench.engines`, or another distribution's).
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from nightbench import addresses
+from nightbench.errors import BadInput, PluginError
+from nightbench.plugins import ENGINES
 from nightbench.secrets.values import has_userinfo, keys_in_words
-from nightbench.suite.types import PositiveFloat, PositiveInt, Scalar, Seconds, Strict
-
-ProviderName = Literal["siliconflow", "dashscope", "modelscope", "xunfei", "internlm"]
+from nightbench.suite.types import Scalar, Strict
 
 _IN_AN_ARGUMENT = (
     "expected no key and no password in what a program is started with: every user of this machine "
@@ -103,161 +114,34 @@ class Environment(Strict):
         return self
 
 
-class RayCluster(Strict):
-    """The Ray cluster that carries a model larger than a node: its head, as `ray start` names it.
+class EngineConfig(Strict):
+    """A suite's `engine:`. Each kind's own model derives from this one."""
 
-    Only this node's share is leased here; the cluster's other nodes are Ray's.
-    """
-
-    address: str
-    num_gpus_here: PositiveInt = 8
+    kind: str
 
 
-class VllmEngine(Strict):
-    """vLLM, started by nightbench. `args` become `--key value`; true becomes a bare `--key`.
-
-    `env` sets variables for the engine, `pass_env` names those of ours that it gets beside the ones
-    that every engine does (nightbench.secrets.child_env).
-    """
-
-    kind: Literal["vllm"]
-    environment: Environment | Literal["auto"] = "auto"
-    tensor_parallel_size: PositiveInt = 1
-    pipeline_parallel_size: PositiveInt = 1
-    data_parallel_size: PositiveInt = 1
-    ray: RayCluster | None = None
-    args: Args = {}
-    env: Variables = {}
-    pass_env: VariableNames = ()
-
-    @property
-    def num_gpus(self) -> int:
-        """GPUs the engine needs on this node."""
-        world = self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
-        return min(world, self.ray.num_gpus_here) if self.ray else world
+def _of_its_kind(given: object) -> EngineConfig:
+    """The config of the kind that is named, read by that kind's own model."""
+    if isinstance(given, EngineConfig):
+        return given
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if not isinstance(given, dict):
+        raise PydanticCustomError("no_mapping", "expected a mapping with kind and what it takes")
+    if not isinstance(kind, str):
+        raise _no_such_kind()
+    try:
+        config: type[EngineConfig] = ENGINES.find(kind).config
+    except PluginError as error:
+        raise PydanticCustomError("plugin", "{said}", {"said": error.message}) from error
+    except BadInput:
+        raise _no_such_kind() from None
+    return config.model_validate(given)
 
 
-class LmdeployEngine(Strict):
-    """LMDeploy's `serve api_server`, started by nightbench. `args`, `env`, `pass_env` as vLLM's."""
-
-    kind: Literal["lmdeploy"]
-    environment: Environment | Literal["auto"] = "auto"
-    backend: Literal["turbomind", "pytorch"] = "turbomind"
-    tensor_parallel_size: PositiveInt = 1
-    data_parallel_size: PositiveInt = 1
-    args: Args = {}
-    env: Variables = {}
-    pass_env: VariableNames = ()
-
-    @property
-    def num_gpus(self) -> int:
-        """GPUs the engine spans on one node."""
-        return self.tensor_parallel_size * self.data_parallel_size
+def _no_such_kind() -> PydanticCustomError:
+    kinds = ", ".join(ENGINES.names())
+    return PydanticCustomError("no_such_kind", "kind: expected one of {kinds}", {"kinds": kinds})
 
 
-class SglangEngine(Strict):
-    """SGLang, started by nightbench. `args`, `env`, `pass_env` as vLLM's."""
-
-    kind: Literal["sglang"]
-    environment: Environment | Literal["auto"] = "auto"
-    tensor_parallel_size: PositiveInt = 1
-    pipeline_parallel_size: PositiveInt = 1
-    data_parallel_size: PositiveInt = 1
-    args: Args = {}
-    env: Variables = {}
-    pass_env: VariableNames = ()
-
-    @property
-    def num_gpus(self) -> int:
-        """GPUs the engine spans on one node."""
-        return self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
-
-
-class OllamaEngine(Strict):
-    """Ollama: `ollama serve` with a port and a model store of its own, or, by `base_url`, one that
-    runs already and is left as it is.
-
-    `models` is another store, such as the one people pull into by hand. `env` takes Ollama's own
-    settings (OLLAMA_CONTEXT_LENGTH, OLLAMA_NUM_PARALLEL, …).
-    """
-
-    kind: Literal["ollama"]
-    executable: str = "ollama"
-    models: str | None = None
-    base_url: Url | None = None
-    num_gpus: Annotated[int, Field(ge=0)] = 0
-    parameters: dict[str, Scalar] = {}  # PARAMETER lines of a model created from a GGUF
-    env: Variables = {}
-    pass_env: VariableNames = ()
-
-    @model_validator(mode="after")
-    def _attached_or_started(self) -> OllamaEngine:
-        given = self.model_fields_set - {"kind", "base_url"}
-        if self.base_url is not None and given:
-            raise ValueError(
-                f"base_url attaches to an Ollama that runs: {', '.join(sorted(given))} is set there"
-            )
-        return self
-
-
-class CommandEngine(Strict):
-    """Any server by its argv; {port}, {host}, {model} and {served_model_name} are filled in.
-
-    With an `environment` that names a requirement, its first word is looked for there.
-    """
-
-    kind: Literal["command"]
-    argv: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(words_without_keys)]
-    environment: Environment | None = None
-    ready_path: str = "/health"
-    num_gpus: Annotated[int, Field(ge=0)] = 0
-    env: Variables = {}
-    pass_env: VariableNames = ()
-
-    @field_validator("argv")
-    @classmethod
-    def _takes_a_port(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
-        if not any("{port}" in part for part in argv):
-            raise ValueError("expected {port} somewhere: nightbench chooses a free one")
-        return argv
-
-    @field_validator("environment")
-    @classmethod
-    def _by_requirement(cls, environment: Environment | None) -> Environment | None:
-        if environment is not None and environment.requirement is None:
-            raise ValueError("expected a requirement: argv itself names an executable or docker")
-        return environment
-
-
-class RemoteEngine(Strict):
-    """An API that somebody else runs: nothing is started or stopped.
-
-    A `provider` is where a known service is and which variable holds its key; what is given beside
-    it wins. `${NAME}` in a header stands for what that variable holds. `base_url` is used as it is
-    given; only one without a path gets /v1. `verify_tls: false` takes any certificate. One run at a
-    time is at an address, unless it is `shared`.
-    """
-
-    kind: Literal["remote"]
-    provider: ProviderName | None = None
-    base_url: Url | None = None
-    api_key_env: VariableName | None = None
-    requests_per_second: PositiveFloat | None = None
-    max_retries: Annotated[int, Field(ge=0)] | None = None
-    first_answer_timeout_s: Seconds = 120
-    shared: bool = False
-    headers: Annotated[dict[str, str], Field(repr=False)] = {}
-    verify_tls: bool = True
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> RemoteEngine:
-        if self.base_url is None and self.provider is None:
-            raise ValueError("expected base_url or provider")
-        return self
-
-
-Engine = Annotated[
-    VllmEngine | LmdeployEngine | SglangEngine | OllamaEngine | CommandEngine | RemoteEngine,
-    Field(discriminator="kind"),
-]
-ENGINE_KINDS = ("vllm", "lmdeploy", "sglang", "ollama", "command", "remote")
+# Serialized as what it is, not as the base that is declared.
+EngineOfAKind = SerializeAsAny[Annotated[EngineConfig, PlainValidator(_of_its_kind)]]

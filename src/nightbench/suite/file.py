@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nightbench.errors import BadInput, SuiteError
+from nightbench.plugins import ENGINES, WORKLOADS
 from nightbench.resources import suite_folders
 from nightbench.secrets.values import is_secret
 from nightbench.suite import bounded_yaml, models
 from nightbench.suite.bounded_yaml import MOST_DEPTH, KeyPath
-from nightbench.suite.engines import ENGINE_KINDS
 from nightbench.suite.models import Suite, Target
 
 MOST_TARGETS = 1000  # of a matrix
@@ -175,13 +176,13 @@ def _describe(detail: ErrorDetails, lines: dict[KeyPath, int]) -> str:
 
 
 # pydantic puts the tag or type of the union's member that it tried into an error's place.
-_UNION_MEMBERS = {*ENGINE_KINDS, "Environment"}
+_UNION_MEMBERS = {"Environment"}
 
 
 def _key_path(loc: tuple[str | int, ...]) -> KeyPath:
     path: list[str | int] = []
     for part in loc:
-        is_member = part in _UNION_MEMBERS and path and path[-1] in ("engine", "environment")
+        is_member = part in _UNION_MEMBERS and path and path[-1] == "environment"
         is_type = isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool"))
         if not is_member and not is_type:
             path.append(part)
@@ -198,8 +199,6 @@ def _expectation(detail: ErrorDetails) -> str:
         return f"unknown key{_did_you_mean(str(detail['loc'][-1]))}"
     if detail["type"] == "missing":
         return "this key is required"
-    if detail["type"].startswith("union_tag"):
-        return f"kind: expected one of {', '.join(ENGINE_KINDS)}"
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = detail["input"]
@@ -223,6 +222,11 @@ def _did_you_mean(key: str) -> str:
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    for value in vars(models).values():
-        if isinstance(value, type) and issubclass(value, models.Strict):
-            yield value
+    configs: list[type[BaseModel]] = [
+        *(engine.config for engine in ENGINES.usable().values()),
+        *(workload.config for workload in WORKLOADS.usable().values()),
+    ]
+    for module in (models, *(sys.modules[config.__module__] for config in configs)):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, models.Strict):
+                yield value

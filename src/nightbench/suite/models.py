@@ -7,22 +7,14 @@ Reading a suite touches nothing but its file. Whether a model or a data file is 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
 
-from nightbench.suite.engines import (
-    CommandEngine,
-    Engine,
-    Environment,
-    LmdeployEngine,
-    OllamaEngine,
-    RayCluster,
-    RemoteEngine,
-    SglangEngine,
-    VllmEngine,
-    words_without_keys,
-)
+from nightbench.errors import BadInput, PluginError
+from nightbench.plugins import ENGINES, WORKLOADS
+from nightbench.suite.engines import EngineOfAKind, Environment, words_without_keys
 from nightbench.suite.types import (
     Name,
     PositiveFloat,
@@ -34,28 +26,24 @@ from nightbench.suite.types import (
 )
 from nightbench.untrusted.limits import MB, MOST_MB, AnswerLimits
 
+if TYPE_CHECKING:
+    from nightbench.engines.remote import RemoteEngine
+
 __all__ = [
     "AccuracySpec",
-    "CommandEngine",
     "Environment",
     "Gates",
     "Generation",
     "Limits",
-    "LmdeployEngine",
     "LoadSpec",
     "NightCommand",
-    "OllamaEngine",
-    "RayCluster",
-    "RemoteEngine",
     "Scalar",
-    "SglangEngine",
     "Slo",
     "Strict",
     "Suite",
     "SwanlabSettings",
     "Target",
     "Timeouts",
-    "VllmEngine",
     "Workload",
 ]
 
@@ -180,8 +168,19 @@ class AccuracySpec(Strict):
         return self
 
 
-# Data sets that need no path: where EvalScope takes them from.
-BY_NAME = {"openqa": "modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl"}
+def _known_workload(kind: str) -> str:
+    if kind not in WORKLOADS.our_names():
+        try:
+            WORKLOADS.find(kind)
+        except PluginError as error:
+            raise PydanticCustomError("plugin", "{said}", {"said": error.message}) from error
+        except BadInput:
+            *first, last = (f"'{name}'" for name in WORKLOADS.names())
+            listed = f"{', '.join(first)} or {last}"
+            raise PydanticCustomError(
+                "no_such_kind", "Input should be {listed}", {"listed": listed}
+            ) from None
+    return kind
 
 
 class Workload(Strict):
@@ -192,9 +191,7 @@ class Workload(Strict):
     TSV, Parquet), `python` what a function of a Python file returns.
     """
 
-    kind: Literal[
-        "openqa", "longalpaca", "sharegpt", "line_by_line", "custom", "python", "prompt", "random"
-    ]
+    kind: Annotated[str, AfterValidator(_known_workload)]
     path: str | None = None
     column: str | None = None
     function: str | None = None
@@ -204,10 +201,7 @@ class Workload(Strict):
 
     @model_validator(mode="after")
     def _has_its_source(self) -> Workload:
-        special = {"prompt": ["prompt"], "random": ["random_input_len"]}
-        more = {"custom": ["column"], "python": ["function"]}
-        path = [] if self.kind in BY_NAME else ["path"]
-        for field in special.get(self.kind, [*path, *more.get(self.kind, [])]):
+        for field in WORKLOADS.find(self.kind).needs:
             if getattr(self, field) is None:
                 raise ValueError(f"a workload of kind {self.kind} needs {field}")
         return self
@@ -215,7 +209,23 @@ class Workload(Strict):
     @property
     def source(self) -> str | None:
         """The file's path or place on a hub; None where prompts are not read from a file."""
-        return self.path or BY_NAME.get(self.kind)
+        return self.path or WORKLOADS.find(self.kind).source
+
+
+def _as_its_kind(given: object) -> object:
+    """What a kind with keys of its own makes of a mapping; every other is read as it is."""
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if not isinstance(kind, str) or kind in WORKLOADS.our_names():
+        return given
+    try:
+        config = WORKLOADS.find(kind).config
+    except BadInput:
+        return given  # told as the problem of its key
+    return config.model_validate(given)
+
+
+# Serialized with the keys of its kind, not only with those that all have.
+WorkloadOfAKind = SerializeAsAny[Annotated[Workload, BeforeValidator(_as_its_kind)]]
 
 
 class LoadSpec(Strict):
@@ -223,7 +233,7 @@ class LoadSpec(Strict):
     (open loop, requests per second; `inf` sends all at once)."""
 
     name: Name
-    workload: Workload
+    workload: WorkloadOfAKind
     max_concurrency: Annotated[tuple[PositiveInt, ...] | None, BeforeValidator(_as_list)] = None
     request_rate: Annotated[tuple[PositiveFloat, ...] | None, BeforeValidator(_as_list)] = None
     burstiness: PositiveFloat = 1.0  # 1 is Poisson; larger is steadier; inf is constant
@@ -256,7 +266,7 @@ class Target(Strict):
     name: Name
     model: str | None = None
     served_model_name: str | None = None
-    engine: Engine
+    engine: EngineOfAKind
     boot_timeout_s: DurationS = 1800
     hang_timeout_s: DurationS = 30
     limits: Limits = Limits()
@@ -266,35 +276,37 @@ class Target(Strict):
 
     @model_validator(mode="after")
     def _model_where_needed(self) -> Target:
-        if self.model is None and self.engine.kind in ("vllm", "lmdeploy", "sglang"):
-            raise ValueError("model: expected a path, hf:org/name@rev, modelscope:… or builtin:…")
-        if self.model is None and self.engine.kind == "ollama":
-            raise ValueError("model: expected a name of Ollama's library, or a GGUF to make one of")
-        named = self.served_model_name is not None and not (self.model or "").endswith(".gguf")
-        if self.engine.kind == "ollama" and named:
-            raise ValueError("served_model_name: a model of Ollama's library keeps its own name")
+        engine = ENGINES.find(self.engine.kind)
+        if self.model is None and engine.needs_model:
+            raise ValueError(f"model: {engine.needs_model}")
+        engine.refuse(self.engine, self.model, self.served_model_name)
         return self
+
+    @property
+    def attached_to(self) -> RemoteEngine | None:
+        """The API that somebody else runs, where that is what the target is."""
+        return ENGINES.find(self.engine.kind).attached(self.engine)
 
     @property
     def is_attached(self) -> bool:
         """Whether somebody else runs the server: it is neither started nor stopped."""
-        engine = self.engine
-        return engine.kind == "remote" or (engine.kind == "ollama" and engine.base_url is not None)
+        return self.attached_to is not None
 
     @property
     def is_shared(self) -> bool:
         """Whether several runs may be at the same server at once."""
-        return self.engine.kind == "remote" and self.engine.shared
+        attached = self.attached_to
+        return attached is not None and attached.shared
 
     @property
     def requests_per_second(self) -> float | None:
         """How fast the API may be asked, where somebody else limits that."""
-        return self.engine.requests_per_second if self.engine.kind == "remote" else None
+        return self.attached_to.requests_per_second if self.attached_to else None
 
     @property
     def max_retries(self) -> int | None:
         """How often a failed question is asked again, where the suite says so."""
-        return self.engine.max_retries if self.engine.kind == "remote" else None
+        return self.attached_to.max_retries if self.attached_to else None
 
 
 class Slo(Strict):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from nightbench.engines import remote
+from nightbench.plugins import ENGINES
 from nightbench.secrets.redaction import Redactor
-from nightbench.secrets.values import secrets_of
-from nightbench.suite.engines import RemoteEngine
 from nightbench.suite.models import Suite
 
 
@@ -17,9 +15,5 @@ def redactor_of_suite(suite: Suite, environ: Mapping[str, str] = os.environ) -> 
     started with."""
     secrets: set[str] = set()
     for target in suite.targets:
-        engine = target.engine
-        if isinstance(engine, RemoteEngine):
-            secrets |= remote.secrets_of_engine(engine, environ)
-        else:
-            secrets |= secrets_of(engine.env)
+        secrets |= ENGINES.find(target.engine.kind).secrets(target.engine, environ)
     return Redactor.from_env(environ, *secrets)

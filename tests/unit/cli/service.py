@@ -74,7 +74,7 @@ def _handler(state: Service) -> type[BaseHTTPRequestHandler]:
                 self.reply(200, {"data": [{"id": name} for name in state.models]})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
             if not self.may_ask():
                 return
             with state.lock:

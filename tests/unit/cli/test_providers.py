@@ -12,9 +12,9 @@ from service import Service, service
 from nightbench.cli.main import main
 from nightbench.engines import providers
 from nightbench.engines.providers import Provider
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import EndpointError
 from nightbench.serving import remote
-from nightbench.suite.engines import RemoteEngine
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import AnswerLimits
 

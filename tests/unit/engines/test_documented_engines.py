@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.engines.providers import PROVIDERS
-from nightbench.suite.engines import ENGINE_KINDS
+from nightbench.plugins import ENGINES
 from nightbench.suite.models import Suite
 
 DOC = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
@@ -19,9 +19,9 @@ def test_every_example_is_a_target_and_every_kind_has_one() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
     targets = [target for block in blocks for target in yaml.safe_load(block)]
     suite = Suite.model_validate({"name": "documented", "targets": targets})
-    assert {target.engine.kind for target in suite.targets} == set(ENGINE_KINDS)
+    assert {target.engine.kind for target in suite.targets} == set(ENGINES.our_names())
     for target in suite.targets:
-        assert bool(dispatch.display_command(target)) is not target.is_attached
+        assert bool(target_engine.display_command(target)) is not target.is_attached
 
 
 def test_every_service_is_where_the_page_says() -> None:

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.engines import container, dispatch, lmdeploy, ollama, providers, remote, sglang
+from nightbench.engines import container, lmdeploy, ollama, providers, remote, sglang, target_engine
 from nightbench.engines.container import Container
+from nightbench.engines.lmdeploy import LmdeployEngine
+from nightbench.engines.ollama import OllamaEngine
+from nightbench.engines.providers import ProviderName
+from nightbench.engines.remote import RemoteEngine
+from nightbench.engines.sglang import SglangEngine
 from nightbench.errors import BadInput
-from nightbench.suite.engines import (
-    LmdeployEngine,
-    OllamaEngine,
-    ProviderName,
-    RemoteEngine,
-    SglangEngine,
-)
 from nightbench.suite.models import Target
 
 
@@ -106,7 +104,7 @@ IMAGE = {
 
 
 def test_an_engine_in_a_container_binds_inside_and_is_published_here_alone(tmp_path: Path) -> None:
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         Target.model_validate(IMAGE),
         model_path="/models/m",
         host="127.0.0.1",
@@ -192,10 +190,12 @@ def test_an_attached_ollama_is_not_started() -> None:
     attached = {"kind": "ollama", "base_url": "http://127.0.0.1:11434"}
     target = Target.model_validate({"name": "t", "model": "gemma3:4b", "engine": attached})
     assert target.is_attached
-    assert dispatch.display_command(target) == ""
-    assert dispatch.served_name(target) == "gemma3:4b"
+    assert target_engine.display_command(target) == ""
+    assert target_engine.served_name(target) == "gemma3:4b"
     with pytest.raises(BadInput, match="nothing to start"):
-        dispatch.plan_launch(target, model_path=None, host="h", port=1, api_key="", flavour="cpu")
+        target_engine.plan_launch(
+            target, model_path=None, host="h", port=1, api_key="", flavour="cpu"
+        )
 
 
 def test_every_kind_of_engine_has_a_command_to_show_or_none_to_start() -> None:
@@ -208,7 +208,7 @@ def test_every_kind_of_engine_has_a_command_to_show_or_none_to_start() -> None:
         {"kind": "remote", "base_url": "http://h:1"},
     ]
     shown = {
-        str(engine["kind"]): dispatch.display_command(
+        str(engine["kind"]): target_engine.display_command(
             Target.model_validate({"name": "t", "model": "m", "engine": engine})
         )
         for engine in engines

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from nightbench.engines import renames
-from nightbench.engines.renames import RENAMED, problems
+from nightbench.engines.renames import problems
+from nightbench.plugins import ENGINES
 
+RENAMED = [entry for kind in ENGINES.our_names() for entry in ENGINES.find(kind).renamed]
 DOC = Path(__file__).parents[3] / "docs" / "coming-from.md"
 
 
 def said(engine: str, version: str, **args: object) -> str:
     named = {key.replace("_", "-"): value for key, value in args.items()}
-    return "\n".join(problems(engine, named, version))  # type: ignore[arg-type]
+    known = ENGINES.find(engine)
+    return "\n".join(problems(known.renamed, named, title=known.title, version=version))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_a_version_that_still_has_it_is_left_alone() -> None:
 
 def test_an_option_is_known_however_it_is_written() -> None:
     for key in ("enable_reasoning", "enable-reasoning", "--enable-reasoning"):
-        assert list(problems("vllm", {key: True}, "0.33.0"))
+        assert said("vllm", "0.33.0", **{key: True})
 
 
 def test_every_entry_says_until_when_and_where_that_is_from() -> None:

@@ -7,8 +7,8 @@ import shlex
 import pytest
 
 from nightbench.engines import vllm
+from nightbench.engines.vllm import VllmEngine
 from nightbench.errors import BadInput
-from nightbench.suite.models import VllmEngine
 
 GLM = VllmEngine.model_validate(
     {

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from nightbench.engines.vllm import VllmEngine
 from nightbench.rehearsal.deriving import Notes, Stage, rehearsal_of
 from nightbench.resources import suites_dir
 from nightbench.suite.file import find_suite, read_suite
-from nightbench.suite.models import Suite, VllmEngine
+from nightbench.suite.models import Suite
 
 
 @pytest.fixture(autouse=True)

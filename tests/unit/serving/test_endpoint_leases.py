@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.engines import dispatch
+from nightbench.engines import target_engine
 from nightbench.errors import LeaseError
 from nightbench.night.run import config_digest
 from nightbench.progress import Progress
@@ -98,7 +98,7 @@ def target(**engine: object) -> Target:
 def test_a_suite_may_share_its_server() -> None:
     assert not target(base_url=URL).is_shared
     assert target(base_url=URL, shared=True).is_shared
-    assert dispatch.address_of(target(base_url=URL)) == URL
+    assert target_engine.address_of(target(base_url=URL)) == URL
     assert config_digest(target(base_url=URL)) != config_digest(target(base_url=URL, shared=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightbench.engines.vllm import Counters
+from nightbench.engines.observed import Counters
 from nightbench.serving.supervise.heartbeat import Heartbeat, Patience
 from nightbench.suite.models import Target
 

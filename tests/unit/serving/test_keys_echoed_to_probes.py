@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from nightbench.endpoint import Endpoint
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput, EndpointError
 from nightbench.home.paths import Home
 from nightbench.records import ServerRow
@@ -21,7 +22,6 @@ from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import serve
 from nightbench.serving.supervise.engine_log import Log
 from nightbench.serving.supervise.launcher import Options
-from nightbench.suite.engines import RemoteEngine
 from nightbench.suite.models import Target
 from tests.security.hostile import WAYS, hostile
 

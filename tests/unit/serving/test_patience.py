@@ -13,10 +13,10 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.engines import remote as remote_engine
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import EndpointError
 from nightbench.serving import probing, remote
 from nightbench.serving.patience import Patience, is_loading
-from nightbench.suite.engines import RemoteEngine
 
 COMPLETION = {"choices": [{"message": {"content": "hello"}}]}
 LISTED = {"data": [{"id": "m"}]}

@@ -1,49 +1,28 @@
 """The benchmarks there are: one small file each, that only declares `BENCHMARK`.
 
-To add one: write its file beside these, name it in `_MODULES`, and in `docs/`.
+To add one: write its file beside these, and name it in `docs/`. Other distributions declare theirs
+by the entry point `nightbench.benchmarks` (docs/adding.md).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
+from pkgutil import iter_modules
 
 from nightbench.accuracy.benchmark import Benchmark
-from nightbench.errors import BadInput
+from nightbench.plugins import BENCHMARKS
 
-_MODULES = (
-    "arc",
-    "ceval",
-    "cmmlu",
-    "gsm8k",
-    "hellaswag",
-    "humaneval",
-    "iquiz",
-    "math",
-    "math_500",
-    "mcq",
-    "mmlu",
-    "qa",
-    "starter",
-    "truthful_qa",
-)
+OURS = {
+    module.name: f"{__name__}.{module.name}:BENCHMARK"
+    for module in sorted(iter_modules(__path__), key=lambda module: module.name)
+}
 
 
 def names() -> tuple[str, ...]:
     """The names of all benchmarks."""
-    return _MODULES
+    return BENCHMARKS.names()
 
 
 def find(name: str) -> Benchmark:
     """The benchmark of that name. Raises BadInput with the names there are."""
     key = name.lower().replace("-", "_")
-    if key not in _MODULES:
-        close = difflib.get_close_matches(key, _MODULES, n=1)
-        meant = f"Did you mean {close[0]}? " if close else ""
-        raise BadInput(
-            f"there is no benchmark named {name!r}",
-            hint=f"{meant}There are {', '.join(_MODULES)}.",
-        )
-    module = importlib.import_module(f"{__name__}.{key}")
-    benchmark: Benchmark = module.BENCHMARK
-    return benchmark
+    return BENCHMARKS.find(key if key in BENCHMARKS.our_names() or key in names() else name)

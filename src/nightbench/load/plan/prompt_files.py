@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.data import hub_files
 from nightbench.errors import DataError
+from nightbench.plugins import WORKLOADS
 
 if TYPE_CHECKING:
     from nightbench.suite.models import Workload
@@ -17,19 +18,18 @@ if TYPE_CHECKING:
 def read_texts(workload: Workload, base_dir: Path) -> list[str]:
     """Every prompt of a workload's file, in the file's order. Raises DataError."""
     path = hub_files.locate(workload.source or "", base_dir)
-    match workload.kind:
-        case "openqa":
-            return _openqa(path)
-        case "longalpaca":
-            return [_text(record, "instruction", place) for place, record in _json_list(path)]
-        case "sharegpt":
-            return _conversations(path)
-        case "custom":
-            return _column(path, workload.column or "")
-        case "python":
-            return _of_function(path, workload.function or "")
-        case _:
-            return [line.strip() for line in _read(path).split("\n") if line.strip()]
+    read = WORKLOADS.find(workload.kind).read
+    return [] if read is None else read(path, workload)
+
+
+def lines(path: Path, _: Workload) -> list[str]:
+    """A prompt a line; empty ones are none."""
+    return [line.strip() for line in _read(path).split("\n") if line.strip()]
+
+
+def instructions(path: Path, _: Workload) -> list[str]:
+    """LongAlpaca: a JSON list of records with an instruction."""
+    return [_text(record, "instruction", place) for place, record in _json_list(path)]
 
 
 def _read(path: Path) -> str:
@@ -44,7 +44,8 @@ def _read(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error
 
 
-def _openqa(path: Path) -> list[str]:
+def openqa(path: Path, _: Workload) -> list[str]:
+    """OpenQA: a JSON object with a question a line."""
     questions = []
     for number, line in enumerate(_read(path).split("\n"), start=1):
         if not line.strip():
@@ -81,7 +82,7 @@ def _text(record: Any, field: str, place: str) -> str:
     return text
 
 
-def _conversations(path: Path) -> list[str]:
+def first_turns(path: Path, _: Workload) -> list[str]:
     """What a person says first in each; those in which nobody says anything are left out."""
     found = [_first_turn(record) for _, record in _json_list(path)]
     texts = [text for text in found if text is not None]
@@ -103,16 +104,20 @@ def _first_turn(record: Any) -> str | None:
     return None
 
 
-def _column(path: Path, column: str) -> list[str]:
+def column(path: Path, workload: Workload) -> list[str]:
+    """One column of a file of records, by its ending."""
     from nightbench.data.loading import read_records
 
+    name = workload.column or ""
     records = read_records(path)
-    return [_text(record, column, f"{path}, record {n}") for n, record in enumerate(records, 1)]
+    return [_text(record, name, f"{path}, record {n}") for n, record in enumerate(records, 1)]
 
 
-def _of_function(path: Path, name: str) -> list[str]:
+def of_function(path: Path, workload: Workload) -> list[str]:
+    """What a function of a Python file returns or yields."""
     from nightbench.load.plan.python_files import load_function
 
+    name = workload.function or ""
     function = load_function(path, name)
     try:
         prompts = list(function())

@@ -11,21 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from nightbench.errors import DataError
 from nightbench.load.plan.prompt_files import read_texts
+from nightbench.plugins import WORKLOADS
 
 if TYPE_CHECKING:
     from nightbench.load.plan.tokens import Tokenizer
     from nightbench.suite.models import Workload
-
-# Short common words: one token each, with the space before, in nearly every vocabulary.
-_COMMON = """
-time year people way day man thing woman life child world school state family student group
-country problem hand part place case week company system program question work number night point
-home water room mother area money story fact month lot right study book eye job word business
-issue side kind head house service friend father power hour game line end member law car city name
-team minute idea body back parent face others level office door health person art war history
-party result change morning reason research girl guy moment air teacher force
-"""
-_WORDS = tuple(_COMMON.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +83,9 @@ def read_prompts(
     Raises DataError where the data cannot be read or holds fewer prompts than `count` and the
     workload does not say `repeat`: going round would measure the server's prefix cache.
     """
-    if workload.kind == "prompt":
-        return Prompts(_Same(sendable(workload.prompt or ""), count), shares_prefix=True)
-    if workload.kind == "random":
-        return Prompts(_Random(workload.random_input_len or 1, count, seed, tokenizer))
+    make = WORKLOADS.find(workload.kind).make
+    if make is not None:
+        return make(workload, count, seed, tokenizer)
     path = workload.source
     texts = [sendable(text) for text in read_texts(workload, base_dir)]
     measure = tokenizer.count if tokenizer else len
@@ -120,18 +109,6 @@ def _of(lengths: PromptLengths) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Same(Sequence[str]):
-    text: str
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
 class _Repeated(Sequence[str]):
     texts: list[str]
     size: int
@@ -141,22 +118,3 @@ class _Repeated(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         return self.texts[index % len(self.texts)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Random(Sequence[str]):
-    """Made when asked for: a million prompts take no memory."""
-
-    length: int
-    size: int
-    seed: int
-    tokenizer: Tokenizer | None
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: Any) -> Any:
-        rng = random.Random(f"random-{self.seed}-{index}")  # noqa: S311
-        if self.tokenizer is not None:
-            return self.tokenizer.random_text(self.length, rng)
-        return " ".join(rng.choices(_WORDS, k=self.length))

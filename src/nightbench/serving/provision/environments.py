@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from nightbench.engines.vllm import Flavour
+from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
 from nightbench.home.paths import Home
 from nightbench.home.private_files import make_private

@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import ollama
+from nightbench.engines import ollama, target_engine
+from nightbench.engines.ollama import OllamaEngine
 from nightbench.errors import BadInput, DataError, EngineEnvironmentError
 from nightbench.home.paths import Home
 from nightbench.progress import OnProgress, Progress
@@ -26,9 +27,10 @@ from nightbench.secrets.child_env import engine_environment
 from nightbench.secrets.redaction import Redactor
 from nightbench.serving import probing
 from nightbench.serving.file_locks import locked
+from nightbench.serving.provision import models
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.supervision import Order, Supervised, wait_until
-from nightbench.suite.engines import OllamaEngine
+from nightbench.suite.models import Target
 from nightbench.suite.types import Scalar
 from nightbench.untrusted import json_reader
 from nightbench.untrusted.http_reader import lines
@@ -38,6 +40,27 @@ STOP_S = 15.0
 GRACE_S = 5.0
 BETWEEN_BYTES_S = 600.0  # a pull is silent while it verifies what it has
 LONGEST_LINE_BYTES = 1_000_000
+
+
+def provide(
+    target: Target, home: Home, base_dir: Path, *, has_gpu: bool, on_progress: OnProgress
+) -> tuple[EngineEnvironment, str]:
+    """Ollama's command with its store, and the name of the target's model there, once it is.
+
+    Raises BadInput, DataError, EngineEnvironmentError.
+    """
+    engine, model = target.engine, target.model or ""
+    if not isinstance(engine, OllamaEngine):
+        raise TypeError(f"{target.name} runs on {engine.kind}")
+    found, name = (
+        environment(engine, home, base_dir, has_gpu=has_gpu),
+        target_engine.served_name(target),
+    )
+    gguf = None
+    if ollama.is_gguf(model):
+        gguf = models.resolve(model, home, None, base_dir, on_progress=on_progress)
+    ensure_model(engine, name, gguf, found, on_progress)
+    return found, name
 
 
 def environment(

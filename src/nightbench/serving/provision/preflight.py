@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nightbench.engines import dispatch, renames
+from nightbench.engines import renames, target_engine
+from nightbench.engines.adapter import AnyAdapter
 from nightbench.errors import ArgumentsRefused
 from nightbench.progress import OnProgress, Progress
 from nightbench.secrets.child_env import engine_environment
@@ -29,8 +30,6 @@ from nightbench.suite.models import Target
 SCRIPT = Path(__file__).with_name("check_arguments.py")
 MOST_NAMES = 12
 WITHIN_S = 180.0  # an engine's first import compiles its Python
-# Words of the command that come before the engine's own arguments.
-_BEFORE = {"vllm": 2, "sglang": 3, "lmdeploy": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,8 @@ Ask = Callable[[Target, EngineEnvironment, str | None], Checked]
 
 def is_checkable(target: Target) -> bool:
     """Whether the target's engine has arguments of its own that can be looked at here."""
-    return target.engine.kind in _BEFORE and dispatch.image_of(target) is None
+    engine = target_engine.adapter_of(target)
+    return engine.argument_words is not None and target_engine.image_of(target) is None
 
 
 def check(
@@ -58,15 +58,16 @@ def check(
     environment: EngineEnvironment,
     model: str | None,
     *,
-    script: Path = SCRIPT,
+    script: Path | None = None,
     within_s: float = WITHIN_S,
 ) -> Checked:
-    """Ask the engine. `model` is the model's folder, None where it is not here."""
+    """Ask the engine. `model` is the model's folder, None where it is not here; `script` is the
+    engine's own unless given."""
     if environment.python is None:
         return Checked(unchecked=(f"there is no python beside {environment.executable}",))
     words, env = _command(target, environment, model)
     asked = json.dumps({"kind": target.engine.kind, "words": words, "model": model})
-    argv = [str(environment.python), "-I", "-W", "ignore", str(script)]
+    argv = [str(environment.python), "-I", "-W", "ignore", str(script or _script(target))]
     try:
         code, answered, said = _run(argv, asked, env, within_s)
     except subprocess.TimeoutExpired:
@@ -76,10 +77,10 @@ def check(
     except ValueError:
         last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
         return Checked(unchecked=(f"the engine could not be asked: {last[:300]}",))
-    kind, version = target.engine.kind, answer["version"]
+    engine, version = target_engine.adapter_of(target), answer["version"]
     return Checked(
-        engine=f"{kind} {version}" if version else "",
-        refused=tuple(_sentence(problem, kind, version) for problem in answer["problems"]),
+        engine=f"{engine.kind} {version}" if version else "",
+        refused=tuple(_sentence(problem, engine, version) for problem in answer["problems"]),
         unchecked=tuple(answer["unchecked"]),
     )
 
@@ -125,19 +126,24 @@ def _command(
     target: Target, environment: EngineEnvironment, model: str | None
 ) -> tuple[list[str], dict[str, str]]:
     """The engine's arguments and environment, as they will be but for port, key and cores."""
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         target,
         model_path=model or target.model,
         host="127.0.0.1",
         port=8000,
         api_key="",
         flavour=environment.flavour,
-        cores=tuple(range(max(1, dispatch.num_ranks(target)))),
+        cores=tuple(range(max(1, target_engine.num_ranks(target)))),
     )
-    passed = [name for name in dispatch.pass_env(target) if name in os.environ]
+    passed = [name for name in target_engine.pass_env(target) if name in os.environ]
     env = engine_environment(os.environ, passed) | launch.env
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return list(launch.argv[_BEFORE[target.engine.kind] :]), env
+    return list(launch.argv[target_engine.adapter_of(target).argument_words :]), env
+
+
+def _script(target: Target) -> Path:
+    """What is run in the engine's environment to look at its arguments."""
+    return target_engine.adapter_of(target).check_script or SCRIPT
 
 
 def _run(
@@ -161,15 +167,15 @@ def _run(
     return process.returncode, answered, said
 
 
-def _sentence(problem: Mapping[str, Any], kind: str, version: str) -> str:
+def _sentence(problem: Mapping[str, Any], engine: AnyAdapter, version: str) -> str:
     """`engine.args.dtype: there is no such choice: float33 (vllm 0.32.0); nearest: float32`."""
     option, value = problem["option"].lstrip("-"), problem["value"]
     where = f"engine.args.{option}: " if option else ""
     what = f": {value}" if value else ""
     names = [name.lstrip("-") for name in problem["choices"]]
-    known = renames.find(kind, option, value, renames.parse_version(version))
+    known = renames.find(engine.renamed, option, value, renames.parse_version(version))
     right = f"; it {known.said()}" if known else _nearest(value or option, names)
-    return f"{where}{problem['message']}{what} ({kind} {version}){right}"
+    return f"{where}{problem['message']}{what} ({engine.kind} {version}){right}"
 
 
 def _nearest(given: str, names: Sequence[str]) -> str:
@@ -181,16 +187,12 @@ def _nearest(given: str, names: Sequence[str]) -> str:
     return f"; there are {', '.join(names)}" if len(names) <= MOST_NAMES else ""
 
 
-def _own_env(target: Target) -> dict[str, str]:
-    return {} if target.engine.kind == "remote" else target.engine.env
-
-
 def _mark(target: Target, environment: EngineEnvironment, model: str | None) -> Path | None:
     """The file that says that these arguments were accepted here; None for an environment that may
     change without our knowing."""
     if environment.cache is None or environment.python is None:
         return None
     words, _ = _command(target, environment, model)
-    chosen = sorted(_own_env(target).items())
-    content = json.dumps([words, chosen, SCRIPT.read_text()])
+    chosen = sorted(getattr(target.engine, "env", {}).items())
+    content = json.dumps([words, chosen, _script(target).read_text()])
     return environment.cache / "accepted" / hashlib.sha256(content.encode()).hexdigest()[:16]

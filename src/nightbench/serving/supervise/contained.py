@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nightbench.engines import container
-from nightbench.engines.dispatch import Launch
+from nightbench.engines.adapter import Launch
 from nightbench.home.private_files import make_private
 from nightbench.serving import images
 from nightbench.serving.hardware.leases import Lease

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nightbench.engines.vllm import Counters
+from nightbench.engines.observed import Counters
 
 Decision = Literal["alive", "ask", "hung"]
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import container, dispatch
-from nightbench.engines.dispatch import Launch
+from nightbench.engines import container, target_engine
+from nightbench.engines.adapter import Launch
 from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
 from nightbench.secrets.child_env import engine_environment, public_env
@@ -21,7 +21,6 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.secrets.values import secrets_of
 from nightbench.serving import probing, scratch
 from nightbench.serving.hardware import gpus, leases
-from nightbench.serving.hardware.gpus import Inventory
 from nightbench.serving.hardware.leases import Lease
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.provision.environments import EngineEnvironment
@@ -78,10 +77,10 @@ class Started:
 
 def start(job: Job, on_progress: OnProgress) -> Started:
     """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
-    inherited = engine_environment(os.environ, dispatch.pass_env(job.target))
+    inherited = engine_environment(os.environ, target_engine.pass_env(job.target))
     request = leases.Request(
         subject=job.target.name,
-        num_gpus=0 if _runs_on_cores(job) else dispatch.num_gpus(job.target),
+        num_gpus=0 if _runs_on_cores(job) else target_engine.num_gpus(job.target),
         cores=job.machine.cores,
         wait=job.options.wait_for_lease,
         within_s=job.options.lease_within_s,
@@ -108,14 +107,15 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     port = choose_port(job.options.port)
     endpoint = Endpoint(
         base_url=f"http://{probing.HOST}:{port}/v1",
-        model=dispatch.served_name(job.target),
+        model=target_engine.served_name(job.target),
         api_key=secrets.token_urlsafe(24),
         redact=Redactor.from_env(os.environ),
         limits=job.target.limits.in_bytes(),
     )
     launch_id = secrets.token_hex(16)
     launch = _plan(job, lease, endpoint, port)
-    chosen = _hardware_env(lease, job.machine.inventory, job.environment) | launch.env
+    endpoint = replace(endpoint, cache_reset_path=launch.cache_reset_path)
+    chosen = _hardware_env(job, lease) | launch.env
     if job.environment is not None:
         launch = contained(
             launch,
@@ -125,7 +125,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
             port=port,
             launch_id=launch_id,
             run_dir=_run_dir(job),
-            variables=(*chosen, *dispatch.pass_env(job.target)),
+            variables=(*chosen, *target_engine.pass_env(job.target)),
         )
     env = inherited | chosen
     # What the log must not hold: what the engine has, and what we know and it may have found.
@@ -137,7 +137,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
         port=port,
         endpoint=replace(endpoint, redact=hidden),
         launch=launch,
-        public_env=public_env(env, chosen, private=dispatch.pass_env(job.target)),
+        public_env=public_env(env, chosen, private=target_engine.pass_env(job.target)),
         memory_before=memory_before,
         started_at=started_at,
         launch_id=launch_id,
@@ -148,7 +148,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
 
 
 def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
-    launch = dispatch.plan_launch(
+    launch = target_engine.plan_launch(
         job.target,
         model_path=job.model,
         host=probing.HOST,
@@ -158,8 +158,8 @@ def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
         cores=lease.cores,
         store=str(job.environment.store) if job.environment else "",
     )
-    environment = job.environment
-    if environment is None or environment.image is not None or job.target.engine.kind == "command":
+    environment, keeps_argv = job.environment, target_engine.adapter_of(job.target).keeps_argv
+    if environment is None or environment.image is not None or keeps_argv:
         return launch
     return replace(launch, argv=(str(environment.executable), *launch.argv[1:]))
 
@@ -237,17 +237,14 @@ def choose_port(wanted: int | None) -> int:
     return wanted
 
 
-def _hardware_env(
-    lease: Lease, inventory: Inventory, environment: EngineEnvironment | None
-) -> dict[str, str]:
+def _hardware_env(job: Job, lease: Lease) -> dict[str, str]:
     """Which GPUs, and where compiled code is kept: per environment, warm on the next night."""
-    env = gpus.cuda_env(lease.gpus, inventory) if lease.gpus else {}
+    env = gpus.cuda_env(lease.gpus, job.machine.inventory) if lease.gpus else {}
+    environment = job.environment
     if environment is None:
         return env
     # Tools of the environment (ninja) are looked for by name.
     env["PATH"] = f"{environment.executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if environment.cache is not None:
-        env["VLLM_CACHE_ROOT"] = str(environment.cache / "vllm")
-        env["TORCHINDUCTOR_CACHE_DIR"] = str(environment.cache / "inductor")
-        env["TRITON_CACHE_DIR"] = str(environment.cache / "triton")
+        env |= target_engine.adapter_of(job.target).cache_env(environment.cache)
     return env

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nightbench.endpoint import Endpoint
-from nightbench.engines import dispatch
-from nightbench.engines.vllm import Counters
+from nightbench.engines import target_engine
+from nightbench.engines.observed import Counters
 from nightbench.records import TelemetryRow
 from nightbench.serving import probing
 from nightbench.serving.hardware import telemetry
@@ -155,4 +155,4 @@ class Watch:
 def read_counters(watched: Watched) -> Counters | None:
     """What the engine says of itself now, None where it says nothing."""
     page = probing.read_page(watched.endpoint, watched.counters_path or "")
-    return None if page is None else dispatch.parse_counters(watched.target, page)
+    return None if page is None else target_engine.parse_counters(watched.target, page)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nightbench.engines import dispatch, remote
+from nightbench.engines import remote, target_engine
+from nightbench.engines.adapter import Launch
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput
-from nightbench.suite.models import RemoteEngine, Target
+from nightbench.suite.models import Target
 
 
 def target(engine: dict[str, object], **fields: object) -> Target:
@@ -18,8 +20,8 @@ COMMAND = target(
 )
 
 
-def plan(what: Target) -> dispatch.Launch:
-    return dispatch.plan_launch(
+def plan(what: Target) -> Launch:
+    return target_engine.plan_launch(
         what, model_path="/m", host="127.0.0.1", port=81, api_key="k3y", flavour="cpu", cores=(0, 1)
     )
 
@@ -38,8 +40,8 @@ def test_the_key_is_in_the_environment_and_never_in_argv() -> None:
 
 def test_nothing_is_started_for_a_remote_target() -> None:
     what = target({"kind": "remote", "base_url": "http://h:1"})
-    assert dispatch.display_command(what) == ""
-    assert dispatch.num_gpus(what) == 0
+    assert target_engine.display_command(what) == ""
+    assert target_engine.num_gpus(what) == 0
     with pytest.raises(BadInput):
         plan(what)
 
