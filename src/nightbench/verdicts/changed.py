@@ -194,6 +194,7 @@ def _conclude(
     return Finding(
         word="inconclusive" if open_question or certain else "ok",
         notice=certain,
+        loudest=int(look.rows[peak.row]) if open_question or certain else None,
         size=peak.plain_size if open_question or certain else None,
         since=candidate.first if open_question or certain else None,
         more_nights=1 if certain else look.more_nights(peak) if open_question else None,

@@ -40,6 +40,7 @@ class Verdict:
     size: Size | None = None
     since: int | None = None
     series: tuple[int, ...] = ()
+    loudest: int | None = None  # the series that `size` is of
     more_nights: int | None = None
     controlled: bool = False
     cost: float = 0.0
@@ -186,6 +187,7 @@ def _judge_target(look: Look) -> Verdict:
         size=finding.size,
         since=finding.since,
         series=shown.touched if shown else (),
+        loudest=shown.series if shown else finding.loudest,
         more_nights=finding.more_nights,
         controlled=shown.controlled if shown else False,
         cost=look.again.cost,

@@ -73,6 +73,7 @@ class Finding:
     more_nights: int | None = None  # inconclusive: until a change of this size would be certain
     replaced: Floats | None = None  # by repeats or fresh boots: own values of the night
     boots: int = 1
+    loudest: int | None = None  # the series that spoke, where there is no event
 
 
 @dataclass(frozen=True, slots=True)

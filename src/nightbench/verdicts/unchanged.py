@@ -69,6 +69,7 @@ def _conclude(look: Look, peak: Peak, settled: Finding, *, certain: bool, boots:
         since=since,
         notice=certain,
         more_nights=1 if certain else look.more_nights(peak),
+        loudest=int(look.rows[peak.row]),
         replaced=settled.replaced,
         boots=settled.boots,
     )
