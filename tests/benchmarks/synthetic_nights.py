@@ -108,6 +108,14 @@ def verdict_row(night: int, target: str) -> VerdictRow:
         since=began(night).date(),
         detail="10 % below the last 14 nights",
         judged_at=_after(night, 4000),
+        node="node1",
+        size_pct=11.1,
+        lo_pct=9.0,
+        hi_pct=13.0,
+        event=f"{target}-{began(night):%Y%m%d}",
+        event_kind="regressed",
+        touched=["openqa output_throughput"],
+        changed="driver 550 → 570",
     )
 
 
