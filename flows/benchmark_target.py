@@ -10,6 +10,7 @@ from tasks.beginning import begin_night
 from tasks.budgeting import benchmark_stage, level_stage, plan_time
 from tasks.commanding import commands_around_if
 from tasks.concluding import conclude_target
+from tasks.judging import judge_the_night
 from tasks.keeping import kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import (
     answered_before,
@@ -84,6 +85,7 @@ def benchmark_target(
                     if plan.begins(level_stage(load, level)):
                         measure_load(level, prompts, server, keeper, over=plan.clock.over)
     if alone:
+        judge_the_night(night)
         publish_results(night)
         mirror_to_swanlab(night)
     return conclude_target(keeper)

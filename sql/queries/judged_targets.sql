@@ -41,7 +41,8 @@ ran AS (
     WHERE engine_kind <> 'imported'
 )
 
-SELECT *
+SELECT
+    run_id, run_began AS began, night, target, hardware_class, node, provenance, status, error
 FROM ran
 WHERE
     node IN (SELECT node FROM ran WHERE run_id = $run_id)

@@ -275,8 +275,8 @@ class TelemetryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """What was decided about one target in one run: a row for its speed under load (`metric` is what
-    spoke loudest, "" where nothing did) and one for each benchmark (`metric` accuracy). `verdict`:
+    """What was decided about one target in one run: a row for its speed under load (`metric` is
+    what spoke loudest, "" where nothing did) and one for each benchmark (accuracy). `verdict`:
     ok, inconclusive, regressed, improved, recovered, node, invalid, starved, method changed or not
     measured. Judged again, a run gets further rows: the newest `judged_at` counts."""
 

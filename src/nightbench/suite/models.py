@@ -23,6 +23,7 @@ from nightbench.suite.engines import (
     VllmEngine,
 )
 from nightbench.suite.types import Name, PositiveFloat, PositiveInt, Scalar, Strict, TimeOfDay
+from nightbench.suite.verdicts import VerdictSettings
 from nightbench.untrusted.limits import MB, MOST_MB, AnswerLimits
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "SwanlabSettings",
     "Target",
     "Timeouts",
+    "VerdictSettings",
     "VllmEngine",
     "Workload",
 ]
@@ -329,6 +331,7 @@ class Suite(Strict):
     load: tuple[LoadSpec, ...] = ()
     slo: Slo = Slo()
     gates: Gates = Gates()
+    verdicts: VerdictSettings = VerdictSettings()
     swanlab: SwanlabSettings = SwanlabSettings()
 
     @model_validator(mode="after")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from nightbench.suite.verdicts import PRIMARY
 from nightbench.verdicts.series import log_pct
 
-PRIMARY = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 _MS = {"ttft": 1.0, "ttfat": 1.0, "e2el": 1.0, "tpot": 0.1, "itl": 0.1, "icl": 0.1}
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nightbench.verdicts.directions import Better, better
 from nightbench.verdicts.events import Size
 from nightbench.verdicts.fleet import Fleet, Night
 from nightbench.verdicts.judge import Verdict, judge_night
 from nightbench.verdicts.measured import Acceptance, LevelValue, RanTarget, Settings
 from nightbench.verdicts.measuring import nothing_further
 from nightbench.verdicts.method import Method
-from nightbench.verdicts.series import Better, better, plain_pct
+from nightbench.verdicts.series import plain_pct
 from nightbench.verdicts.tabling import Run, Tables, Unit, in_order, table
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.verdicts.composites import Eras, chain, chained_error
+from nightbench.verdicts.directions import better
 from nightbench.verdicts.fleet import Layout
 from nightbench.verdicts.measured import LevelValue, RanTarget, Settings
-from nightbench.verdicts.series import badness, better
+from nightbench.verdicts.series import badness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,181 @@
+"""A run is judged: its history is read, replayed, and what comes of it is kept as rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from nightbench.history.clock import Now, utc_now
+from nightbench.history.reading import History
+from nightbench.history.run_results import read_facts, read_verdicts
+from nightbench.history.spool.writer import Spool, SpoolIdentity
+from nightbench.history.sql_files import statement
+from nightbench.records import VerdictRow
+from nightbench.suite.verdicts import VerdictSettings
+from nightbench.verdicts.differences import changes
+from nightbench.verdicts.measured import Acceptance, LevelValue, MinEffect, RanTarget, Settings
+from nightbench.verdicts.night_replay import Judged, judge_run
+from nightbench.verdicts.wording import sentence
+
+FACT = "verdicts"  # of a run: what its suite says about verdicts, as JSON
+
+
+def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictRow]:
+    """What is to be said about a run, given all runs before it. Nothing is written.
+
+    The same history gives the same rows, whenever it is asked; only `judged_at` is now.
+    """
+    settings = settings_of(history, run_id)
+    ran = read_ran(history, run_id)
+    values = read_values(history, run_id, settings)
+    loaded = {value.target for value in values}
+    verdicts = judge_run(ran, values, read_accepted(history), settings)
+    # A target that is never put under load has no verdict on it.
+    completed = {row.target for row in ran if row.run_id == run_id and row.status == "completed"}
+    due = [one for one in verdicts if one.target in loaded or one.target not in completed]
+    moment = now()
+    return [_row(history, judged, run_id, ran, moment) for judged in due]
+
+
+def keep(
+    history: History, spool: Path, run_id: str, rows: Sequence[VerdictRow], *, now: Now = utc_now
+) -> Path | None:
+    """Spool a run's verdicts, ready to land; None where the history says the same already."""
+    before = read_verdicts(history, run_id)
+    if not rows or _timeless(before) == _timeless(rows):
+        return None
+    name = f"_judged-{now():%Y%m%dT%H%M%S%f}" if before else "_judged"
+    night = history.sql(statement("night_of_run"), run_id=run_id).rows[0][0]
+    identity = SpoolIdentity(run_id=run_id, target=name, night=night)  # type: ignore[arg-type]
+    with Spool.open(spool, identity, now=now) as kept:
+        for row in rows:
+            kept.append(row)
+    return kept.folder
+
+
+def _timeless(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
+    moment = datetime.min  # noqa: DTZ901 - compared with itself alone
+    return [replace(row, judged_at=moment) for row in rows]
+
+
+def settings_of(history: History, run_id: str) -> Settings:
+    """What the run's suite says about verdicts."""
+    said = read_facts(history, run_id).get(FACT)
+    wanted = VerdictSettings.model_validate_json(said) if said else VerdictSettings()
+    effects = {
+        metric: MinEffect(pct=effect.pct, ms=effect.ms)
+        for metric, effect in wanted.min_effect.items()
+    }
+    return Settings(primary=wanted.primary, min_effect=effects)
+
+
+def read_ran(history: History, run_id: str) -> list[RanTarget]:
+    """Every target of every run up to this one, on its machines; also those it never began."""
+    found = history.rows("judged_targets", run_id=run_id)
+    names = found.columns
+    ran = [RanTarget(**dict(zip(names, row, strict=True))) for row in found.rows]  # type: ignore[arg-type]
+    tonight = [row for row in ran if row.run_id == run_id]
+    if not tonight:
+        return ran
+    known = {row.target for row in tonight}
+    planned = json.loads(read_facts(history, run_id).get("targets", "[]"))
+    never = [
+        replace(
+            tonight[0], target=name, hardware_class=None, status="never begun",
+            error="it was never begun",
+        )
+        for name in planned
+        if name not in known
+    ]  # fmt: skip
+    return [*ran, *never]
+
+
+def read_values(history: History, run_id: str, settings: Settings) -> list[LevelValue]:
+    """The judged metrics of every load level of those runs."""
+    found = history.rows("judged_series", run_id=run_id, metrics=",".join(settings.metrics))
+    return [
+        LevelValue(
+            run_id=str(run),
+            target=str(target),
+            workload=str(workload),
+            level=str(level),
+            measurement_key=str(key),
+            metric=str(metric),
+            value=None if value is None else float(str(value)),
+            se=None if se is None else float(str(se)),
+            valid=bool(valid),
+            invalid_reasons=tuple(reasons),  # type: ignore[arg-type]
+        )
+        for run, target, workload, level, key, metric, value, se, valid, reasons in found.rows
+    ]
+
+
+def read_accepted(history: History) -> list[Acceptance]:
+    """What people have accepted, oldest first."""
+    found = history.sql(statement("acceptances"))
+    return [
+        Acceptance(**dict(zip(found.columns, row, strict=True)))  # type: ignore[arg-type]
+        for row in found.rows
+    ]
+
+
+def _row(
+    history: History, judged: Judged, run_id: str, ran: Sequence[RanTarget], moment: datetime
+) -> VerdictRow:
+    """What is kept of a verdict."""
+    tonight = next(row.night for row in ran if row.run_id == run_id)
+    change = judged.change
+    changed = _changed(history, judged)
+    is_open = judged.open_kind or ("recovered" if judged.word == "recovered" else None)
+    return VerdictRow(
+        target=judged.target,
+        hardware_class=judged.hardware_class,
+        measurement_key="",
+        name=change.workload if change else "",
+        subset_or_level=" to ".join(dict.fromkeys((change.levels[0], change.levels[-1])))
+        if change and change.levels
+        else "",
+        metric=change.metric if change else "",
+        verdict=judged.word,
+        value=change.value if change else None,
+        baseline=change.value / (1.0 + change.relative) if change and change.value else None,
+        relative_change=change.relative if change else None,
+        since=judged.since,
+        detail=sentence(judged, tonight, changed),
+        judged_at=moment,
+        node=judged.node,
+        size_pct=change.size_pct if change else judged.node_pct,
+        lo_pct=change.lo_pct if change else None,
+        hi_pct=change.hi_pct if change else None,
+        event=_event(judged) if is_open else None,
+        event_kind=judged.open_kind,
+        notice=judged.notice,
+        is_new=judged.new,
+        more_nights=judged.more_nights,
+        touched=list(judged.touched),
+        changed=changed or None,
+    )
+
+
+def _event(judged: Judged) -> str:
+    subject = f"node-{judged.node}" if judged.open_kind == "node" else judged.target
+    return f"{subject}-{judged.since:%Y%m%d}" if judged.since else subject
+
+
+def _changed(history: History, judged: Judged) -> str:
+    if judged.since_run is None or judged.before_run is None:
+        return ""
+    before, after = (
+        {
+            str(name): str(value)
+            for name, value in history.sql(
+                statement("facts_of_target"), run_id=run, target=judged.target
+            ).rows
+            if value is not None
+        }
+        for run in (judged.before_run, judged.since_run)
+    )
+    return changes(before, after)
