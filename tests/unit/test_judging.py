@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from nightbench.cli.main import main
+from nightbench.errors import BadInput
 from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import read_run
+from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home
+from nightbench.night.annotating import Remark, accept, say_of_event
 from nightbench.night.judging import judge, keep
-from nightbench.records import VerdictRow
-from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
+from nightbench.records import ProvenanceRow, VerdictRow
+from tests.benchmarks.synthetic_nights import (
+    Shape,
+    began,
+    run_id_of,
+    run_row,
+    spool_night,
+    target_row,
+)
 
 SHAPE = Shape(targets=("starter", "other", "third"), requests=1, samples=1, telemetry=0)
 
@@ -80,3 +92,100 @@ def test_verdicts_are_kept_by_a_rebuild(home: Home) -> None:
     with open_history(home) as history:
         assert list(read_run(history, run_id_of(6)).verdicts) == rows
         assert len(history.sql("FROM open_events").rows) == 1
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_a_person_sees_accepts_and_is_left_in_peace(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTBENCH_HOME", str(home.root))
+    monkeypatch.setenv("LOGNAME", "ada")
+    measure(home, range(7), replace(SHAPE, drop_from=5))
+    assert "starter regressed" in told(capsys, "judge", "latest")
+    assert "nothing new" in told(capsys, "judge", "latest")
+    assert "✗ starter regressed" in told(capsys, "verdicts").splitlines()[1]
+    event = "starter-20260106"
+    assert told(capsys, "events").startswith(f"{event}  starter regressed")
+    told(
+        capsys, "acknowledge", event, "--owner", "ada", "--ticket", "OPS-1", "--until", "2199-01-01"
+    )
+    assert "ada is on it (OPS-1), quiet until 2199-01-01" in told(capsys, "events")
+    told(capsys, "annotate", "--event", event, "--reason", "the driver, it seems")
+    told(capsys, "accept", event, "--reason", "the new driver stays")
+    assert told(capsys, "events") == "nothing is open\n"
+    with open_history(home) as history:
+        said = history.sql("SELECT kind, event, author, reason FROM annotations ORDER BY made_at")
+        assert said.rows == (
+            ("acknowledged", event, "ada", "(none given)"),
+            ("note", event, "ada", "the driver, it seems"),
+            ("accepted", event, "ada", "the new driver stays"),
+        )
+
+
+def test_after_an_acceptance_the_next_night_is_held_against_the_new_level(home: Home) -> None:
+    measure(home, range(7), replace(SHAPE, drop_from=5))
+    judge_night(home, 6)
+    remark = Remark(kind="accepted", reason="the new driver stays", author="ada")
+    accept(home, "starter", remark, now=lambda: began(6) + timedelta(hours=5))
+    measure(home, range(7, 10), replace(SHAPE, drop_from=5))
+    for night in (7, 8, 9):
+        row = judge_night(home, night)[1]
+        assert (row.target, row.event) == ("starter", None)
+        assert row.verdict in ("ok", "inconclusive")
+    assert row.verdict == "ok"
+
+
+def test_nobody_accepts_or_acknowledges_what_is_not_there(home: Home) -> None:
+    measure(home, range(1))
+    remark = Remark(kind="accepted", reason="r", author="ada")
+    with pytest.raises(BadInput, match="neither an open event nor a target 'startr'") as refused:
+        accept(home, "startr", remark)
+    assert "other, starter, third" in refused.value.hint
+    with pytest.raises(BadInput, match="no event 'starter' is open"):
+        say_of_event(home, "starter", remark)
+
+
+def test_a_target_that_failed_and_one_that_was_never_begun_are_said_not_to_be_measured(
+    home: Home,
+) -> None:
+    measure(home, range(4))
+    identity = SpoolIdentity(run_id=run_id_of(4), target="starter", night=began(4).date())
+    with Spool.open(home.spool, identity) as spool:
+        row = target_row(4, "starter", status="failed", ended_at=None)
+        spool.append(replace(row, error="exited before it was ready"))
+    identity = replace(identity, target="_run")
+    with Spool.open(home.spool, identity) as spool:
+        spool.append(run_row(4, SHAPE, status="failed", ended_at=None))
+        spool.append(ProvenanceRow(name="targets", value='["starter", "other"]'))
+    land(home)
+    rows = {row.target: row for row in judge_night(home, 4)}
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "starter": "not measured",
+        "other": "not measured",
+    }
+    assert rows["starter"].detail == "starter was not measured (exited before it was ready)"
+    assert rows["other"].detail == "other was not measured (it was never begun)"
+
+
+def test_a_benchmark_that_fell_is_an_event_of_its_own_and_can_be_accepted(home: Home) -> None:
+    shape = Shape(samples=120, requests=1, telemetry=0, levels=(1,), drop_from=6)
+    measure(home, range(8), shape)
+    row = judge_night(home, 6)[-1]
+    assert (row.metric, row.verdict, row.event) == (
+        "accuracy", "regressed", "starter-starter-20260107",
+    )  # fmt: skip
+    assert row.size_pct is not None
+    assert row.size_pct > 15
+    row = judge_night(home, 7)[-1]
+    assert (row.verdict, row.since) == ("regressed", began(6).date())
+    remark = Remark(kind="accepted", reason="a smaller model", author="ada")
+    accepted = accept(home, "starter-starter-20260107", remark, now=lambda: began(7))
+    assert [(one.name, one.metric) for one in accepted] == [("starter", "accuracy")]
+    with open_history(home) as history:
+        assert "accuracy" not in {r[0] for r in history.sql("SELECT metric FROM open_events").rows}
+    measure(home, range(8, 9), shape)
+    assert judge_night(home, 8)[-1].event_kind is None

@@ -13,9 +13,10 @@ from nightbench.history.reading import History
 from nightbench.history.run_results import read_facts, read_verdicts
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.sql_files import statement
+from nightbench.night.changed_facts import changed_between
+from nightbench.night.judging_answers import judge_benchmarks
 from nightbench.records import VerdictRow
 from nightbench.suite.verdicts import VerdictSettings
-from nightbench.verdicts.differences import changes
 from nightbench.verdicts.measured import Acceptance, LevelValue, MinEffect, RanTarget, Settings
 from nightbench.verdicts.night_replay import Judged, judge_run
 from nightbench.verdicts.wording import sentence
@@ -32,12 +33,14 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     ran = read_ran(history, run_id)
     values = read_values(history, run_id, settings)
     loaded = {value.target for value in values}
-    verdicts = judge_run(ran, values, read_accepted(history), settings)
+    accepted = read_accepted(history)
+    verdicts = judge_run(ran, values, accepted, settings)
     # A target that is never put under load has no verdict on it.
     completed = {row.target for row in ran if row.run_id == run_id and row.status == "completed"}
     due = [one for one in verdicts if one.target in loaded or one.target not in completed]
     moment = now()
-    return [_row(history, judged, run_id, ran, moment) for judged in due]
+    rows = [_row(history, judged, run_id, ran, moment) for judged in due]
+    return [*rows, *judge_benchmarks(history, run_id, ran, accepted, moment)]
 
 
 def keep(
@@ -128,7 +131,7 @@ def _row(
     """What is kept of a verdict."""
     tonight = next(row.night for row in ran if row.run_id == run_id)
     change = judged.change
-    changed = _changed(history, judged)
+    changed = changed_between(history, judged.target, judged.before_run, judged.since_run)
     is_open = judged.open_kind or ("recovered" if judged.word == "recovered" else None)
     return VerdictRow(
         target=judged.target,
@@ -163,19 +166,3 @@ def _row(
 def _event(judged: Judged) -> str:
     subject = f"node-{judged.node}" if judged.open_kind == "node" else judged.target
     return f"{subject}-{judged.since:%Y%m%d}" if judged.since else subject
-
-
-def _changed(history: History, judged: Judged) -> str:
-    if judged.since_run is None or judged.before_run is None:
-        return ""
-    before, after = (
-        {
-            str(name): str(value)
-            for name, value in history.sql(
-                statement("facts_of_target"), run_id=run, target=judged.target
-            ).rows
-            if value is not None
-        }
-        for run in (judged.before_run, judged.since_run)
-    )
-    return changes(before, after)
