@@ -1,6 +1,7 @@
 -- The numbers that are judged: of every load level, night after night up to a run and on the machines
 -- of it, each metric with its standard error where its interval is known.
 -- param run_id: the newest run that counts
+-- param first = NULL: the oldest run that counts
 -- param metrics = output_throughput,median_ttft_ms,median_tpot_ms: columns of load_levels, with commas
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
@@ -29,6 +30,12 @@ levels AS (
         AND (run_began, run_id) <= (
             SELECT (run_began, run_id) FROM began WHERE run_id = $run_id
         )
+        AND (
+            $first::VARCHAR IS NULL
+            OR (run_began, run_id) >= (
+                SELECT (run_began, run_id) FROM began WHERE run_id = $first
+            )
+        )
 ),
 
 numbers AS (
@@ -42,7 +49,7 @@ errors AS (
         run_id, target, workload, level, statistic || '_' || metric AS metric,
         (ci_high - ci_low) / (2 * 1.96) AS se
     FROM load_intervals
-    WHERE estimable AND ci_low > 0 AND statistic || '_' || metric IN (
+    WHERE run_id IN (SELECT run_id FROM levels) AND estimable AND ci_low > 0 AND statistic || '_' || metric IN (
         SELECT unnest(string_split($metrics, ','))
     )
 )

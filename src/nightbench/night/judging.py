@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from nightbench.history.clock import Now, utc_now
@@ -17,6 +17,7 @@ from nightbench.night.changed_facts import changed_between
 from nightbench.night.judging_answers import judge_benchmarks
 from nightbench.records import VerdictRow
 from nightbench.suite.verdicts import VerdictSettings
+from nightbench.verdicts.horizon import within_horizon
 from nightbench.verdicts.measured import Acceptance, LevelValue, MinEffect, RanTarget, Settings
 from nightbench.verdicts.night_replay import Judged, judge_run
 from nightbench.verdicts.wording import sentence
@@ -31,10 +32,11 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     """
     settings = settings_of(history, run_id)
     ran = read_ran(history, run_id)
-    values = read_values(history, run_id, settings)
+    judged_by = within_horizon(ran, run_id, _open_before(history, run_id))
+    values = read_values(history, run_id, settings, first=judged_by[0].run_id if ran else None)
     loaded = {value.target for value in values}
     accepted = read_accepted(history)
-    verdicts = judge_run(ran, values, accepted, settings)
+    verdicts = judge_run(judged_by, values, accepted, settings)
     # A target that is never put under load has no verdict on it.
     completed = {row.target for row in ran if row.run_id == run_id and row.status == "completed"}
     due = [one for one in verdicts if one.target in loaded or one.target not in completed]
@@ -96,9 +98,17 @@ def read_ran(history: History, run_id: str) -> list[RanTarget]:
     return [*ran, *never]
 
 
-def read_values(history: History, run_id: str, settings: Settings) -> list[LevelValue]:
-    """The judged metrics of every load level of those runs."""
-    found = history.rows("judged_series", run_id=run_id, metrics=",".join(settings.metrics))
+def _open_before(history: History, run_id: str) -> dict[str, date]:
+    found = history.sql(statement("open_before"), run_id=run_id).rows
+    return {str(target): since for target, since in found if isinstance(since, date)}
+
+
+def read_values(
+    history: History, run_id: str, settings: Settings, *, first: str | None = None
+) -> list[LevelValue]:
+    """The judged metrics of every load level of those runs, from the run `first` on."""
+    metrics = ",".join(settings.metrics)
+    found = history.rows("judged_series", run_id=run_id, first=first, metrics=metrics)
     return [
         LevelValue(
             run_id=str(run),

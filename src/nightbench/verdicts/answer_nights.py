@@ -108,9 +108,11 @@ def _split(
     """The nights judged together, tonight last (all of tonight's provenance), and the calm nights
     older than they. The window never leaves fewer nights than it takes to be held against."""
     longest = max(1, min(_WINDOW, len(calm) + 1 - FEWEST_NIGHTS))
-    recent = [tonight]
+    recent, quiet = [tonight], {one.run_id for one in calm}
     for one in reversed(before):
-        if len(recent) == longest or one.provenance != tonight.provenance or one not in calm:
+        if len(recent) == longest or one.provenance != tonight.provenance:
+            break
+        if one.run_id not in quiet:
             break
         recent.insert(0, one)
     runs = {one.run_id for one in recent}
