@@ -147,6 +147,22 @@ flips (
     night DATE
 );
 
+further_values (
+    run_id VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    night DATE NOT NULL,
+    hardware_class VARCHAR,
+    kind VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    workload VARCHAR NOT NULL,
+    level VARCHAR NOT NULL,
+    measurement_key VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE,
+    valid BOOLEAN NOT NULL,
+    measured_at TIMESTAMP NOT NULL
+);
+
 landings (
     run_id VARCHAR NOT NULL,
     target VARCHAR NOT NULL,

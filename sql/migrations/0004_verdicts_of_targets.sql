@@ -17,3 +17,22 @@ ALTER TABLE annotations ADD COLUMN event VARCHAR;
 ALTER TABLE annotations ADD COLUMN owner VARCHAR;
 ALTER TABLE annotations ADD COLUMN ticket VARCHAR;
 ALTER TABLE annotations ADD COLUMN quiet_until DATE;
+
+-- What was measured again in a night because a level looked wrong: the same boot once more (rep), or
+-- a fresh boot (fresh), or one of the accepted configuration (ref). Not levels of the night: nothing
+-- else reads them.
+CREATE TABLE further_values (
+    run_id VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    night DATE NOT NULL,
+    hardware_class VARCHAR,
+    kind VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    workload VARCHAR NOT NULL,
+    level VARCHAR NOT NULL,
+    measurement_key VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE,
+    valid BOOLEAN NOT NULL,
+    measured_at TIMESTAMP NOT NULL
+);

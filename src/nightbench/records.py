@@ -274,6 +274,23 @@ class TelemetryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherValue:
+    """One metric of one level measured again because it looked wrong. `kind`: rep (the same boot
+    once more), fresh (a fresh boot) or ref (a fresh boot of the accepted configuration); `number`
+    counts each from 1."""
+
+    kind: str
+    number: int
+    workload: str
+    level: str
+    measurement_key: str
+    metric: str
+    value: float | None
+    valid: bool
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
     """What was decided about one target in one run: a row for its speed under load (`metric` is
     what spoke loudest, "" where nothing did) and one for each benchmark (accuracy). `verdict`:

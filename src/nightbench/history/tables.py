@@ -18,6 +18,7 @@ from nightbench.records import (
     AccuracyResult,
     AccuracySample,
     AnnotationRow,
+    FurtherValue,
     LoadInterval,
     LoadLevel,
     LoadRequest,
@@ -43,6 +44,7 @@ Row = (
     | LoadInterval
     | LoadRequest
     | TelemetryRow
+    | FurtherValue
     | VerdictRow
     | AnnotationRow
 )
@@ -104,6 +106,7 @@ TABLES: tuple[Table, ...] = (
         only=("workload", "level", "request_index", *CHUNK_COLUMNS),
     ),
     Table("telemetry", TelemetryRow, bulky=True),
+    Table("further_values", FurtherValue),
     Table("verdicts", VerdictRow),
     Table("annotations", AnnotationRow),
 )

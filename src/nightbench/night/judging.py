@@ -18,7 +18,14 @@ from nightbench.night.judging_answers import judge_benchmarks
 from nightbench.records import VerdictRow
 from nightbench.suite.verdicts import VerdictSettings
 from nightbench.verdicts.horizon import within_horizon
-from nightbench.verdicts.measured import Acceptance, LevelValue, MinEffect, RanTarget, Settings
+from nightbench.verdicts.measured import (
+    Acceptance,
+    Again,
+    LevelValue,
+    MinEffect,
+    RanTarget,
+    Settings,
+)
 from nightbench.verdicts.night_replay import Judged, judge_run
 from nightbench.verdicts.wording import sentence
 
@@ -36,7 +43,8 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     values = read_values(history, run_id, settings, first=judged_by[0].run_id if ran else None)
     loaded = {value.target for value in values}
     accepted = read_accepted(history)
-    verdicts = judge_run(judged_by, values, accepted, settings)
+    again = read_again(history, run_id, first=judged_by[0].run_id if ran else None)
+    verdicts = judge_run(judged_by, values, accepted, settings, again=again)
     # A target that is never put under load has no verdict on it.
     completed = {row.target for row in ran if row.run_id == run_id and row.status == "completed"}
     due = [one for one in verdicts if one.target in loaded or one.target not in completed]
@@ -123,6 +131,15 @@ def read_values(
             invalid_reasons=tuple(reasons),  # type: ignore[arg-type]
         )
         for run, target, workload, level, key, metric, value, se, valid, reasons in found.rows
+    ]
+
+
+def read_again(history: History, run_id: str, *, first: str | None = None) -> list[Again]:
+    """What was measured again in those runs."""
+    found = history.rows("judged_further", run_id=run_id, first=first)
+    return [
+        Again(**dict(zip(found.columns, row, strict=True)))  # type: ignore[arg-type]
+        for row in found.rows
     ]
 
 

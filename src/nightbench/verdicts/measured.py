@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Literal
 
 from nightbench.suite.verdicts import PRIMARY
 from nightbench.verdicts.series import log_pct
@@ -41,6 +42,20 @@ class LevelValue:
     se: float | None
     valid: bool
     invalid_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """One metric of one level measured again in that run, and valid. `number` counts from 1."""
+
+    run_id: str
+    target: str
+    kind: Literal["rep", "fresh", "ref"]
+    number: int
+    workload: str
+    level: str
+    metric: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ function of those, and a night that is judged again gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from nightbench.verdicts.directions import Better, better
+from nightbench.verdicts.drawn import Drawn
 from nightbench.verdicts.events import Size
 from nightbench.verdicts.fleet import Fleet, Night
 from nightbench.verdicts.judge import Verdict, judge_night
-from nightbench.verdicts.measured import Acceptance, LevelValue, RanTarget, Settings
-from nightbench.verdicts.measuring import nothing_further
-from nightbench.verdicts.method import Method
+from nightbench.verdicts.measured import Acceptance, Again, LevelValue, RanTarget, Settings
+from nightbench.verdicts.measuring import Further, Measurer
 from nightbench.verdicts.series import plain_pct
 from nightbench.verdicts.tabling import Run, Tables, Unit, in_order, table
 
@@ -34,6 +34,8 @@ Said = Literal[
     "ok", "inconclusive", "regressed", "improved", "recovered", "node",
     "invalid", "starved", "method changed", "not measured",
 ]  # fmt: skip
+# Measures a target again now: what is wanted, how often; each measurement as its values.
+Live = Callable[[str, Further, int], Sequence[Sequence[Again]]]
 _STARVED = frozenset({"client_lag", "host_contention", "rate_missed"})
 
 
@@ -99,9 +101,15 @@ def judge_run(
     values: Sequence[LevelValue],
     accepted: Sequence[Acceptance] = (),
     settings: Settings | None = None,
-    method: Method | None = None,
+    *,
+    again: Sequence[Again] = (),
+    live: Live | None = None,
 ) -> list[Judged]:
-    """Judge the newest run of these rows: one verdict for each of its targets, by name."""
+    """Judge the newest run of these rows: one verdict for each of its targets, by name.
+
+    `again`: what was measured again in these runs. `live`: measures again now, in the newest run,
+    where that is not enough.
+    """
     if not ran:
         return []
     newest = max(ran, key=lambda row: (row.began, row.run_id)).run_id
@@ -109,7 +117,7 @@ def judge_run(
     tonight = [row for row in ran if row.run_id == newest]
     if tables.layout is None:
         return [_not_measured(row) for row in sorted(tonight, key=lambda row: row.target)]
-    fleet, verdicts = replay(tables, accepted, method)
+    fleet, verdicts = replay(tables, accepted, again=again, live=live)
     if tables.runs[-1].run_id != newest:
         verdicts = []
     said = {tables.units[v.target].target: _judged(v, tables, fleet) for v in verdicts}
@@ -119,13 +127,18 @@ def judge_run(
 
 
 def replay(
-    tables: Tables, accepted: Sequence[Acceptance] = (), method: Method | None = None
+    tables: Tables,
+    accepted: Sequence[Acceptance] = (),
+    *,
+    again: Sequence[Again] = (),
+    live: Live | None = None,
 ) -> tuple[Fleet, list[Verdict]]:
     """The fleet after all nights, and the verdicts of the last one."""
     assert tables.layout is not None  # noqa: S101
     fleet = Fleet(tables.layout, capacity=max(64, len(tables.runs)))
     approved = _accepted_provenance(tables, accepted)
     accepts = _acceptances(tables, accepted)
+    drawn, last = Drawn(tables, again), len(tables.runs) - 1
     verdicts: list[Verdict] = []
     for run in range(len(tables.runs)):
         night = Night(
@@ -135,8 +148,23 @@ def replay(
             accepted=approved[:, run],
             accepts=accepts[:, run],
         )
-        verdicts = judge_night(fleet, night, nothing_further, method)
+        now = _measured_now(tables, drawn, live) if live is not None and run == last else None
+        verdicts = judge_night(fleet, night, drawn.of_run(run, now))
     return fleet, verdicts
+
+
+def _measured_now(tables: Tables, drawn: Drawn, live: Live) -> Measurer:
+    run = len(tables.runs) - 1
+
+    def measure(target: int, kind: Further, count: int) -> Floats:
+        found = [
+            drawn.as_badness(target, run, values)
+            for values in live(tables.units[target].target, kind, count)
+        ]
+        usable = [one for one in found if one is not None]
+        return np.stack(usable) if usable else np.empty((0, 0))
+
+    return measure
 
 
 def _acceptances(tables: Tables, accepted: Sequence[Acceptance]) -> Flags:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 import numpy as np
 
-from nightbench.verdicts.measured import Acceptance, LevelValue, RanTarget, Settings
+from nightbench.verdicts.measured import Acceptance, Again, LevelValue, RanTarget, Settings
 from nightbench.verdicts.night_replay import Judged, judge_run
 
 BEGAN = datetime(2026, 1, 1, 2)  # noqa: DTZ001 - as the history has it
 LEVELS = ("c1", "c5", "c20")
-Of = Callable[[str, int], object]
+Kind = Literal["rep", "fresh", "ref"]
 
 
 class Rows:
@@ -38,6 +39,8 @@ class Rows:
         self.ran: list[RanTarget] = []
         self.values: list[LevelValue] = []
         self.accepted: list[Acceptance] = []
+        self.again: list[Again] = []
+        self.shared = 0.0
         self.night = -1
 
     def judge(self, nights: int, settings: Settings | None = None) -> list[dict[str, Judged]]:
@@ -53,9 +56,29 @@ class Rows:
         """So many more nights."""
         for _ in range(nights):
             self.night += 1
-            shared = self.noise * self.rng.standard_normal()
+            self.shared = self.noise * self.rng.standard_normal()
             for target in self.targets:
-                self._target(target, shared)
+                self._target(target, self.shared)
+
+    def measure_again(self, target: str, kind: Kind, pct: float, count: int = 1) -> None:
+        """So many further measurements of the newest night, by that much slower than usual."""
+        for number in range(1, count + 1):
+            off = self.shared + 0.4 * self.rng.standard_normal()
+            slow = (1.0 + pct / 100.0) * float(np.exp(off / 100.0))
+            for place, level in enumerate(LEVELS):
+                for metric, value in self._values(place, slow):
+                    self.again.append(
+                        Again(
+                            run_id=f"run{self.night:04}",
+                            target=target,
+                            kind=kind,
+                            number=number,
+                            workload="chat",
+                            level=level,
+                            metric=metric,
+                            value=value,
+                        )
+                    )
 
     def accept(self, target: str) -> None:
         """A person takes what is open for the new level, an hour after the newest night."""
@@ -83,13 +106,17 @@ class Rows:
             for number, level in enumerate(LEVELS):
                 self._level(target, level, number, worse, off)
 
-    def _level(self, target: str, level: str, number: int, worse: float, off: float) -> None:
-        slow = worse * float(np.exp((off + 0.3 * self.rng.standard_normal()) / 100.0))
-        for metric, value in (
+    @staticmethod
+    def _values(number: int, slow: float) -> tuple[tuple[str, float], ...]:
+        return (
             ("output_throughput", 350.0 * (number + 1) / slow),
             ("median_ttft_ms", 50.0 * (number + 1) * slow),
             ("median_tpot_ms", 20.0 * slow),
-        ):
+        )
+
+    def _level(self, target: str, level: str, number: int, worse: float, off: float) -> None:
+        slow = worse * float(np.exp((off + 0.3 * self.rng.standard_normal()) / 100.0))
+        for metric, value in self._values(number, slow):
             valid = self.valid(target, self.night, level)
             self.values.append(
                 LevelValue(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nightbench.verdicts.composites import Eras, chain
-from nightbench.verdicts.measured import MinEffect, Settings
-from nightbench.verdicts.night_replay import judge_run
+from nightbench.verdicts.measured import Again, MinEffect, Settings
+from nightbench.verdicts.night_replay import Judged, judge_run
 from nightbench.verdicts.wording import sentence
 from tests.unit.verdicts.rows import BEGAN, LEVELS, Rows
 
@@ -166,3 +166,54 @@ def test_an_era_goes_on_where_a_level_is_added_and_begins_where_one_asks_somethi
     nights = [{"c1": "x"}, {"c1": "x", "c5": "y"}, {"c1": "z", "c5": "y"}, {"c5": "y"}]
     assert [eras.of(keys) for keys in nights] == [0, 0, 1, 1]
     assert eras.of({"c1": "x"}) == 0
+
+
+def slower(rows: Rows) -> Judged:
+    """What is said of `a` on the newest night."""
+    said = judge_run(rows.ran, rows.values, rows.accepted, again=rows.again)
+    return next(judged for judged in said if judged.target == "a")
+
+
+def test_what_was_measured_again_decides_on_the_same_night() -> None:
+    rows = Rows(lambda target, night: 9.0 if target == "a" and night >= 20 else 0.0)
+    rows.add(21)
+    assert slower(rows).word == "inconclusive"
+    rows.measure_again("a", "rep", 9.0)
+    rows.measure_again("a", "fresh", 9.0, 4)
+    assert slower(rows).word == "regressed"
+
+
+def test_a_repeat_that_is_as_usual_takes_the_place_of_a_bad_value() -> None:
+    rows = Rows(lambda target, night: 9.0 if target == "a" and night == 20 else 0.0)
+    rows.add(21)
+    rows.measure_again("a", "rep", 0.0)
+    assert slower(rows).word == "ok"
+
+
+def test_an_upgrade_is_held_against_boots_of_the_accepted_configuration() -> None:
+    rows = Rows(
+        lambda target, night: 9.0 if target == "a" and night >= 20 else 0.0,
+        targets=("a",),
+        provenance=lambda target, night: "p1" if night >= 20 else "p0",
+    )
+    rows.add(21)
+    rows.measure_again("a", "fresh", 9.0, 3)
+    rows.measure_again("a", "ref", 0.0, 3)
+    assert slower(rows).word == "regressed"
+
+
+def test_a_live_measurer_is_asked_for_what_is_wanted_and_not_stored() -> None:
+    rows = Rows(lambda target, night: 9.0 if target == "a" and night >= 20 else 0.0)
+    rows.add(21)
+    asked = []
+
+    def live(target: str, kind: str, count: int) -> list[list[Again]]:
+        asked.append((target, kind, count))
+        rows.again.clear()
+        rows.measure_again(target, kind, 9.0, count)  # type: ignore[arg-type]
+        numbers = range(1, count + 1)
+        return [[one for one in rows.again if one.number == number] for number in numbers]
+
+    said = judge_run(rows.ran, rows.values, again=rows.again, live=live)
+    assert said[0].word == "regressed"
+    assert asked == [("a", "rep", 1), ("a", "fresh", 2), ("a", "fresh", 2)]
