@@ -19,6 +19,7 @@ from tasks.measuring import (
     read_questions,
     read_workload,
 )
+from tasks.measuring_again import MeasuringAgain
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
 from tasks.redacting import kept_secret
@@ -84,6 +85,9 @@ def benchmark_target(
                 for level in levels:
                     if plan.begins(level_stage(load, level)):
                         measure_load(level, prompts, server, keeper, over=plan.clock.over)
+            again = MeasuringAgain(night, chosen, keeper, loads, plan.clock)
+            again.on_this_boot(server)
+        again.on_fresh_boots()
     if alone:
         judge_the_night(night)
         publish_results(night)

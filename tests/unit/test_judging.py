@@ -12,16 +12,19 @@ from nightbench.cli.main import main
 from nightbench.errors import BadInput
 from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
-from nightbench.history.reading import open_history
+from nightbench.history.reading import History, open_history
 from nightbench.history.run_results import read_run
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home
 from nightbench.night.annotating import Remark, accept, say_of_event
-from nightbench.night.judging import judge, keep
-from nightbench.records import ProvenanceRow, VerdictRow
+from nightbench.night.judging import judge, keep, read_ran, read_values
+from nightbench.night.screening import level_values, ran_tonight, screen
+from nightbench.records import LoadInterval, LoadLevel, ProvenanceRow, TargetRow, VerdictRow
+from nightbench.verdicts.measured import Again, RanTarget, Settings
 from tests.benchmarks.synthetic_nights import (
     Shape,
     began,
+    rows_of,
     run_id_of,
     run_row,
     spool_night,
@@ -189,3 +192,73 @@ def test_a_benchmark_that_fell_is_an_event_of_its_own_and_can_be_accepted(home: 
         assert "accuracy" not in {r[0] for r in history.sql("SELECT metric FROM open_events").rows}
     measure(home, range(8, 9), shape)
     assert judge_night(home, 8)[-1].event_kind is None
+
+
+def newest(history: History, target: str, night: int) -> RanTarget:
+    """The target in the run of that night."""
+    ran = read_ran(history, run_id_of(night))
+    return next(row for row in ran if (row.target, row.run_id) == (target, run_id_of(night)))
+
+
+def test_a_target_that_has_not_landed_is_screened_as_the_same_target_would_be_once_it_has(
+    home: Home,
+) -> None:
+    """The digest of its provenance, its node and its values are those that the history has."""
+    measure(home, range(3))
+    with open_history(home) as history:
+        landed = newest(history, "starter", 2)
+        landed_values = read_values(history, run_id_of(2), Settings(), first=run_id_of(2))
+    rows = list(rows_of(2, "starter", SHAPE))
+    tonight = ran_tonight(
+        run_id=run_id_of(2),
+        began=began(2),
+        night_of=began(2).date(),
+        name="starter",
+        hardware_class="cpu x 2",
+        row=next(row for row in rows if isinstance(row, TargetRow)),
+        facts=[
+            *(row for row in rows if isinstance(row, ProvenanceRow)),
+            ProvenanceRow(name="host", value="node1"),
+        ],
+    )
+    assert replace(tonight, node=landed.node) == landed
+    levels = [row for row in rows if isinstance(row, LoadLevel | LoadInterval)]
+    values = level_values(run_id_of(2), "starter", levels, Settings().metrics)
+    of_starter = [value for value in landed_values if value.target == "starter"]
+    by_place = {(value.level, value.metric): value for value in of_starter}
+    for value in values:
+        kept = by_place[value.level, value.metric]
+        assert replace(value, se=None) == replace(kept, se=None)
+        assert (value.se or 0.0) == pytest.approx(kept.se or 0.0, rel=1e-3)
+
+
+def test_a_screened_target_asks_for_more_only_where_it_looks_slow(home: Home) -> None:
+    measure(home, range(6))
+    asked: list[str] = []
+
+    def live(target: str, kind: str, count: int) -> list[list[Again]]:
+        asked.append(kind)
+        return []
+
+    for slowness, wanted in ((1.0, []), (0.6, ["rep", "fresh"])):
+        asked.clear()
+        with open_history(home) as history:
+            before = read_values(history, run_id_of(5), Settings(), first=run_id_of(5))
+            last = newest(history, "starter", 5)
+            tonight = replace(last, run_id="tonight", began=last.began + timedelta(days=1))
+            values = [
+                replace(v, run_id="tonight", value=(v.value or 0.0) * slowness)
+                for v in before
+                if v.target == "starter" and v.metric == "output_throughput"
+            ]
+            settings = Settings(primary=("output_throughput",))
+            screen(history, tonight, values, settings, again=[], live=live)
+        assert asked == wanted
+
+
+def test_a_first_night_is_not_screened(home: Home) -> None:
+    measure(home, range(1), replace(SHAPE, targets=("other",)))
+    with open_history(home) as history:
+        last = read_ran(history, run_id_of(0))[0]
+        new = replace(last, target="new", run_id="tonight")
+        assert screen(history, new, [], Settings(), again=[], live=lambda *_: []) is None

@@ -39,7 +39,7 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     """
     settings = settings_of(history, run_id)
     ran = read_ran(history, run_id)
-    judged_by = within_horizon(ran, run_id, _open_before(history, run_id))
+    judged_by = within_horizon(ran, run_id, open_before(history, run_id))
     values = read_values(history, run_id, settings, first=judged_by[0].run_id if ran else None)
     loaded = {value.target for value in values}
     accepted = read_accepted(history)
@@ -77,7 +77,11 @@ def _timeless(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
 def settings_of(history: History, run_id: str) -> Settings:
     """What the run's suite says about verdicts."""
     said = read_facts(history, run_id).get(FACT)
-    wanted = VerdictSettings.model_validate_json(said) if said else VerdictSettings()
+    return settings_from(VerdictSettings.model_validate_json(said) if said else VerdictSettings())
+
+
+def settings_from(wanted: VerdictSettings) -> Settings:
+    """The suite's words, as those who judge want them."""
     effects = {
         metric: MinEffect(pct=effect.pct, ms=effect.ms)
         for metric, effect in wanted.min_effect.items()
@@ -106,7 +110,7 @@ def read_ran(history: History, run_id: str) -> list[RanTarget]:
     return [*ran, *never]
 
 
-def _open_before(history: History, run_id: str) -> dict[str, date]:
+def open_before(history: History, run_id: str) -> dict[str, date]:
     found = history.sql(statement("open_before"), run_id=run_id).rows
     return {str(target): since for target, since in found if isinstance(since, date)}
 

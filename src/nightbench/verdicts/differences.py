@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping
 
 _ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "lmdeploy": "LMDeploy", "ollama": "Ollama"}
 # In the order in which they explain a difference, and what they are called.
@@ -37,6 +38,30 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     if _differ(before, after, "config_digest"):
         said.append("the engine's configuration in the suite")
     return ", ".join(filter(None, said))
+
+
+def provenance_digest(
+    facts: Mapping[str, str],
+    names: Collection[str],
+    *,
+    engine_kind: str,
+    engine_version: str | None,
+    config_digest: str,
+) -> str:
+    """What sql/queries/judged_targets.sql makes of a target that has landed, for one that has not:
+    `names` are the facts that may change a number, besides digests of the model's files."""
+    counted = sorted(
+        f"{name}={value}"
+        for name, value in facts.items()
+        if name in names or name.startswith("digest_")
+    )
+    facts_digest = _md5("\n".join(counted)) if counted else None
+    parts = (engine_kind, engine_version, config_digest, facts_digest)
+    return _md5("|".join(part for part in parts if part is not None))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _engine(before: Mapping[str, str], after: Mapping[str, str]) -> str:
