@@ -7,7 +7,7 @@ import sys
 import pytest
 from house import REFERENCE_SERVER, House
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 # As slow as a file says, boot after boot: the last line lasts.
 SERVER = """import pathlib, runpy, sys

@@ -58,7 +58,10 @@ def _event(judged: Judged, tonight: date, changed: str) -> str:
     others = [name for name in judged.touched if judged.change and not _is(name, judged.change)]
     if others:
         said += f", and {len(others)} more series with it"
-    return f"{said}; {changed or 'nothing that is known of it has changed'}"
+    said += f"; {changed or 'nothing that is known of it has changed'}"
+    if judged.word == "improved":
+        said += f" (`nightbench accept {judged.target}` takes it for the new level)"
+    return said
 
 
 def _inconclusive(judged: Judged, tonight: date, changed: str) -> str:
