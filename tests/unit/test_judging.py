@@ -262,3 +262,14 @@ def test_a_first_night_is_not_screened(home: Home) -> None:
         last = read_ran(history, run_id_of(0))[0]
         new = replace(last, target="new", run_id="tonight")
         assert screen(history, new, [], Settings(), again=[], live=lambda *_: []) is None
+
+
+def test_a_run_that_never_began_a_target_is_said_to_have_measured_none(home: Home) -> None:
+    measure(home, range(1))
+    identity = SpoolIdentity(run_id=run_id_of(1), target="_run", night=began(1).date())
+    with Spool.open(home.spool, identity) as spool:
+        spool.append(run_row(1, SHAPE, status="failed", ended_at=None))
+        spool.append(ProvenanceRow(name="targets", value='["starter"]'))
+    land(home)
+    rows = judge_night(home, 1)
+    assert [(row.target, row.verdict) for row in rows] == [("starter", "not measured")]

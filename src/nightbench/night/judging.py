@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nightbench.history.clock import Now, utc_now
 from nightbench.history.reading import History
-from nightbench.history.run_results import read_facts, read_verdicts
+from nightbench.history.run_results import read_facts, read_run, read_verdicts
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.sql_files import statement
 from nightbench.night.changed_facts import changed_between
@@ -94,20 +94,36 @@ def read_ran(history: History, run_id: str) -> list[RanTarget]:
     found = history.rows("judged_targets", run_id=run_id)
     names = found.columns
     ran = [RanTarget(**dict(zip(names, row, strict=True))) for row in found.rows]  # type: ignore[arg-type]
-    tonight = [row for row in ran if row.run_id == run_id]
-    if not tonight:
-        return ran
-    known = {row.target for row in tonight}
+    known = {row.target: row for row in ran if row.run_id == run_id}
+    like = next(iter(known.values()), None) or _of_a_run_without_targets(history, run_id)
     planned = json.loads(read_facts(history, run_id).get("targets", "[]"))
     never = [
         replace(
-            tonight[0], target=name, hardware_class=None, status="never begun",
+            like,
+            target=name,
+            hardware_class=None,
+            status="never begun",
             error="it was never begun",
         )
         for name in planned
         if name not in known
-    ]  # fmt: skip
+    ]
     return [*ran, *never]
+
+
+def _of_a_run_without_targets(history: History, run_id: str) -> RanTarget:
+    row = read_run(history, run_id).row
+    began = row.started_at.replace(tzinfo=None) if row is not None else datetime.min  # noqa: DTZ901
+    return RanTarget(
+        run_id=run_id,
+        began=began,
+        night=history.sql(statement("night_of_run"), run_id=run_id).rows[0][0],  # type: ignore[arg-type]
+        target="",
+        hardware_class=None,
+        node="",
+        provenance="",
+        status="never begun",
+    )
 
 
 def open_before(history: History, run_id: str) -> dict[str, date]:

@@ -61,6 +61,8 @@ def judge_benchmarks(
     missed = history.sql(statement("asked_before"), run_id=run_id).rows
     for target, benchmark in ((str(t), str(b)) for t, b in missed):
         place = places[run_id, target]
+        if place.status != "completed":
+            continue  # the target's own verdict says that it was not measured
         rows.append(_missed_row(place, benchmark, said[target, benchmark], moment))
     return rows
 
