@@ -50,7 +50,8 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     due = [one for one in verdicts if one.target in loaded or one.target not in completed]
     moment = now()
     rows = [_row(history, judged, run_id, ran, moment) for judged in due]
-    return [*rows, *judge_benchmarks(history, run_id, ran, accepted, moment)]
+    rows += judge_benchmarks(history, run_id, ran, accepted, moment)
+    return sorted(rows, key=lambda row: (row.target, row.metric == "accuracy", row.name))
 
 
 def keep(
