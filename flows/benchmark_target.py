@@ -10,6 +10,7 @@ from tasks.beginning import begin_night
 from tasks.budgeting import benchmark_stage, level_stage, plan_time
 from tasks.commanding import commands_around_if
 from tasks.concluding import conclude_target
+from tasks.judging import judge_the_night
 from tasks.keeping import kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import (
     answered_before,
@@ -18,6 +19,7 @@ from tasks.measuring import (
     read_questions,
     read_workload,
 )
+from tasks.measuring_again import MeasuringAgain
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
 from tasks.redacting import kept_secret
@@ -93,7 +95,11 @@ def benchmark_target(
                             slo=night.suite.slo,
                             over=plan.clock.over,
                         )
+            again = MeasuringAgain(night, chosen, keeper, loads, plan.clock)
+            again.on_this_boot(server)
+        again.on_fresh_boots()
     if alone:
+        judge_the_night(night)
         publish_results(night)
         mirror_to_swanlab(night)
     return conclude_target(keeper)

@@ -14,6 +14,7 @@ from tasks.commanding import commands_around
 from tasks.concluding import conclude
 from tasks.forgetting import forget_old_runs
 from tasks.handing import handed_out
+from tasks.judging import judge_the_night
 from tasks.keeping import kept_run, land_spool
 from tasks.naming import by_suite
 from tasks.publishing import mirror_to_swanlab, publish_results
@@ -63,6 +64,7 @@ def nightly(
                 run.note(target, state)
     finally:
         land_spool()
+    judge_the_night(night)
     results = publish_results(night)
     mirror_to_swanlab(night)
     send_morning_message(night, results)

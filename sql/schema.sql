@@ -77,7 +77,11 @@ annotations (
     author VARCHAR,
     made_at TIMESTAMP NOT NULL,
     hardware_class VARCHAR,
-    measurement_key VARCHAR
+    measurement_key VARCHAR,
+    event VARCHAR,
+    owner VARCHAR,
+    ticket VARCHAR,
+    quiet_until DATE
 );
 
 boot_times (
@@ -141,6 +145,22 @@ flips (
     run_id VARCHAR,
     previous_night DATE,
     night DATE
+);
+
+further_values (
+    run_id VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    night DATE NOT NULL,
+    hardware_class VARCHAR,
+    kind VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    workload VARCHAR NOT NULL,
+    level VARCHAR NOT NULL,
+    measurement_key VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE,
+    valid BOOLEAN NOT NULL,
+    measured_at TIMESTAMP NOT NULL
 );
 
 landings (
@@ -371,6 +391,30 @@ nightly_trend (
     imported BOOLEAN
 );
 
+open_events (
+    event VARCHAR,
+    kind VARCHAR,
+    target VARCHAR,
+    node VARCHAR,
+    hardware_class VARCHAR,
+    name VARCHAR,
+    subset_or_level VARCHAR,
+    metric VARCHAR,
+    relative_change DOUBLE,
+    size_pct DOUBLE,
+    lo_pct DOUBLE,
+    hi_pct DOUBLE,
+    since DATE,
+    changed VARCHAR,
+    run_id VARCHAR,
+    night DATE,
+    detail VARCHAR,
+    owner VARCHAR,
+    ticket VARCHAR,
+    quiet_until DATE,
+    is_quiet BOOLEAN
+);
+
 provenance (
     run_id VARCHAR NOT NULL,
     target VARCHAR NOT NULL,
@@ -474,5 +518,16 @@ verdicts (
     p_value DOUBLE,
     since DATE,
     detail VARCHAR,
-    judged_at TIMESTAMP NOT NULL
+    judged_at TIMESTAMP NOT NULL,
+    node VARCHAR,
+    size_pct DOUBLE,
+    lo_pct DOUBLE,
+    hi_pct DOUBLE,
+    event VARCHAR,
+    event_kind VARCHAR,
+    notice BOOLEAN,
+    is_new BOOLEAN,
+    more_nights BIGINT,
+    touched VARCHAR[],
+    changed VARCHAR
 );

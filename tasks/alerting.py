@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prefect import Flow, get_client, runtime
@@ -28,7 +28,11 @@ from nightbench.alerts.message import Message, morning_message, trouble_message
 from nightbench.alerts.sending import channels, channels_of, reason, without_marks
 from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer
+from nightbench.errors import HistoryError
+from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults
+from nightbench.history.sql_files import statement
+from nightbench.home.paths import Home
 from nightbench.night.run import Night
 from nightbench.secrets.redacted_errors import without_secrets
 from nightbench.secrets.redaction import Redactor
@@ -45,9 +49,7 @@ Send = Callable[[Message], None]
 
 
 @step(name="morning message", task_run_name="morning message")
-def send_morning_message(
-    night: Night, results: RunResults, *, regressed: Sequence[str] = ()
-) -> None:
+def send_morning_message(night: Night, results: RunResults) -> None:
     """Tell people what ran, what failed, what was skipped and what regressed: once, in the end."""
     if os.environ.get(WHEN) == "schedule" and night.trigger != "schedule":
         return
@@ -55,8 +57,17 @@ def send_morning_message(
         *_run_pointers(runtime.flow_run.id if runtime.deployment.id else None),
         *pointers(night.run_id, night.suite.swanlab, os.environ),
     )
-    message = morning_message(results, pointers=further, regressed=regressed)
+    message = morning_message(results, pointers=further, quiet=_quiet_events())
     send(message, get_run_logger())
+
+
+def _quiet_events() -> set[str]:
+    """The events that somebody has taken on and that are to be quiet today."""
+    try:
+        with open_history(Home.from_env()) as history:
+            return {str(row[0]) for row in history.sql(statement("quiet_events")).rows}
+    except HistoryError:
+        return set()
 
 
 def say_that_it_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

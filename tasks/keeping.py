@@ -21,9 +21,11 @@ from nightbench.home.paths import Home
 from nightbench.night import run as nights
 from nightbench.night.budget import TimeIsOver
 from nightbench.night.run import Night
-from nightbench.records import TelemetryRow
+from nightbench.night.screening import ran_tonight
+from nightbench.records import LoadInterval, LoadLevel, TargetRow, TelemetryRow
 from nightbench.serving.server import Server
 from nightbench.suite.models import Target
+from nightbench.verdicts.measured import RanTarget
 from tasks.redacting import known, step
 from tasks.reporting import Reporter
 
@@ -41,6 +43,7 @@ class TargetKeeper:
         self._started_at = nights.utc_now()
         self._server: Server | None = None
         self.status = "running"
+        self.measured: list[LoadLevel | LoadInterval] = []  # tonight's levels, also spooled
         self._row("running")
         for fact in nights.slo_facts(night.suite.slo):
             self._spool.append(fact)
@@ -48,6 +51,8 @@ class TargetKeeper:
     def keep(self, row: Row) -> None:
         """Spool one row, at once."""
         self._spool.append(row)
+        if isinstance(row, LoadLevel | LoadInterval):
+            self.measured.append(row)
 
     def keep_all(self, rows: Iterable[Row]) -> None:
         """Spool rows, at once."""
@@ -74,6 +79,18 @@ class TargetKeeper:
             self._spool.append(reading)
         return readings
 
+    def as_ran(self, night: Night, server: Server) -> RanTarget:
+        """The target as the history will have it once it has landed."""
+        return ran_tonight(
+            run_id=night.run_id,
+            began=night.started_at,
+            night_of=night.date,
+            name=self.target.name,
+            hardware_class=server.hardware_class,
+            row=self._target_row("completed", None, None),
+            facts=server.provenance(),
+        )
+
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""
         self.status = status
@@ -83,18 +100,19 @@ class TargetKeeper:
     def _row(
         self, status: str, *, ended_at: datetime | None = None, error: str | None = None
     ) -> None:
+        self._spool.append(self._target_row(status, ended_at, error))
+
+    def _target_row(self, status: str, ended_at: datetime | None, error: str | None) -> TargetRow:
         server = self._server
         launched = server.row() if server else None
-        self._spool.append(
-            nights.target_row(
-                self.target,
-                status=status,
-                started_at=self._started_at,
-                ended_at=ended_at,
-                served_model_name=server.endpoint.model if server else "",
-                engine_version=launched.engine_version if launched else None,
-                error=error,
-            )
+        return nights.target_row(
+            self.target,
+            status=status,
+            started_at=self._started_at,
+            ended_at=ended_at,
+            served_model_name=server.endpoint.model if server else "",
+            engine_version=launched.engine_version if launched else None,
+            error=error,
         )
 
 

@@ -34,11 +34,17 @@ _SLOT_S = 300.0  # renewed meanwhile: a machine that died lets go within this
 
 @contextmanager
 def served(
-    target: Target, base_dir: Path, keeper: TargetKeeper, clock: NightClock
+    target: Target,
+    base_dir: Path,
+    keeper: TargetKeeper,
+    clock: NightClock,
+    *,
+    launch: int = 1,
 ) -> Iterator[Server]:
-    """A server that really answers, gone when the context is left, however it is left."""
+    """A server that really answers, gone when the context is left, however it is left. `launch`
+    numbers it among the target's launches of the night."""
     with alone_among_machines(target, clock), ExitStack() as stack:
-        server = boot_server(target, base_dir, keeper, stack, clock)
+        server = boot_server(target, base_dir, keeper, stack, clock, launch=launch)
         try:
             yield server
         except ServerError as error:
@@ -85,7 +91,13 @@ def is_worth_another_boot(_: Any, run: TaskRun, state: State[Any]) -> bool:
     retry_condition_fn=is_worth_another_boot,
 )
 def boot_server(
-    target: Target, base_dir: Path, keeper: TargetKeeper, stack: ExitStack, clock: NightClock
+    target: Target,
+    base_dir: Path,
+    keeper: TargetKeeper,
+    stack: ExitStack,
+    clock: NightClock,
+    *,
+    launch: int = 1,
 ) -> Server:
     """Lease, launch and wait for a real completion; note at once what it runs on.
 
@@ -100,7 +112,7 @@ def boot_server(
             run_dir=keeper.log_dir,
             on_progress=report,
             on_row=keeper.keep,
-            launch=runtime.task_run.run_count or 1,
+            launch=launch - 1 + (runtime.task_run.run_count or 1),
             options=Options(lease_within_s=clock.at_most(math.inf)),
         )
         try:

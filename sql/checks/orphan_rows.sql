@@ -13,7 +13,7 @@ WHERE run_id IN (SELECT unnest($run_ids)) GROUP BY run_id, target
 UNION ALL
 SELECT 'no target row', run_id, target, 'verdicts', count(*)
 FROM verdicts ANTI JOIN targets USING (run_id, target)
-WHERE run_id IN (SELECT unnest($run_ids)) GROUP BY run_id, target
+WHERE verdict <> 'not measured' AND run_id IN (SELECT unnest($run_ids)) GROUP BY run_id, target
 UNION ALL
 SELECT 'no target row', run_id, target, 'annotations', count(*)
 FROM annotations ANTI JOIN targets USING (run_id, target)

@@ -279,15 +279,33 @@ class TelemetryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherValue:
+    """One metric of one level measured again because it looked wrong. `kind`: rep (the same boot
+    once more), fresh (a fresh boot) or ref (a fresh boot of the accepted configuration); `number`
+    counts each from 1."""
+
+    kind: str
+    number: int
+    workload: str
+    level: str
+    measurement_key: str
+    metric: str
+    value: float | None
+    valid: bool
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """What was decided about one metric of one series (target, measurement key, hardware class) in
-    one run. `verdict`: ok, improved, regressed, inconclusive, unstable or invalid. Judged again, a
-    run gets further rows: the newest `judged_at` counts."""
+    """What was decided about one target in one run: a row for its speed under load (`metric` is
+    what spoke loudest, "" where nothing did) and one for each benchmark (accuracy). `verdict`:
+    ok, inconclusive, regressed, improved, recovered, node, invalid, starved, method changed or not
+    measured. Judged again, a run gets further rows: the newest `judged_at` counts."""
 
     target: str
     hardware_class: str | None
     measurement_key: str
-    name: str  # the benchmark or workload
+    name: str  # the benchmark or workload; "" where none spoke
     subset_or_level: str
     metric: str  # the column that was judged: accuracy, p95_ttft_ms …
     verdict: str
@@ -295,15 +313,27 @@ class VerdictRow:
     baseline: float | None = None
     relative_change: float | None = None
     p_value: float | None = None
-    since: date | None = None  # first night of a regression that still lasts
-    detail: str | None = None
+    since: date | None = None  # first night of the change
+    detail: str | None = None  # the verdict in a sentence
     judged_at: datetime
+    node: str | None = None
+    size_pct: float | None = None  # plain per cent, positive is worse
+    lo_pct: float | None = None
+    hi_pct: float | None = None
+    event: str | None = None  # the open (or, recovered, the closed) event
+    event_kind: str | None = None  # regressed, improved or node
+    notice: bool | None = None  # certain tonight; one night cannot yet tell target from node
+    is_new: bool | None = None  # fewer nights than it takes to be held against
+    more_nights: int | None = None  # until it would be settled
+    touched: list[str] | None = None  # every series that moved with it
+    changed: str | None = None  # what of the provenance changed as it began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationRow:
     """What a person said about a series of a target, or about all of them where no name, level,
-    metric or key is given. `kind`: accepted (a shift that starts a new baseline) or note."""
+    metric or key is given. `kind`: accepted (a shift that starts a new baseline), acknowledged
+    (somebody has taken an event on; quiet until a date) or note."""
 
     target: str
     hardware_class: str | None = None
@@ -315,6 +345,10 @@ class AnnotationRow:
     reason: str
     author: str | None = None
     made_at: datetime
+    event: str | None = None
+    owner: str | None = None
+    ticket: str | None = None
+    quiet_until: date | None = None
 
 
 def kinds_of(row_type: type) -> Mapping[str, tuple[Any, bool]]:

@@ -18,6 +18,7 @@ from nightbench.records import (
     AccuracyResult,
     AccuracySample,
     AnnotationRow,
+    FurtherValue,
     LoadInterval,
     LoadLevel,
     LoadRequest,
@@ -109,6 +110,14 @@ def verdict_row(night: int, target: str) -> VerdictRow:
         since=began(night).date(),
         detail="10 % below the last 14 nights",
         judged_at=_after(night, 4000),
+        node="node1",
+        size_pct=11.1,
+        lo_pct=9.0,
+        hi_pct=13.0,
+        event=f"{target}-{began(night):%Y%m%d}",
+        event_kind="regressed",
+        touched=["openqa output_throughput"],
+        changed="driver 550 → 570",
     )
 
 
@@ -140,6 +149,17 @@ def rows_of(night: int, target: str, shape: Shape) -> Iterator[object]:
             yield TelemetryRow(
                 read_at=_after(night, 600 + second), source=gpu, name="power_w", value=300.0
             )
+    yield FurtherValue(
+        kind="rep",
+        number=1,
+        workload="openqa",
+        level="c1",
+        measurement_key="m-c1",
+        metric="queue_depth",  # no metric that is judged
+        value=1.0,
+        valid=True,
+        measured_at=_after(night, 2800),
+    )
     yield target_row(night, target, status="completed", ended_at=_after(night, 3000))
 
 

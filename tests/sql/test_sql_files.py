@@ -41,7 +41,7 @@ def fresh(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     home = Home(tmp_path_factory.mktemp("home"))
-    shape = Shape(targets=("starter", "other"), drop_from=2)
+    shape = Shape(targets=("starter", "other"), drop_from=2, judged=True)
     for night in range(3):
         spool_night(home.spool, night, shape)
     land(home)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from nightbench.dashboards.run_page import Pointer, duration
 from nightbench.history.run_results import RunResults, TargetResults
-from nightbench.records import LoadLevel
+from nightbench.records import LoadLevel, VerdictRow
 from nightbench.terminal_text import safe_line
+from nightbench.verdicts.concern import concern, in_order_of_concern
 
 MAX_LINE_CHARS = 300
 MAX_BODY_CHARS = 8000
@@ -30,15 +31,16 @@ def morning_message(
     results: RunResults,
     *,
     pointers: Sequence[Pointer] = (),
-    regressed: Sequence[str] = (),
+    quiet: Collection[str] = (),
 ) -> Message:
-    """One night in one message: what ran, what failed, what was skipped, what regressed.
+    """One night in one message: what it means, what ran, what failed, what was skipped.
 
     Args:
         results: the run as it was landed.
         pointers: where to look further.
-        regressed: a line for each verdict that is bad news.
+        quiet: events that somebody has taken on, until some date: told, and no news.
     """
+    regressed, others = _verdict_lines(results.verdicts, quiet)
     ran = [t for t in results.targets if t.row.status == "completed"]
     skipped = _skipped_lines(results)
     failed = [t for t in results.targets if t.row.status not in ("completed", "skipped")]
@@ -51,10 +53,12 @@ def morning_message(
     ]
     mark = _BAD if failed or bad_end or regressed else _DOUBTFUL if _doubtful(results) else _GOOD
     remarks = _remarks(results)
-    if (skipped or remarks) and mark == _GOOD:
+    doubts = any(concern(row) == "doubtful" for row in results.verdicts)
+    if (skipped or remarks or doubts) and mark == _GOOD:
         mark = _DOUBTFUL
     parts = [
         _block("Regressed", regressed),
+        _block("Verdicts", others),
         _block("Failed", [*map(_failed_line, failed), *([bad_end] if bad_end else [])]),
         _block("Skipped", skipped),
         _block("Remarks", remarks),
@@ -66,6 +70,23 @@ def morning_message(
         subject=safe_line(f"{mark} {_name(results)}: {what}", max_chars=MAX_LINE_CHARS),
         body=_cut("\n\n".join(filter(None, parts))),
     )
+
+
+def _verdict_lines(
+    verdicts: Sequence[VerdictRow], quiet: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """What is worse and nobody's yet; and everything else that is not as it was."""
+    worse = [
+        row.detail or row.verdict
+        for row in in_order_of_concern(verdicts)
+        if concern(row) == "bad" and row.event not in quiet
+    ]
+    others = [
+        (row.detail or row.verdict) + (" (acknowledged)" if row.event in quiet else "")
+        for row in in_order_of_concern(verdicts)
+        if concern(row) in ("doubtful", "good") or (concern(row) == "bad" and row.event in quiet)
+    ]
+    return worse, others
 
 
 def trouble_message(suite: str, error: str, pointers: Sequence[Pointer] = ()) -> Message:

@@ -1,9 +1,13 @@
-"""`nightbench judge`: judge series of nights, as they would have been judged as they came.
+"""`nightbench judge RUN`: judge a run of the history against all runs before it. Its verdicts land
+where they are others than those it has; the same history gives the same. (A run is judged at its
+end anyway.)
 
-Reads a CSV with one row a target's night: night, node, target, metric, better (lower or higher),
-valid, value, se, provenance (what ran) and accepted (what had been accepted by then). Optional
-columns hold further measurements of that night, used only where they are needed: rep (the same boot
-once more), fresh1 … (fresh boots) and ref1 … (fresh boots of the accepted configuration).
+`nightbench judge --series FILE.csv --out VERDICTS.csv`: judge anybody's series of nights, as they
+would have been judged as they came. Reads a CSV with one row a target's night: night, node, target,
+metric, better (lower or higher), valid, value, se, provenance (what ran) and accepted (what had
+been accepted by then). Optional columns hold further measurements of that night, used only where
+they are needed: rep (the same boot once more), fresh1 … (fresh boots) and ref1 … (fresh boots of
+the accepted configuration).
 
 Writes night, target, verdict (ok, inconclusive, regressed, improved, node, recovered), size_pct
 with its 95 % interval lo_pct and hi_pct (positive is worse: 5 is latency × 1.05 or throughput
@@ -16,6 +20,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.home_argument import home_to_write
+from nightbench.errors import BadInput
+
 if TYPE_CHECKING:
     from nightbench.verdicts.replay import JudgedRow, Replay
 
@@ -24,19 +31,48 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench judge`."""
     parser = subparsers.add_parser(
         "judge",
-        help="judge anybody's series of nights",
+        help="judge a run anew, or anybody's series of nights",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--series", required=True, type=Path, metavar="FILE.csv", help="the nights, see above"
-    )
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="VERDICTS.csv", help="the verdicts go there"
-    )
+    judged = parser.add_mutually_exclusive_group(required=True)
+    judged.add_argument("run_id", nargs="?", metavar="RUN", help="an id or its beginning; `latest`")
+    judged.add_argument("--series", type=Path, metavar="FILE.csv", help="the nights, see above")
+    parser.add_argument("--out", type=Path, metavar="VERDICTS.csv", help="their verdicts go there")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Judge the run, or the file."""
+    if (args.series is None) != (args.out is None):
+        raise BadInput(
+            "--series and --out go together",
+            hint="nightbench judge --series FILE.csv --out FILE.csv",
+        )
+    return _judge_run(args.run_id) if args.series is None else _judge_file(args)
+
+
+def _judge_run(given: str) -> int:
+    from rich.console import Console
+
+    from nightbench.cli.results_view import print_verdicts
+    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.history.query_parameters import find_run
+    from nightbench.history.reading import open_history
+    from nightbench.night.judging import judge, keep
+
+    home = home_to_write()
+    with open_history(home) as history:
+        run_id = find_run(history, given)
+        rows = judge(history, run_id)
+        kept = keep(history, home.spool, run_id, rows)
+    if kept is not None:
+        land(home)
+    print_verdicts(rows, Console(highlight=False))
+    print("landed" if kept is not None else "nothing new: the history says the same already")
+    return 0
+
+
+def _judge_file(args: argparse.Namespace) -> int:
     """Judge the file, write the verdicts, say what was found."""
     from nightbench.verdicts.replay import judge_series
     from nightbench.verdicts.series_file import read_series, write_verdicts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
@@ -11,11 +12,17 @@ from rich.text import Text
 from nightbench.accuracy.table import accuracy_table
 from nightbench.history.run_results import RunResults, TargetResults
 from nightbench.load.summarize.table import levels_table
+from nightbench.records import VerdictRow
 from nightbench.terminal_text import safe_line, safe_text
+from nightbench.verdicts.concern import MARKS, concern, in_order_of_concern
+
+MAX_VERDICT_CHARS = 600
+_STYLES = {"bad": "bold red", "doubtful": "yellow", "good": "green", "quiet": "dim"}
 
 
 def print_results(results: RunResults, console: Console) -> None:
     """Print every target: how it booted, how smart it is, how it holds up."""
+    print_verdicts(results.verdicts, console)
     for target in results.targets:
         console.print()
         console.print(_headline(target))
@@ -28,6 +35,17 @@ def print_results(results: RunResults, console: Console) -> None:
         console.print(Text(safe_text(results.row.error), style="yellow"))
     for skipped in results.skipped:
         console.print(Text(safe_line(str(skipped)), style="yellow"))
+
+
+def print_verdicts(verdicts: Sequence[VerdictRow], console: Console) -> None:
+    """A sentence for each target, what is worse first."""
+    rows = in_order_of_concern(verdicts)
+    if rows:
+        console.print()
+    for row in rows:
+        style = _STYLES[concern(row)]
+        said = safe_line(row.detail or row.verdict, max_chars=MAX_VERDICT_CHARS)
+        console.print(Text(f"{MARKS[row.verdict]} {said}", style=style), soft_wrap=True)
 
 
 def _headline(target: TargetResults) -> Text:

@@ -21,6 +21,8 @@ from nightbench.night.run import choose_targets
 from nightbench.suite.file import SuiteFile
 from nightbench.terminal_text import safe_line
 
+MAX_GATE_CHARS = 600
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -142,9 +144,24 @@ def _show(results: RunResults, console: Console, *, is_kept: bool) -> None:
         console.print(f"  [cyan]{line:<48}[/cyan] [dim]{why}[/dim]", soft_wrap=True)
 
 
-def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
-    from nightbench.verdicts.gates import failed_gates
+def _quiet_events() -> set[str]:
+    """Events that somebody has taken on, and that are to be quiet today."""
+    from nightbench.history.reading import open_history
+    from nightbench.history.sql_files import statement
 
-    failed = failed_gates(suite_file.suite.gates, results.overall_accuracy())
+    with open_history(Home.from_env()) as history:
+        return {str(row[0]) for row in history.sql(statement("quiet_events")).rows}
+
+
+def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
+    from nightbench.verdicts.gates import failed_gates, failed_regressions, held_against_nothing
+
+    gates = suite_file.suite.gates
+    for line in held_against_nothing(gates, results.verdicts):
+        print(safe_line(line, max_chars=MAX_GATE_CHARS))
+    failed = [
+        *failed_gates(gates, results.overall_accuracy()),
+        *failed_regressions(gates, results.verdicts, quiet=_quiet_events()),
+    ]
     if failed:
         raise GateNotPassed("\n".join(failed), hint="The results above are landed all the same.")

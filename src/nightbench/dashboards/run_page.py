@@ -12,8 +12,10 @@ from nightbench.dashboards.markdown import code, escaped, fenced, link, table
 from nightbench.history.run_results import RunResults, TargetResults
 from nightbench.metrics import headings, in_a_table
 from nightbench.records import AccuracyResult, LoadLevel, ServerRow
+from nightbench.verdicts.concern import MARKS, in_order_of_concern
 
 MAX_ERROR_CHARS = 4000
+MAX_VERDICT_CHARS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Pointer:
 
 def run_page(results: RunResults, pointers: Sequence[Pointer]) -> str:
     """The whole run: its targets, their numbers and curves, and where to look further."""
-    parts = [f"# {escaped(results.run_id)}", _summary(results)]
+    parts = [f"# {escaped(results.run_id)}", _verdicts(results), _summary(results)]
     for target in results.targets:
         parts += _target(target)
     if results.skipped:
@@ -62,6 +64,14 @@ def _summary(results: RunResults) -> str:
     if results.resumed_from:
         lines.append(f"It took over the answers of {escaped(results.resumed_from)}")
     return "  \n".join(lines)
+
+
+def _verdicts(results: RunResults) -> str:
+    """What the night means, before its numbers: what is worse stands first."""
+    return "\n".join(
+        f"* {MARKS[row.verdict]} {escaped(row.detail or row.verdict, max_chars=MAX_VERDICT_CHARS)}"
+        for row in in_order_of_concern(results.verdicts)
+    )
 
 
 def _target(target: TargetResults) -> list[str]:

@@ -17,9 +17,12 @@ from nightbench.records import (
     RunRow,
     ServerRow,
     TargetRow,
+    VerdictRow,
 )
 
-Record = TypeVar("Record", RunRow, TargetRow, ServerRow, AccuracyResult, AccuracySample, LoadLevel)
+Record = TypeVar(
+    "Record", RunRow, TargetRow, ServerRow, AccuracyResult, AccuracySample, LoadLevel, VerdictRow
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class RunResults:
     targets: tuple[TargetResults, ...]
     resumed_from: str | None = None  # the run whose answers it took over
     skipped: tuple[Skipped, ...] = ()
+    verdicts: tuple[VerdictRow, ...] = ()  # none where it has not been judged
 
     def overall_accuracy(self) -> list[tuple[str, str, float]]:
         """(target, benchmark, accuracy over all of it)."""
@@ -124,7 +128,13 @@ def read_run(history: History, run_id: str) -> RunResults:
             )
             for target, stage, why in history.sql(statement("run_skipped"), run_id=run_id).rows
         ),
+        verdicts=tuple(read_verdicts(history, run_id)),
     )
+
+
+def read_verdicts(history: History, run_id: str) -> list[VerdictRow]:
+    """What was decided about a run the last time it was judged."""
+    return [row for _, row in _read(history, "run_verdicts", run_id, VerdictRow)]
 
 
 def scheduled_nights(history: History, since: datetime) -> list[datetime]:

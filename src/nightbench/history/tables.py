@@ -16,6 +16,7 @@ from nightbench.records import (
     AccuracyResult,
     AccuracySample,
     AnnotationRow,
+    FurtherValue,
     LoadInterval,
     LoadLevel,
     LoadRequest,
@@ -42,6 +43,7 @@ Row = (
     | LoadInterval
     | LoadRequest
     | TelemetryRow
+    | FurtherValue
     | VerdictRow
     | AnnotationRow
 )
@@ -105,6 +107,7 @@ TABLES: tuple[Table, ...] = (
         only=("workload", "level", "request_index", *CHUNK_COLUMNS),
     ),
     Table("telemetry", TelemetryRow, bulky=True),
+    Table("further_values", FurtherValue),
     Table("verdicts", VerdictRow),
     Table("annotations", AnnotationRow),
 )

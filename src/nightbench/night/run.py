@@ -19,6 +19,7 @@ from nightbench.records import ProvenanceRow, RunRow, TargetRow
 from nightbench.serving.provenance import git_commit
 from nightbench.suite.file import SuiteFile
 from nightbench.suite.models import Slo, Suite, Target
+from nightbench.suite.verdicts import VerdictSettings
 
 _BEGUN = re.compile(r"^\d{8}T\d{6}(?=Z-)")
 
@@ -117,6 +118,9 @@ def run_facts(night: Night) -> list[ProvenanceRow]:
         ProvenanceRow(name="targets", value=names),
         ProvenanceRow(name="suite_text", value=night.suite_file.text),
     ]
+    if night.suite.verdicts != VerdictSettings():
+        said = night.suite.verdicts.model_dump_json(exclude_defaults=True)
+        facts.append(ProvenanceRow(name="verdicts", value=said))
     if night.resumes is not None:
         facts.append(ProvenanceRow(name="resumed_from", value=night.resumes))
     return facts

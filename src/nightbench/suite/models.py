@@ -24,6 +24,7 @@ from nightbench.suite.types import (
     Strict,
     TimeOfDay,
 )
+from nightbench.suite.verdicts import VerdictSettings
 from nightbench.untrusted.limits import MB, MOST_MB, AnswerLimits
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "SwanlabSettings",
     "Target",
     "Timeouts",
+    "VerdictSettings",
     "Workload",
 ]
 
@@ -318,7 +320,10 @@ class Slo(Strict):
 
 
 class Gates(Strict):
-    """What makes `nightbench run --gate` exit with 3."""
+    """What makes `nightbench run --gate` exit with 3.
+
+    `max_regression` 0.05: a target that is worse than it was by 5 % or more, in any judged metric.
+    """
 
     min_accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     max_regression: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -365,6 +370,7 @@ class Suite(Strict):
     load: tuple[LoadSpec, ...] = ()
     slo: Slo = Slo()
     gates: Gates = Gates()
+    verdicts: VerdictSettings = VerdictSettings()
     swanlab: SwanlabSettings = SwanlabSettings()
 
     @model_validator(mode="after")
@@ -377,7 +383,21 @@ class Suite(Strict):
             for load in self.load_of(target):
                 _refuse_faster(load, target)
                 _refuse_duplicates(f"load {load.name}", _steps_of(load))
+        self._refuse_gates_without_numbers()
         return self
+
+    def _refuse_gates_without_numbers(self) -> None:
+        """A gate that nothing could ever break is a typing error."""
+        asked = {spec.benchmark for target in self.targets for spec in self.accuracy_of(target)}
+        for benchmark in self.gates.min_accuracy:
+            if benchmark not in asked:
+                there = ", ".join(sorted(asked)) or "none"
+                raise ValueError(
+                    f"gates.min_accuracy.{benchmark}: no target is asked it; there are {there}"
+                )
+        loads = any(self.load_of(target) for target in self.targets)
+        if self.gates.max_regression is not None and not (asked or loads):
+            raise ValueError("gates.max_regression: nothing is measured that could regress")
 
     def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
         """The benchmarks this target is asked, highest priority first."""

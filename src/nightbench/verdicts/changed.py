@@ -172,10 +172,11 @@ def _conclude(
     replaced = look.mean_of(look.again.fresh) if look.again.fresh.size else None
     candidate = replace(candidate, pairs=candidate.pairs + pairs)
     controlled = pairs > 0 or candidate.pairs > 0
-    large = abs(peak.estimate) >= look.min_effect
+    large = abs(peak.estimate) >= look.min_effect[peak.row]
     certain = peak.ratio > 1.0 and large and _holds_without_loudest(look, nights, peak)
-    told_apart = controlled or not look.few_neighbours
-    measured_again = boots > 1 or candidate.pairs > 0
+    again = _lasts_without_loudest_night(look, nights, peak)
+    told_apart = controlled or not look.few_neighbours or again
+    measured_again = boots > 1 or candidate.pairs > 0 or again
     if certain and told_apart and measured_again:
         event = look.open_event(peak, candidate.first, candidate.provenance, controlled=controlled)
         finding = Finding(
@@ -191,13 +192,32 @@ def _conclude(
     candidate = replace(candidate, equivalent=candidate.equivalent + int(equal))
     open_question = large and peak.ratio > 2 * _HALF_WAY / 1.5
     return Finding(
-        word="inconclusive" if open_question else "ok",
-        size=peak.plain_size if open_question else None,
-        since=candidate.first if open_question else None,
-        more_nights=look.more_nights(peak) if open_question else None,
+        word="inconclusive" if open_question or certain else "ok",
+        notice=certain,
+        loudest=int(look.rows[peak.row]) if open_question or certain else None,
+        size=peak.plain_size if open_question or certain else None,
+        since=candidate.first if open_question or certain else None,
+        more_nights=1 if certain else look.more_nights(peak) if open_question else None,
         replaced=replaced,
         boots=boots,
     ), candidate
+
+
+def _lasts_without_loudest_night(look: Look, nights: Nights, peak: Peak) -> bool:
+    """Whether a second night says it too: what stands for measuring again where that cannot be."""
+    base = look.reading.windows.base[look.rows, 0][peak.row]
+    sign = float(np.sign(peak.estimate))
+    speaks = sign * (nights.values[peak.row] - base)
+    known = np.flatnonzero(np.isfinite(speaks))
+    if len(known) < 2:
+        return False
+    rest = nights.values.copy()
+    rest[:, known[int(speaks[known].argmax())]] = np.nan
+    if not np.isfinite(rest).any(axis=1).all():
+        return False
+    compared = compare(look, replace(nights, values=rest))
+    same_side = sign * float(compared.estimate[peak.row]) > 0
+    return bool(same_side and compared.ratio[peak.row] > look.method.without_worst)
 
 
 def _peak(look: Look, compared: Comparison) -> Peak:
@@ -205,7 +225,7 @@ def _peak(look: Look, compared: Comparison) -> Peak:
     row = int(np.where(large, compared.ratio + 100.0, compared.ratio).argmax())
     quantile = compared.quantile_slow if compared.estimate[row] > 0 else compared.quantile_fast
     estimate, se = float(compared.estimate[row]), float(compared.se[row])
-    threshold = max(float(quantile[row]) * se, look.min_effect)
+    threshold = max(float(quantile[row]) * se, float(look.min_effect[row]))
     return Peak(
         row=row,
         estimate=estimate,

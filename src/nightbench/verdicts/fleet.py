@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.verdicts.node_split import group_members
+from nightbench.verdicts.series import log_pct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightbench.verdicts.events import Event
+    from nightbench.verdicts.method import Method
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 LOOK_BACK = 400  # nights; 60 eligible ones are nearly always among them
 
@@ -28,11 +31,13 @@ LOOK_BACK = 400  # nights; 60 eligible ones are nearly always among them
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Which series there are, and whose. `group`: series that may speak for each other (the same
-    metric on the same node); `group_node`: the node of each group."""
+    metric on the same node); `group_node`: the node of each group. `min_effect`: from which change
+    a series is spoken of, in log per cent; None: from the method's, all of them."""
 
     series_target: Integers
     series_group: Integers
     group_node: Integers
+    min_effect: Floats | None = None
 
     @property
     def targets(self) -> int:
@@ -54,6 +59,8 @@ class Night:
     se: Floats  # the standard error of each, in log per cent; NaN: unknown
     provenance: Integers  # one a target
     accepted: Integers  # what had been accepted by the start of the night
+    # Targets of which a person has accepted what is open, whatever changed: None, nobody did.
+    accepts: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +123,23 @@ class Fleet:
         mean = np.where(np.isfinite(self.se_squared), self.se_squared, squared)
         self.se_squared = np.where(known, mean + 0.1 * (squared - mean), self.se_squared)
         return column
+
+    def min_effects(self, method: Method) -> Floats:
+        """From which change each series is spoken of, in log per cent."""
+        if self.layout.min_effect is not None:
+            return self.layout.min_effect
+        return np.full(self.layout.series, log_pct(method.min_effect_pct))
+
+    def accept_node(self, node: int) -> None:
+        """What the machine does since its open event is how it is from now on."""
+        event = self.node_events[node]
+        if event is None:
+            return
+        for target in np.flatnonzero(self.node_of == node).tolist():
+            self.start_epoch(target, event.since)
+        self.node_events[node] = None
+        self.node_shift[node, event.since :] = 0.0
+        self.node_watch_from[node] = event.since
 
     def start_epoch(self, target: int, first: int) -> None:
         """From that night on the target's level is a new one, and accepted."""

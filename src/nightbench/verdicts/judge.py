@@ -21,7 +21,6 @@ from nightbench.verdicts.measuring import Again, Measurer, boot_spread
 from nightbench.verdicts.method import INTERVAL_SLACK, Method
 from nightbench.verdicts.node_events import judge_nodes
 from nightbench.verdicts.reading import Reading, read_history
-from nightbench.verdicts.series import log_pct
 from nightbench.verdicts.unchanged import judge_unchanged
 from nightbench.verdicts.windows import evaluate, thresholds
 
@@ -41,10 +40,13 @@ class Verdict:
     size: Size | None = None
     since: int | None = None
     series: tuple[int, ...] = ()
+    loudest: int | None = None  # the series that `size` is of
     more_nights: int | None = None
     controlled: bool = False
     cost: float = 0.0
     wanted: int = 0  # further measurements that were asked for and not given
+    notice: bool = False  # certain for tonight, and one night cannot yet tell it from its node
+    new: bool = False  # there are no nights yet that it could be held against
 
 
 def judge_night(
@@ -95,11 +97,18 @@ def _verdict(
     event = fleet.events[target]
     if not len(judged):
         word: Word = event.kind if event else "inconclusive"
-        return Verdict(target=target, word=word, more_nights=method.fewest_nights)
+        return Verdict(target=target, word=word, more_nights=1, new=event is None)
+    young = bool(reading.windows.young[series[judged]].all())
     if not (suspicious or event or fleet.candidates[target]):
-        return Verdict(target=target, word="ok")
+        return _ok(target, young=young)
     again = Again(measurer, target, judged)
-    return _judge_target(Look(fleet, reading, method, target, series[judged], again))
+    verdict = _judge_target(Look(fleet, reading, method, target, series[judged], again))
+    return _ok(target, young=young) if young and verdict.word == "ok" else verdict
+
+
+def _ok(target: int, *, young: bool) -> Verdict:
+    """Nothing speaks for a change; of a series of two or three nights that is not worth much."""
+    return Verdict(target=target, word="inconclusive" if young else "ok", new=young)
 
 
 def _node_verdict(fleet: Fleet, verdict: Verdict) -> Verdict:
@@ -112,6 +121,8 @@ def _take_acceptance(fleet: Fleet, target: int, column: int, night: Night) -> No
     """What a person accepted since the last night, and whether tonight's provenance is."""
     provenance, accepted = int(night.provenance[target]), int(night.accepted[target])
     known = int(fleet.accepted[target])
+    if night.accepts is not None and night.accepts[target]:
+        _accept_what_is_open(fleet, target)
     event, candidate = fleet.events[target], fleet.candidates[target]
     if known not in (-1, accepted) and accepted == provenance:
         if event is not None and event.provenance == accepted:
@@ -131,11 +142,23 @@ def _take_acceptance(fleet: Fleet, target: int, column: int, night: Night) -> No
         fleet.candidates[target] = Candidate(provenance=provenance, first=column)
 
 
+def _accept_what_is_open(fleet: Fleet, target: int) -> None:
+    """A person said so: the target's event, or its new provenance, or what its node does."""
+    event, candidate = fleet.events[target], fleet.candidates[target]
+    if event is not None:
+        fleet.start_epoch(target, event.since)
+    elif candidate is not None:
+        fleet.start_epoch(target, candidate.first)
+    else:
+        fleet.accept_node(int(fleet.node_of[target]))
+
+
 def _suspicious(fleet: Fleet, reading: Reading, method: Method) -> Flags:
     """The screen: which targets have a series with a window that looks wrong."""
     windows, everything = reading.windows, slice(None)
     seen = evaluate(windows, everything, reading.own[:, -1], reading.variances[:, -1])
-    large = np.abs(seen.estimate) >= method.screen_effect * log_pct(method.min_effect_pct)
+    least = method.screen_effect * fleet.min_effects(method)[:, None]
+    large = np.abs(seen.estimate) >= least
     quantile = thresholds(windows, everything, seen, "screen", 1)
     hit = (large & (np.abs(np.nan_to_num(seen.t)) > quantile)).any(axis=1)
     found = np.zeros(fleet.layout.targets, dtype=bool)
@@ -164,10 +187,12 @@ def _judge_target(look: Look) -> Verdict:
         size=finding.size,
         since=finding.since,
         series=shown.touched if shown else (),
+        loudest=shown.series if shown else finding.loudest,
         more_nights=finding.more_nights,
         controlled=shown.controlled if shown else False,
         cost=look.again.cost,
         wanted=look.again.wanted,
+        notice=finding.notice,
     )
 
 

@@ -12,7 +12,6 @@ from nightbench.stats import Z_95
 from nightbench.verdicts.events import Event, Size, size_given_found
 from nightbench.verdicts.measuring import robust_mean
 from nightbench.verdicts.method import INTERVAL_SLACK
-from nightbench.verdicts.series import log_pct
 from nightbench.verdicts.two_looks import second_look_p
 from nightbench.verdicts.windows import Evaluation, evaluate, slow_tail, thresholds
 
@@ -74,6 +73,7 @@ class Finding:
     more_nights: int | None = None  # inconclusive: until a change of this size would be certain
     replaced: Floats | None = None  # by repeats or fresh boots: own values of the night
     boots: int = 1
+    loudest: int | None = None  # the series that spoke, where there is no event
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,9 @@ class Look:
         return self.support < _FEW_NEIGHBOURS
 
     @property
-    def min_effect(self) -> float:
-        """In log per cent."""
-        return log_pct(self.method.min_effect_pct)
+    def min_effect(self) -> Floats:
+        """Of each of the target's series, in log per cent."""
+        return self.fleet.min_effects(self.method)[self.rows]
 
     def own(self, badness: Floats) -> Floats:
         """The own part of values of tonight."""
@@ -142,14 +142,14 @@ class Look:
         seen = self.evaluate(own, boots)
         quantile = self._thresholds(seen, level, boots)
         least = self.min_effect * (1.0 if level == "alarm" else self.method.screen_effect)
-        counts = np.isfinite(seen.t) & (np.abs(seen.estimate) >= least)
+        counts = np.isfinite(seen.t) & (np.abs(seen.estimate) >= least[:, None])
         ratio = np.where(counts, np.abs(np.nan_to_num(seen.t)) / quantile, 0.0)
         row, window = np.unravel_index(int(ratio.argmax()), ratio.shape)
         if ratio[row, window] <= 0:
             return None
         series, se = rows[row], float(seen.se[row, window])
         estimate = float(seen.estimate[row, window])
-        threshold = max(float(quantile[row, window]) * se, least)
+        threshold = max(float(quantile[row, window]) * se, float(least[row]))
         variance = float(self.variance(boots)[row])
         # Given the nights before, tonight's value alone decided: what it had to pass follows.
         gain = float(windows.weight[series, window]) * variance + 1.0

@@ -46,6 +46,10 @@ class Method:
     equivalent_nights: int = 3
     unknown_env_sd: float = 4.0
 
+    # A series with fewer nights than `fewest_nights` to be held against: what its level may be off
+    # by. Only what no machine does by itself is seen then.
+    young_sd: float = 2.5
+
     # What variance is like before anything was measured (variance.py).
     prior_sd: float = 1.0
     prior_alone_sd: float = 1.5

@@ -45,12 +45,15 @@ def read_history(fleet: Fleet, method: Method) -> Reading:
     badness = fleet.badness[:, span]
     finite = np.isfinite(badness)
     back = (fleet.epoch_now[:, None] - fleet.epoch[:, span])[target]
-    calm = (~fleet.pending[:, span] & ~fleet.in_event[:, span])[target]
-    trusted = calm & finite & _long_enough(calm & finite, back, method.fewest_nights)
+    calm = (~fleet.pending[:, span] & ~fleet.in_event[:, span])[target] & finite
+    # Among few nights one that was noticed would be half of the level it is held against.
+    few = calm.sum(axis=1) <= method.fewest_nights + 1
+    calm &= ~(fleet.notice[:, span][target] & few[:, None])
+    trusted = calm & _long_enough(calm, back, method.fewest_nights)
     split = split_nights(badness, trusted, np.minimum(back, 5), fleet.members, method)
     own = badness - split.node
     before = np.arange(own.shape[1]) < own.shape[1] - 1
-    eligible = calm & finite & before
+    eligible = calm & before
     supported = (eligible & (split.support > 0)).sum(axis=1)
     alone = supported * 2 <= eligible.sum(axis=1)
     mean_support = np.where(eligible, split.support, 0).sum(axis=1) / np.maximum(

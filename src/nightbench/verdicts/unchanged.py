@@ -50,7 +50,10 @@ def judge_unchanged(look: Look) -> Finding:
 def _conclude(look: Look, peak: Peak, settled: Finding, *, certain: bool, boots: int) -> Finding:
     since = look.reading.first + peak.start
     needs_two_nights = look.few_neighbours or boots < _ENOUGH_BOOTS or peak.estimate < 0
-    if certain and (not needs_two_nights or _noticed_before(look)):
+    noticed = _noticed_before(look)
+    if certain and (not needs_two_nights or noticed is not None):
+        if needs_two_nights and noticed is not None:
+            since = min(since, noticed)
         event = look.open_event(peak, since, look.provenance, controlled=False)
         return Finding(
             word=event.kind,
@@ -66,6 +69,7 @@ def _conclude(look: Look, peak: Peak, settled: Finding, *, certain: bool, boots:
         since=since,
         notice=certain,
         more_nights=1 if certain else look.more_nights(peak),
+        loudest=int(look.rows[peak.row]),
         replaced=settled.replaced,
         boots=settled.boots,
     )
@@ -111,9 +115,10 @@ def _is_its_own(look: Look, peak: Peak, own: Floats) -> bool:
     return bool(moved * np.sign(peak.estimate) > abs(peak.estimate) / (2 if faster else 3))
 
 
-def _noticed_before(look: Look) -> bool:
-    """Whether the target's last measured night was noticed too."""
+def _noticed_before(look: Look) -> int | None:
+    """The target's last measured night, where that was noticed too."""
     fleet = look.fleet
     measured = np.isfinite(fleet.badness[look.rows, : look.column]).any(axis=0)
     nights = np.flatnonzero(measured)
-    return len(nights) > 0 and bool(fleet.notice[look.target, nights[-1]])
+    last = int(nights[-1]) if len(nights) else None
+    return last if last is not None and fleet.notice[look.target, last] else None

@@ -54,6 +54,7 @@ class Windows:
     quantile: dict[Level, Floats]  # thresholds of t, before the slow tail's share
     skew: Floats
     lengths: tuple[int, ...]
+    young: Flags  # series with too few nights before tonight to know how they vary
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def build_windows(
         _quantiles(spread, method),
         spread.skew,
         method.windows,
+        _young(past, method),
     )
 
 
@@ -144,7 +146,9 @@ def _one_window(
     before = slice(recent.values.shape[1] - length, recent.values.shape[1] - 1)
     weight = inverse.values[:, before].sum(axis=1)
     weighted = (inverse.values[:, before] * recent.values[:, before]).sum(axis=1)
-    usable = (first >= 0) & (number >= method.fewest_nights)
+    young = _young(past, method)
+    base_variance = base_variance + young * method.young_sd**2
+    usable = (first >= 0) & (number >= np.where(young, 1, method.fewest_nights))
     return (
         weight,
         weighted,
@@ -154,6 +158,10 @@ def _one_window(
         usable,
         first,
     )
+
+
+def _young(past: Aligned, method: Method) -> Flags:
+    return np.asarray(past.present.sum(axis=1) < method.fewest_nights)
 
 
 def ar_inflation(correlation: Floats, nights: int) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from nightbench.alerts.message import MAX_BODY_CHARS, morning_message, trouble_message
 from nightbench.dashboards.run_page import Pointer
 from nightbench.history.run_results import Skipped
+from tests.benchmarks.synthetic_nights import verdict_row
 from tests.unit.dashboards.a_run import RUN_ID, level, run, target
 
 FAILED = target("bad", status="failed", error="exited before it was ready\n  | no such knob")
@@ -50,10 +51,25 @@ def test_a_target_that_was_skipped_without_a_reason_is_told_all_the_same() -> No
 
 
 def test_a_regression_stands_first() -> None:
-    message = morning_message(run(target("a"), FAILED), regressed=["a: TTFT at c4 +12 %"])
+    night = replace(run(target("a"), FAILED), verdicts=(verdict_row(0, "a"),))
+    message = morning_message(night)
     assert message.subject.startswith("❌")
     assert "1 regressed" in message.subject
-    assert message.body.startswith("Regressed\n• a: TTFT at c4 +12 %\n\nFailed")
+    assert message.body.startswith("Regressed\n• 10 % below the last 14 nights\n\nFailed")
+
+
+def test_an_event_that_somebody_has_taken_on_is_told_and_is_no_news() -> None:
+    night = replace(run(target("a")), verdicts=(verdict_row(0, "a"),))
+    message = morning_message(night, quiet={"a-20260101"})
+    assert message.subject == "✅ starter on node1: 1 measured"
+    assert "Verdicts\n• 10 % below the last 14 nights (acknowledged)" in message.body
+
+
+def test_what_could_not_be_told_makes_a_night_doubtful() -> None:
+    lost = replace(verdict_row(0, "a"), verdict="starved", event_kind=None, detail="a: starved")
+    message = morning_message(replace(run(target("a")), verdicts=(lost,)))
+    assert message.subject.startswith("⚠️")
+    assert "Verdicts\n• a: starved" in message.body
 
 
 def test_a_level_that_is_not_valid_makes_a_night_doubtful() -> None:

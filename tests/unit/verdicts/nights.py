@@ -27,6 +27,7 @@ class Bench:
         node: Callable[[int], float] = lambda night: 0.0,
         missing: Callable[[int, int], bool] = lambda target, night: False,
         measures_again: bool = True,
+        min_effect: np.ndarray | None = None,
         seed: int = 1,
     ) -> None:
         self.rng = np.random.default_rng(seed)
@@ -37,7 +38,9 @@ class Bench:
             series_target=np.arange(targets),
             series_group=np.zeros(targets, dtype=np.int64),
             group_node=np.zeros(1, dtype=np.int64),
+            min_effect=min_effect,
         )
+        self.accepts: dict[int, int] = {}  # night -> the target whose open event is accepted
         self.fleet = Fleet(layout)
         self.verdicts: list[list[Verdict]] = []
         self.asked: list[tuple[int, int, Further, int]] = []
@@ -56,6 +59,7 @@ class Bench:
                 se=np.full(self.targets, 0.4),
                 provenance=self._each(self.provenance),
                 accepted=self._each(self.accepted),
+                accepts=np.arange(self.targets) == self.accepts.get(self.night, -1),
             )
             measurer = self._measure if self.measures_again else nothing_further
             self.verdicts.append(judge_night(self.fleet, night, measurer))

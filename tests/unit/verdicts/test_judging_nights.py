@@ -204,3 +204,47 @@ def test_a_screened_night_is_replaced_by_what_was_measured_again() -> None:
     bench.run(31)
     assert bench.fleet.boots[0, 30] == 4
     assert np.all(bench.fleet.boots[1:, 30] == 1)
+
+
+def test_three_nights_that_halve_each_time_are_a_regression() -> None:
+    bench = Bench(lambda target, night: (0.0, 93.0, 287.0)[night], targets=1, measures_again=False)
+    bench.run(3)
+    assert bench.words(0) == ["inconclusive", "inconclusive", "regressed"]
+    assert [night[0].notice for night in bench.verdicts] == [False, True, False]
+    assert bench.last(0).since == 1
+
+
+def test_a_young_series_is_not_accused_of_what_machines_do() -> None:
+    bench = Bench(lambda target, night: (0.0, 9.0, 5.0)[night], targets=1, measures_again=False)
+    bench.run(3)
+    assert set(bench.words(0)) == {"inconclusive"}
+    assert all(night[0].new for night in bench.verdicts)
+
+
+@pytest.mark.parametrize("targets", [1, 6])
+def test_where_nothing_can_be_measured_again_an_upgrade_takes_two_nights(targets: int) -> None:
+    bench = Bench(
+        step(15.0, 20), provenance=changed(20), targets=targets, measures_again=False, seed=3
+    )
+    bench.run(23)
+    assert bench.words(0)[20:] == ["inconclusive", "regressed", "regressed"]
+    assert bench.verdicts[20][0].notice
+    assert bench.last(0).since == 20
+
+
+def test_a_person_accepts_an_event_though_nothing_that_is_known_has_changed() -> None:
+    bench = Bench(step(12.0, 20), seed=4)
+    bench.run(24)
+    assert bench.words(0)[-1] == "regressed"
+    bench.accepts = {24: 0}
+    bench.run(12)
+    assert set(bench.words(0)[24:]) <= {"ok", "inconclusive"}
+
+
+def test_a_smallest_effect_of_its_own_keeps_a_series_quiet_below_it() -> None:
+    effects = np.full(6, np.log1p(0.02) * 100)
+    effects[0] = np.log1p(0.2) * 100
+    bench = Bench(step(10.0, 20, who=(0, 1)), min_effect=effects)
+    bench.run(24)
+    assert "regressed" not in bench.words(0)
+    assert bench.words(1)[-1] == "regressed"

@@ -1,0 +1,7 @@
+-- What was decided about a run: a row for each target's speed, and one for each of its benchmarks.
+-- param run_id: the run
+SELECT *
+FROM verdicts
+WHERE run_id = $run_id
+QUALIFY judged_at = max(judged_at) OVER ()
+ORDER BY target, metric = 'accuracy', name;

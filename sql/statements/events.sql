@@ -1,0 +1,2 @@
+-- What is open, the oldest first.
+SELECT * FROM open_events ORDER BY since, event;

@@ -1,0 +1,55 @@
+"""`nightbench acknowledge EVENT --owner NAME --ticket ID --until DATE`: somebody is on it.
+
+The event stays open and stays out of the baseline; until that date the morning's message does not
+count it as news, and `run --gate` does not fail for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from typing import Any
+
+from nightbench.cli.author_argument import add_author, author_of
+from nightbench.cli.home_argument import home_to_write
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare `nightbench acknowledge`."""
+    parser = subparsers.add_parser(
+        "acknowledge",
+        help="say who is on an event: open, and quiet until a date",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("event", metavar="EVENT", help="as `nightbench events` has it")
+    parser.add_argument("--owner", required=True, metavar="NAME", help="who is on it")
+    parser.add_argument("--ticket", required=True, metavar="ID", help="where it is worked on")
+    parser.add_argument(
+        "--until", required=True, type=_date, metavar="DATE", help="quiet until then: 2026-12-24"
+    )
+    add_author(parser, reason="what is known so far", needed=False)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-12-24") from None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write it down."""
+    from nightbench.night.annotating import Remark, say_of_event
+
+    remark = Remark(
+        kind="acknowledged",
+        reason=args.reason,
+        author=author_of(args),
+        owner=args.owner,
+        ticket=args.ticket,
+        quiet_until=args.until,
+    )
+    event = say_of_event(home_to_write(), args.event, remark)
+    print(f"{event.event} is {args.owner}'s ({args.ticket}): open, and quiet until {args.until}")
+    return 0
