@@ -1,7 +1,7 @@
 -- How often each question was answered right, in the newest runs up to one: what its benchmarks are
 -- judged by. Only runs that asked the same, on the same hardware, and whose result is valid.
--- param run_id: the newest run that counts
--- param runs = 80: so many of each target and benchmark
+-- param run_id (run): the newest run that counts
+-- param runs (count) = 80: so many of each target and benchmark
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
     FROM (SELECT run_id, started_at FROM runs UNION ALL SELECT run_id, started_at FROM targets)

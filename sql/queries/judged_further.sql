@@ -1,6 +1,6 @@
 -- What was measured again, in the runs from one to another: as verdicts draw on it, in its order.
--- param run_id: the newest run that counts
--- param first = NULL: the oldest run that counts
+-- param run_id (run): the newest run that counts
+-- param first (run) = NULL: the oldest run that counts
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
     FROM (SELECT run_id, started_at FROM runs UNION ALL SELECT run_id, started_at FROM targets)

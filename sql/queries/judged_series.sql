@@ -1,8 +1,8 @@
 -- The numbers that are judged: of every load level, night after night up to a run and on the machines
 -- of it, each metric with its standard error where its interval is known.
--- param run_id: the newest run that counts
--- param first = NULL: the oldest run that counts
--- param metrics = output_throughput,median_ttft_ms,median_tpot_ms: columns of load_levels, with commas
+-- param run_id (run): the newest run that counts
+-- param first (run) = NULL: the oldest run that counts
+-- param metrics (text) = output_throughput,median_ttft_ms,median_tpot_ms: columns of load_levels, with commas
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
     FROM (SELECT run_id, started_at FROM runs UNION ALL SELECT run_id, started_at FROM targets)

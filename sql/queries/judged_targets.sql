@@ -1,7 +1,7 @@
 -- What ran, night after night, up to a run and on the machines of it: every target with the digest of
 -- what may change its numbers (engine and version, arguments, model, driver, the machine's facts).
--- param run_id: the newest run that counts
--- param facts = cpu_count,cpu_model,cuda_version,driver_version,engine_environment,engine_image_digest,gpu_max_sm_clocks_mhz,gpu_names,gpu_power_limits_w,kernel,model_revision,python_version,torch_version,weights: which facts may change a number, besides digests of the model's files
+-- param run_id (run): the newest run that counts
+-- param facts (text) = cpu_count,cpu_model,cuda_version,driver_version,engine_environment,engine_image_digest,gpu_max_sm_clocks_mhz,gpu_names,gpu_power_limits_w,kernel,model_revision,python_version,torch_version,weights: which facts may change a number, besides digests of the model's files
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
     FROM (SELECT run_id, started_at FROM runs UNION ALL SELECT run_id, started_at FROM targets)

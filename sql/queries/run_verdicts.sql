@@ -1,5 +1,5 @@
 -- What was decided about a run: a row for each target's speed, and one for each of its benchmarks.
--- param run_id: the run
+-- param run_id (run): the run
 SELECT *
 FROM verdicts
 WHERE run_id = $run_id

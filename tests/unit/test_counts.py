@@ -92,8 +92,10 @@ def test_counters_that_are_no_numbers_are_left_out_and_the_others_are_read(value
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "oops", ""])
 def test_a_prefix_cache_that_counts_absurdly_has_no_counters(value: str) -> None:
     page = f"vllm:prefix_cache_queries_total 10\nvllm:prefix_cache_hits_total {value}\n"
-    assert parse_cache_counters(page) is None
-    assert parse_cache_counters("vllm:prefix_cache_queries_total\n") is None
+    for absurd in (page, "vllm:prefix_cache_queries_total\n"):
+        counters = parse_cache_counters(absurd)
+        assert counters is not None
+        assert CacheUse(counters, counters, counters).problem == "they hold what is no number"
 
 
 def test_a_prefix_cache_that_began_anew_was_hit_by_nothing() -> None:

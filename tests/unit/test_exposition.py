@@ -7,7 +7,7 @@ import time
 import pytest
 
 from nightbench.engines.vllm import parse_counters
-from nightbench.load.prefix_cache import parse_cache_counters
+from nightbench.load.prefix_cache import CacheUse, parse_cache_counters
 from nightbench.untrusted.prometheus import readings
 
 ENDLESS = {
@@ -29,7 +29,9 @@ def test_what_is_no_finite_number_is_read_over() -> None:
     page = "".join(f"vllm:prefix_cache_queries_total {value}\n" for value in values)
 
     assert list(readings(page, "vllm:")) == []
-    assert parse_cache_counters(page) is None
+    counters = parse_cache_counters(page)
+    assert counters is not None
+    assert CacheUse(counters, counters, counters).problem == "they hold what is no number"
     assert parse_counters(page).prefix_cache_queries is None
 
 

@@ -50,7 +50,13 @@ def _add(boot: Boot, one: Small) -> None:
     target = boot.target
     for key in ("boot_timeout_s", "hang_timeout_s"):
         target[key] = max(target[key], one.target[key])
-    target["accuracy"] += [x for x in one.target["accuracy"] if x not in target["accuracy"]]
+    asked = {_label(spec) for spec in target["accuracy"]}
+    for spec in one.target["accuracy"]:
+        if spec not in target["accuracy"]:
+            label = _distinct(_label(spec), asked)
+            renamed = {} if label == _label(spec) else {"name": label}
+            target["accuracy"].append(spec | renamed)
+            asked.add(label)
     names = {load["name"] for load in target["load"]}
     for load in one.target["load"]:
         if load not in target["load"]:
@@ -61,6 +67,11 @@ def _add(boot: Boot, one: Small) -> None:
         (boot.notes.left_out, one.notes.left_out),
     ):
         said += [line for line in more if line not in said]
+
+
+def _label(spec: dict[str, Any]) -> str:
+    """What the results call a benchmark: its own name in the suite, or the benchmark's."""
+    return str(spec.get("name") or spec["benchmark"])
 
 
 def _distinct(name: str, taken: set[str]) -> str:

@@ -134,7 +134,7 @@ def test_no_more_is_read_than_a_targets_limits_say() -> None:
 def test_limits_are_flags_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with service(answer="A" * 5_000) as server:
         argv = ("--base-url", server.url, "--model", "m")
-        assert evaluate(tmp_path, *argv, "--max-answer-mb", "0.001") == 0
+        assert evaluate(tmp_path, *argv, "--max-answer-mb", "0.001") == 1
         assert json.loads((tmp_path / "o.json").read_text())["num_failed"] == len(QUESTIONS)
         assert evaluate(tmp_path, *argv, "--max-answer-mb", "1") == 0
         assert json.loads((tmp_path / "o.json").read_text())["num_failed"] == 0

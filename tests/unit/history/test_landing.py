@@ -266,6 +266,7 @@ def test_duckdb_alone_opens_the_published_file(home: Home) -> None:
     spool_night(home.spool, 0, SHAPE)
     land(home)
     with duckdb.connect(str(home.history / "history.duckdb"), read_only=True) as connection:
+        connection.execute(f"SET VARIABLE nightbench_history = '{home.history}/'")
         found = connection.execute("SELECT count(*) FROM load_requests").fetchall()
     assert found == [(expected(1)["load_requests"],)]
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 _FIGURES = in_a_table("table")
 _SHORT = {"tokens/s": "tok/s", "requests/s": "req/s"}
+_RATES = {"output_throughput": "output", "request_throughput": "done"}
 
 
 def _heading(column: Column) -> tuple[str, str]:
     """In two lines: what it is, and of it which statistic in which unit."""
     unit = _SHORT.get(column.metric.unit, column.metric.unit)
     statistic = "" if column.statistic == "value" else column.statistic
-    return column.metric.label, f"{statistic} {unit}".strip()
+    what = _RATES.get(column.name, column.metric.label)
+    return what, f"{statistic} {unit}".strip()
 
 
 _COLUMNS = (("level", ""), ("requests", ""), *map(_heading, _FIGURES), ("valid", ""))
