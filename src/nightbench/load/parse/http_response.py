@@ -153,7 +153,7 @@ def _what_broke(error: Exception) -> tuple[str, str]:
     cause = error.__context__
     if isinstance(cause, TooLarge):
         return "too_large", str(cause)
-    return "malformed", f"{error}{f': {cause}' if cause else ''}"
+    return "malformed", str(cause or error)  # a cause is ours: the parser knows of a callback only
 
 
 def _parse_at_once(raw: RawRequest) -> Response | None:
