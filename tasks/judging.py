@@ -31,6 +31,9 @@ def judge_the_night(night: Night) -> list[VerdictRow]:
     except (BadInput, HistoryError) as error:
         get_run_logger().warning("%s was not judged: %s", night.run_id, error)
         return []
+    except Exception:  # noqa: BLE001 - a row of the past must not cost the night its message
+        get_run_logger().warning("%s was not judged", night.run_id, exc_info=True)
+        return []
     for row in rows:
         get_run_logger().info("%s", row.detail)
     return rows

@@ -62,7 +62,7 @@ def measure_accuracy(
     watch.mark()
     starved = watch.starved(keeper.take_telemetry(server), time.process_time() - own_cpu_s)
     if starved is not None:
-        log(f"{spec.benchmark}: the engine did not get what it was leased: {starved}")
+        log(f"{spec.label}: the engine did not get what it was leased: {starved}")
     trouble = server.look() if any(row.num_failed for row in results) else None
     reasons = (trouble, HOST_STARVED if starved else None)
     for row in (marked_invalid_for(row, reasons) for row in results):

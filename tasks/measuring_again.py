@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from prefect.logging import get_run_logger
 
-from nightbench.errors import NightbenchError
+from nightbench.errors import NightbenchError, TeardownFailed
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.load.measure import GeneratorOptions, measure_level
@@ -22,12 +22,13 @@ from nightbench.night.budget import NightClock
 from nightbench.night.judging import settings_from
 from nightbench.night.run import Night, skipped_fact
 from nightbench.night.screening import level_values, screen
-from nightbench.records import FurtherValue, LoadLevel
+from nightbench.records import HOST_STARVED, FurtherValue, LoadLevel, marked_invalid_for
 from nightbench.serving.server import Server
-from nightbench.suite.models import LoadSpec, Target
+from nightbench.suite.models import LoadSpec, Slo, Target
 from nightbench.verdicts.measured import Again, RanTarget
 from nightbench.verdicts.measuring import Further
 from tasks.keeping import TargetKeeper
+from tasks.measuring import limits_of
 from tasks.redacting import step
 from tasks.reporting import log, reported
 from tasks.serving import served
@@ -94,8 +95,10 @@ class MeasuringAgain:
     def _judge(self, live: Callable[[str, Further, int], list[list[Again]]]) -> None:
         assert self._tonight is not None  # noqa: S101
         rows = self._keeper.measured
-        values = level_values(self._night.run_id, self._target.name, rows, self._settings.metrics)
         try:
+            values = level_values(
+                self._night.run_id, self._target.name, rows, self._settings.metrics
+            )
             with open_history(Home.from_env()) as history:
                 screen(
                     history,
@@ -105,8 +108,12 @@ class MeasuringAgain:
                     again=list(self._measured),
                     live=live,
                 )
+        except TeardownFailed:
+            raise  # its hardware is not free: that is no matter of judging
         except NightbenchError as error:
-            get_run_logger().info("nothing was measured again: %s", error)
+            get_run_logger().warning("nothing was measured again: %s", error)
+        except Exception:  # noqa: BLE001 - what was measured stands, whatever judging meets
+            get_run_logger().warning("nothing was measured again", exc_info=True)
 
     def _on_a_fresh_boot(self) -> list[Again]:
         launch = 1 + LAUNCHES_OF_A_BOOT * (1 + self._counts["fresh"])
@@ -135,6 +142,7 @@ class MeasuringAgain:
                 kind=kind,
                 number=self._counts[kind],
                 metrics=self._settings.metrics,
+                slo=self._night.suite.slo,
                 over=self._clock.over,
             )
             found += [self._as_again(row) for row in rows if row.valid and row.value is not None]
@@ -199,10 +207,13 @@ def measure_level_again(
     kind: Further,
     number: int,
     metrics: Sequence[str],
+    slo: Slo,
     over: Callable[[], str | None],
 ) -> list[FurtherValue]:
     """Measure one level once more, and keep what is judged of it."""
     began = datetime.now(UTC)
+    keeper.take_telemetry(server)
+    watch = server.watch_hardware()
     with reported() as report:
         measured = measure_level(
             level,
@@ -210,12 +221,16 @@ def measure_level_again(
             server.endpoint,
             work_dir=keeper.work_dir,
             on_progress=report,
+            limits=limits_of(slo),
             stop=lambda: server.trouble() or over(),
+            at_bounds=watch.mark,
             options=GeneratorOptions(
                 watch_prefix_cache=not keeper.target.is_attached, keep_requests=False
             ),
         )
-    row = measured.level
+    client_cpu_s = measured.level.client_cpu_s or 0.0
+    starved = watch.starved(keeper.take_telemetry(server), client_cpu_s)
+    row = marked_invalid_for(measured.level, (HOST_STARVED if starved else None,))
     said = "valid" if row.valid else f"NOT VALID: {', '.join(row.invalid_reasons)}"
     log(f"{row.workload} {row.level} again: {row.output_throughput:,.1f} tokens/s, {said}")
     rows = [

@@ -3,5 +3,9 @@
 SELECT *
 FROM verdicts
 WHERE run_id = $run_id
-QUALIFY judged_at = max(judged_at) OVER ()
+QUALIFY
+    judged_at = coalesce(
+        max(judged_at) FILTER (judged_at <= current_date + INTERVAL 2 DAY) OVER (),
+        max(judged_at) OVER ()
+    )
 ORDER BY target, metric = 'accuracy', name;

@@ -5,6 +5,7 @@ WITH before AS (
     WHERE
         target IN (SELECT target FROM targets WHERE run_id = $run_id)
         AND status = 'completed'
+        AND engine_kind <> 'imported'
         AND started_at < (SELECT min(started_at) FROM targets WHERE run_id = $run_id)
     GROUP BY target
 )

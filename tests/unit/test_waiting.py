@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import yaml
 from prefect.states import Cancelled, Completed, Pending, Running, State
 
 from nightbench.errors import BadInput
 from nightbench.night.run import Night, choose_targets, run_facts
 from nightbench.night.waiting import Waiting, next_step
 from nightbench.suite.file import read_suite
+from nightbench.suite.secret_sources import shown_text
 from tasks import beginning, handing
 from tasks.handing import HandedOut
 
@@ -152,4 +154,16 @@ def test_a_node_with_another_file_than_the_run_began_with_is_refused(tmp_path: P
 
 def test_a_run_keeps_the_text_of_its_suite(tmp_path: Path) -> None:
     facts = {fact.name: fact.value for fact in run_facts(night_of(tmp_path))}
-    assert facts["suite_text"] == SUITE
+    assert yaml.safe_load(facts["suite_text"]) == yaml.safe_load(SUITE)
+
+
+def test_what_is_kept_of_a_suite_holds_no_secret_of_it() -> None:
+    kept = shown_text(
+        "# was: HF_TOKEN=hf_AbCdEfGh1234567890\n"
+        "before: [{argv: [drain], env: {SLURM_JWT: eyJhbGciOi, PLACE: here}}]\n"
+        "engine: {env: {DB_PASSWORD: sesame, FROM: '${DB_PASSWORD}'}, headers: {X-Api: open}}\n"
+    )
+    for secret in ("hf_Ab", "eyJh", "sesame", "open"):
+        assert secret not in kept
+    assert "PLACE: here" in kept
+    assert "${DB_PASSWORD}" in kept

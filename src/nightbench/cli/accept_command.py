@@ -13,6 +13,7 @@ from typing import Any
 
 from nightbench.cli.author_argument import add_author, author_of
 from nightbench.cli.home_argument import home_to_write
+from nightbench.terminal_text import safe_line
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     remark = Remark(kind="accepted", reason=args.reason, author=author_of(args))
     for row in accept(home_to_write(), args.what, remark):
         meant = f"event {row.event}" if row.event else "what it ran last"
-        print(f"accepted for {row.target}: {meant}; the next run is held against it")
+        print(safe_line(f"accepted for {row.target}: {meant}; the next run is held against it"))
     return 0

@@ -12,6 +12,7 @@ from typing import Any
 
 from nightbench.cli.author_argument import add_author, author_of
 from nightbench.cli.home_argument import home_to_write
+from nightbench.terminal_text import safe_line
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,5 +52,6 @@ def run(args: argparse.Namespace) -> int:
         quiet_until=args.until,
     )
     event = say_of_event(home_to_write(), args.event, remark)
-    print(f"{event.event} is {args.owner}'s ({args.ticket}): open, and quiet until {args.until}")
+    said = f"{event.event} is {args.owner}'s ({args.ticket}): open, and quiet until {args.until}"
+    print(safe_line(said))
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from nightbench.cli.author_argument import add_author, author_of
 from nightbench.cli.home_argument import home_to_write
+from nightbench.terminal_text import safe_line
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
         say_of_event(home_to_write(), args.event, remark)
     else:
         say_of_target(home_to_write(), args.target, remark)
-    print(f"noted for {args.event or args.target}")
+    print(safe_line(f"noted for {args.event or args.target}"))
     return 0

@@ -70,7 +70,7 @@ def steps(suite_file: SuiteFile, progress: OnProgress) -> list[Step]:
     found: dict[str, Callable[[], str]] = {}
     for target in suite_file.suite.targets:
         for spec in suite_file.suite.accuracy_of(target):
-            found.setdefault(f"benchmark {spec.benchmark}", partial(_records, spec, base_dir))
+            found.setdefault(f"benchmark {spec.label}", partial(_records, spec, base_dir))
         for load in suite_file.suite.load_of(target):
             found.setdefault(f"workload {load.name}", partial(_prompts, load, base_dir))
     for target in suite_file.suite.targets:

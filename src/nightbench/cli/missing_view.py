@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nightbench.terminal_text import safe_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,6 +23,6 @@ def print_missing(console: Console, suite_file: SuiteFile, *, tell_to_fetch: boo
         return
     console.print("\n[yellow]Missing on this machine[/yellow]")
     for need in found:
-        console.print(f"  {need.what:<10} {need.name}: {need.how}", markup=False)
+        console.print(f"  {need.what:<10} {safe_line(f'{need.name}: {need.how}')}", markup=False)
     if tell_to_fetch and any(need.is_fetchable for need in found):
         console.print(f"`nightbench fetch {suite_file.path}` brings what can be fetched.")

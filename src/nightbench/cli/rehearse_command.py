@@ -180,7 +180,7 @@ def _print(console: Console, results: Path, booted: Sequence[Boot]) -> bool:
     for boot, outcome in zip(booted, outcomes, strict=True):
         shared = " (one server: all that starts it is the same)" if boot.stands_for[1:] else ""
         console.print(f"\n  {', '.join(boot.stands_for)}{shared}", markup=False)
-        console.print(f"    {outcome.said}", markup=False)
+        console.print(f"    {safe_line(outcome.said)}", markup=False)
         for line in boot.notes.stood_in:
             console.print(f"    stood in for   {line}", markup=False)
         for line in boot.notes.left_out:

@@ -85,7 +85,7 @@ def _how_to_use(server: Server) -> str:
     is_ours = server.row() is not None  # the key of somebody else's server is known where it is set
     key = f"export OPENAI_API_KEY={endpoint.api_key}\n" if is_ours and endpoint.api_key else ""
     return (
-        f"{safe_line(endpoint.model)} answers at {endpoint.base_url}\n\n"
+        f"{safe_line(endpoint.model)} answers at {safe_line(endpoint.base_url)}\n\n"
         f"{key}export OPENAI_BASE_URL={endpoint.base_url}\n\nCtrl-C stops it."
     )
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nightbench.cli.result_file import result_file
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
 
@@ -43,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
         rows = read_verdicts(history, run_id)
     if not rows:
         raise BadInput(f"{run_id} has no verdicts", hint=f"`nightbench judge {run_id}` judges it.")
+    with result_file(args.json) as write:
+        write(json.loads(json.dumps([asdict(row) for row in rows], default=str)))
     print_verdicts(rows, Console(highlight=False))
-    if args.json:
-        text = json.dumps([asdict(row) for row in rows], default=str, indent=1, ensure_ascii=False)
-        args.json.write_text(text + "\n", encoding="utf-8")
     return 0

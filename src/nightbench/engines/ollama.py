@@ -30,6 +30,7 @@ class OllamaEngine(EngineConfig):
     executable: str = "ollama"
     models: str | None = None
     base_url: Url | None = None
+    shared: bool = False  # with base_url: several runs may be at it at once
     num_gpus: Annotated[int, Field(ge=0)] = 0
     parameters: dict[str, Scalar] = {}  # PARAMETER lines of a model created from a GGUF
     env: Variables = {}
@@ -37,7 +38,7 @@ class OllamaEngine(EngineConfig):
 
     @model_validator(mode="after")
     def _attached_or_started(self) -> OllamaEngine:
-        given = self.model_fields_set - {"kind", "base_url"}
+        given = self.model_fields_set - {"kind", "base_url", "shared"}
         if self.base_url is not None and given:
             raise ValueError(
                 f"base_url attaches to an Ollama that runs: {', '.join(sorted(given))} is set there"
@@ -96,7 +97,7 @@ def attached(engine: OllamaEngine) -> RemoteEngine | None:
     """The one that runs already, if that is meant."""
     if engine.base_url is None:
         return None
-    return RemoteEngine(kind="remote", base_url=engine.base_url)
+    return RemoteEngine(kind="remote", base_url=engine.base_url, shared=engine.shared)
 
 
 def launch(engine: OllamaEngine, place: Place) -> Launch:

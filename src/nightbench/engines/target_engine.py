@@ -82,8 +82,7 @@ def address_of(target: Target) -> str:
     attached = target.attached_to
     if attached is None:
         return ""
-    # One that could also be started is told as the suite says it.
-    return remote.base_url_of(attached) if attached is target.engine else str(attached.base_url)
+    return remote.base_url_of(attached)
 
 
 def served_name(target: Target) -> str:

@@ -57,7 +57,7 @@ def plan_benchmark(
 ) -> PlannedBenchmark:
     """What one benchmark would do. Records are read where they are at hand."""
     count = count_questions(spec, base_dir)
-    stage = Stage(f"accuracy {spec.benchmark}")
+    stage = Stage(f"accuracy {spec.label}")
     known = stage.name in took_s
     return PlannedBenchmark(
         text=describe_benchmark(spec),

@@ -19,6 +19,7 @@ from nightbench.records import ProvenanceRow, RunRow, TargetRow
 from nightbench.serving.provenance import git_commit
 from nightbench.suite.file import SuiteFile
 from nightbench.suite.models import Slo, Suite, Target
+from nightbench.suite.secret_sources import shown_text
 from nightbench.suite.verdicts import VerdictSettings
 
 _BEGUN = re.compile(r"^\d{8}T\d{6}(?=Z-)")
@@ -116,7 +117,7 @@ def run_facts(night: Night) -> list[ProvenanceRow]:
     facts = [
         ProvenanceRow(name="suite_file", value=str(night.suite_file.path)),
         ProvenanceRow(name="targets", value=names),
-        ProvenanceRow(name="suite_text", value=night.suite_file.text),
+        ProvenanceRow(name="suite_text", value=shown_text(night.suite_file.text)),
     ]
     if night.suite.verdicts != VerdictSettings():
         said = night.suite.verdicts.model_dump_json(exclude_defaults=True)

@@ -40,7 +40,8 @@ def screen(
     if not found:
         return None
     before = str(found[0][0])
-    ran = [*read_ran(history, before), tonight]
+    earlier = (row for row in read_ran(history, before) if row.began < tonight.began)
+    ran = [*earlier, tonight]
     ran = within_horizon(ran, tonight.run_id, open_before(history, before))
     first = ran[0].run_id
     said = judge_run(

@@ -17,7 +17,6 @@ from nightbench.accuracy import benchmarks
 from nightbench.accuracy.reading import RecordReader
 from nightbench.data import hub_files, loading
 from nightbench.engines import target_engine
-from nightbench.engines.command import CommandEngine
 from nightbench.engines.vllm import VllmEngine
 from nightbench.rehearsal import made_up, miniatures
 from nightbench.serving.provision import models, recipes
@@ -126,15 +125,17 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
 
 def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> str | None:
     """Why a command is not rehearsed itself; None where it is."""
-    engine = target.engine
-    if not isinstance(engine, CommandEngine):
+    adapter = target_engine.adapter_of(target)
+    if not adapter.keeps_argv:
         return None
-    if engine.environment is not None and there is None:
-        return f"{engine.environment.requirement} is not built here"
-    if engine.environment is None and shutil.which(engine.argv[0]) is None:
-        return f"{engine.argv[0]} is not installed here"
-    if engine.num_gpus > stage.num_gpus:
-        return f"it takes {engine.num_gpus} GPUs"
+    wanted, executable = target_engine.environment_of(target), adapter.executable(target.engine)
+    if wanted is not None and there is None:
+        return f"{wanted.requirement or wanted.image or wanted.executable} is not built here"
+    if wanted is None and executable is not None and shutil.which(executable) is None:
+        return f"{executable} is not installed here"
+    num_gpus = target_engine.num_gpus(target)
+    if num_gpus > stage.num_gpus:
+        return f"it takes {num_gpus} GPUs"
     here = Path(_whole(target, stage) or "/")
     return f"{here} is not here" if here.is_absolute() and not here.exists() else None
 

@@ -11,7 +11,7 @@ from nightbench.endpoint import Endpoint
 from nightbench.secrets.redaction import Redactor
 from nightbench.serving import processes
 from nightbench.serving.patience import is_loading
-from nightbench.terminal_text import safe_text
+from nightbench.terminal_text import safe_line, safe_text
 from nightbench.untrusted import json_reader
 from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch, fetch_status
 
@@ -136,7 +136,9 @@ def read_version(endpoint: Endpoint, path: str) -> str | None:
         said = json_reader.loads(read_page(endpoint, path) or "")["version"]
     except (ValueError, KeyError, TypeError):
         return None
-    return endpoint.redact(said)[:LONGEST_VERSION] if isinstance(said, str) else None
+    if not isinstance(said, str):
+        return None
+    return safe_line(endpoint.redact(said), max_chars=LONGEST_VERSION)
 
 
 def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:

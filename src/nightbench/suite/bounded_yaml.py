@@ -56,7 +56,8 @@ def parse(text: str) -> Document:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise YamlProblem(f"{where}{error.problem or 'not valid YAML'}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError, LookupError) as error:
+        # The scanner itself stumbles over some: a character that there is not, say.
         raise YamlProblem(f"not valid YAML: {error}") from None
 
 
@@ -128,8 +129,9 @@ class _StrictLoader(yaml.SafeLoader):
             if is_number and len(node.value) > LONGEST_NUMBER:
                 raise ValueError(f"a number of more than {LONGEST_NUMBER} characters")
             return super().construct_object(node, deep=deep)
-        except (ValueError, OverflowError) as error:
-            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
+        except (ValueError, OverflowError, LookupError) as error:
+            problem = str(error) if isinstance(error, ValueError) else f"{node.value!r} is no value"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
 
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:

@@ -388,7 +388,7 @@ class Suite(Strict):
 
     def _refuse_gates_without_numbers(self) -> None:
         """A gate that nothing could ever break is a typing error."""
-        asked = {spec.benchmark for target in self.targets for spec in self.accuracy_of(target)}
+        asked = {spec.label for target in self.targets for spec in self.accuracy_of(target)}
         for benchmark in self.gates.min_accuracy:
             if benchmark not in asked:
                 there = ", ".join(sorted(asked)) or "none"

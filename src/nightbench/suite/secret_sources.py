@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
+
+import yaml
 
 from nightbench.plugins import ENGINES
 from nightbench.secrets.redaction import Redactor
+from nightbench.secrets.values import REDACTED, is_secret, secrets_of
+from nightbench.suite import bounded_yaml
 from nightbench.suite.models import Suite
 
 
@@ -14,6 +19,34 @@ def redactor_of_suite(suite: Suite, environ: Mapping[str, str] = os.environ) -> 
     """One that knows what the environment keeps secret, and what the suite's targets are asked or
     started with."""
     secrets: set[str] = set()
+    passed: set[str] = set()  # variables whose names say nothing, and that only one child may have
     for target in suite.targets:
         secrets |= ENGINES.find(target.engine.kind).secrets(target.engine, environ)
+        passed |= set(getattr(target.engine, "pass_env", ()))
+    for command in (*suite.before, *suite.after):
+        secrets |= secrets_of({name: str(value) for name, value in command.env.items()})
+        passed |= set(command.pass_env)
+    secrets |= {environ[name] for name in passed if environ.get(name)}
     return Redactor.from_env(environ, *secrets)
+
+
+def shown_text(text: str) -> str:
+    """A suite's text as it may be kept: without its comments, and without the values of headers and
+    of variables that are secrets by their names."""
+    masked = _masked(bounded_yaml.parse(text).value)
+    return yaml.safe_dump(masked, sort_keys=False, allow_unicode=True)
+
+
+def _masked(value: Any, of: str = "") -> Any:
+    if isinstance(value, dict):
+        return {
+            name: REDACTED if _is_hidden(of, str(name), each) else _masked(each, str(name))
+            for name, each in value.items()
+        }
+    return [_masked(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_hidden(of: str, name: str, value: object) -> bool:
+    if isinstance(value, dict | list) or "${" in str(value):
+        return False  # `${NAME}` is where it is, not what it is
+    return of == "headers" or (of == "env" and is_secret(name))

@@ -36,7 +36,7 @@ Said = Literal[
 ]  # fmt: skip
 # Measures a target again now: what is wanted, how often; each measurement as its values.
 Live = Callable[[str, Further, int], Sequence[Sequence[Again]]]
-_STARVED = frozenset({"client_lag", "host_contention", "rate_missed"})
+_STARVED = frozenset({"client_lag", "host_contention", "host_starved", "rate_missed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Change:
         return ends[0], ends[1]
 
     def _relative(self, pct: float) -> float:
-        worse = 1.0 + pct / 100.0
+        worse = max(1.0 + pct / 100.0, 1e-9)
         return worse - 1.0 if self.better == "lower" else 1.0 / worse - 1.0
 
 

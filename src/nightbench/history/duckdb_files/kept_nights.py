@@ -22,7 +22,7 @@ from nightbench.history.spool import manifest as manifests
 from nightbench.history.spool.identity import FIRST_NIGHT, LAST_NIGHT, is_name
 
 _NIGHT = re.compile(r"night=(\d{4}-\d\d-\d\d)")
-_MERGED = re.compile(r"\+merged-(\d{4,9})")
+_MERGED = re.compile(r"\+merged-(\d{4,18})")
 MERGING_SUFFIX = ".new"  # of a merged folder that is being written
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from nightbench.addresses import is_this_machine
 from nightbench.errors import LeaseError
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving.file_locks import Sleep
@@ -21,14 +22,13 @@ from nightbench.terminal_text import safe_line
 
 POLL_S = 1.0
 _PORTS = {"http": 80, "https": 443}
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104  (names it)
 
 
 def resource_of(base_url: str) -> str:
     """What a server is leased as: its host and port, however they are written."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").rstrip(".").lower()
-    host = "127.0.0.1" if host in _THIS_MACHINE else host
+    host = "127.0.0.1" if is_this_machine(base_url) else host
     port = parts.port or _PORTS.get(parts.scheme, 0)
     return f"endpoint-{hashlib.sha256(f'{host}:{port}'.encode()).hexdigest()[:16]}"
 

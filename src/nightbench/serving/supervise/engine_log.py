@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_KEPT_BACK = 4096  # bytes; no secret is longer
+
 
 class Log:
     """The engine's output: secrets taken out line by line, rotated, and never in the engine's way.
@@ -25,14 +27,16 @@ class Log:
         """Write the whole lines of what has come; a line over 64 KiB counts as whole."""
         lines, newline, rest = (self.partial + chunk).rpartition(b"\n")
         self.partial = rest
-        if len(rest) > 65536:
-            lines, newline, self.partial = lines + newline + rest, b"", b""
+        if len(rest) > 65536:  # its end is kept back: a secret may have come by half
+            rest = self._redacted(rest)
+            lines, newline = lines + newline + rest[:-_KEPT_BACK], b""
+            self.partial = rest[-_KEPT_BACK:]
         if lines or newline:
             self.write(lines + newline)
 
     def write(self, data: bytes) -> None:
         """Write out, redacted; bytes that find no room are counted as lost."""
-        data = self.redact(data.decode("latin-1")).encode("latin-1")
+        data = self._redacted(data)
         try:
             if self.fd < 0 or self.size + len(data) > self.max_bytes:
                 self._open()
@@ -41,6 +45,9 @@ class Log:
                 data = data[os.write(self.fd, data) :]
         except OSError:
             self.lost_bytes += len(data)
+
+    def _redacted(self, data: bytes) -> bytes:
+        return self.redact(data.decode("latin-1")).encode("latin-1")
 
     def _open(self) -> None:
         if self.fd >= 0:

@@ -129,7 +129,8 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
         )
     env = inherited | chosen
     # What the log must not hold: what the engine has, and what we know and it may have found.
-    hidden = endpoint.redact.knowing(*secrets_of(env))
+    passed = (env[name] for name in target_engine.pass_env(job.target) if name in env)
+    hidden = endpoint.redact.knowing(*secrets_of(env), *passed)
     memory_before, started_at = gpu_memory(job.machine, lease), datetime.now(UTC)
     return Started(
         job=job,
