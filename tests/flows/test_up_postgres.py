@@ -68,7 +68,9 @@ def test_a_team_shares_a_postgres_and_a_password_and_neither_is_on_a_command_lin
         run = house.click("nightly/smoke", suite="reference")
         house.wait_for(run, "COMPLETED")
         assert house.sql("SELECT status FROM runs") == [{"status": "completed"}]
-        lines = [" ".join(process.cmdline()) for process in psutil.process_iter()]
+        lines = [
+            " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+        ]
         assert not [line for line in lines if PASSWORD in line or secret in line]
         assert not (Home(tmp_path / "home").prefect / "prefect.db").exists()
         assert not [p for p in Home(tmp_path / "home").logs.rglob("*") if leaks(p)]

@@ -127,6 +127,7 @@ def _duckdb_rows(path: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copy(path, Path(folder) / "copy.duckdb")
         with closing(duckdb.connect(copy, read_only=True)) as database:
+            database.execute(f"SET VARIABLE nightbench_history = '{path.parent}/'")
             for (table,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall():
                 yield str(database.execute(f'SELECT * FROM "{table}"').fetchall())
 
