@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What makes no claim about milliseconds may share the machine with another test.
 TWO_AT_A_TIME := -n 2 --dist worksteal
-BY_ITSELF := tests/engines/test_real_vllm.py tests/truth
+BY_ITSELF := tests/engines/test_real_vllm.py tests/truth tests/flows/test_judged_nights.py tests/flows/test_measuring_again.py
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
 	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up and not build" $(TWO_AT_A_TIME)
-	@$(BIN)/python -m pytest $(BY_ITSELF)
+	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not up and not fault"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
 	@$(BIN)/python -m pytest tests/engines -m build

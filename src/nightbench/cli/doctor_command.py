@@ -92,7 +92,10 @@ def _programs() -> tuple[str, str]:
         "landlock": "Landlock and seccomp: they read Python and no file of yours",
         "audit hook": "seccomp, and Python's own checks of what is read (install bubblewrap)",
     }
-    how = said.get(confinement() or "", "nothing: this machine has no seccomp, and runs none")
+    try:
+        how = said.get(confinement() or "", "nothing: this machine has no seccomp, and runs none")
+    except OSError as error:  # a user who may not start this Python asks no less
+        how = f"not known: {error.strerror}"
     return ("programs confined by", how)
 
 

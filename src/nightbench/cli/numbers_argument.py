@@ -14,6 +14,11 @@ def port(text: str) -> int:
     return int(text)
 
 
+def port_or_any(text: str) -> int:
+    """A TCP port, or 0 for a free one. Raises ArgumentTypeError, which argparse tells."""
+    return 0 if text == "0" else port(text)
+
+
 def count(text: str) -> int:
     """How many: 1 or more. Raises ArgumentTypeError, which argparse tells."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**9):

@@ -18,6 +18,7 @@ from nightbench.home.paths import Home
 from nightbench.secrets.child_env import past_proxies
 
 OWN_NAME = "NIGHTBENCH_OWN_PREFECT"
+ONE_RUN_NAME = "NIGHTBENCH_PREFECT_OF_ONE_RUN"
 AUTH_NAMES = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 
@@ -28,6 +29,7 @@ class PrefectAccess:
     url: str
     auth: str | None = field(default=None, repr=False)
     is_ours: bool = False  # nightbench has started it, for itself
+    is_of_one_run: bool = False  # and it goes with the run: no other machine asks it
 
     def environment(self) -> dict[str, str]:
         """What tells Prefect's client, and our tasks."""
@@ -35,6 +37,7 @@ class PrefectAccess:
             {"PREFECT_API_URL": self.url}
             | ({AUTH_NAMES[1]: self.auth} if self.auth else {})
             | ({OWN_NAME: "1"} if self.is_ours else {})
+            | ({ONE_RUN_NAME: "1"} if self.is_of_one_run else {})
         )
 
     def past_proxies(self, environ: Mapping[str, str]) -> dict[str, str]:

@@ -131,7 +131,8 @@ class OwnServer:
         port = free_port()
         # For this run alone: nobody else ever has to say it.
         auth = auth_string(environ) or new_auth()
-        self.access = PrefectAccess(f"http://127.0.0.1:{port}/api", auth, is_ours=True)
+        url = f"http://127.0.0.1:{port}/api"
+        self.access = PrefectAccess(url, auth, is_ours=True, is_of_one_run=True)
         close_to_others(home.prefect, but=password_file(home))
         self._order = Order(
             argv=server_argv(Door(port=port)),

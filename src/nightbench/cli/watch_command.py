@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nightbench.cli.home_argument import home_to_write
-from nightbench.cli.numbers_argument import count, port
+from nightbench.cli.numbers_argument import count, port_or_any
 from nightbench.cli.passwords import Password, kept_or_new
 from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("watch", help="serve the SwanLab dashboard", description=__doc__)
     parser.add_argument("--project", help="which, where there are several")
     parser.add_argument(
-        "--port", type=port, default=5092, help="of 127.0.0.1 (5092, else a free one)"
+        "--port", type=port_or_any, default=5092, help="of 127.0.0.1 (5092, else a free one)"
     )
     parser.add_argument(
         "--allowed-host",
