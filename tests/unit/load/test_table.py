@@ -22,7 +22,7 @@ def test_columns_stand_under_their_names_and_an_invalid_level_says_why() -> None
     assert title == "m at u"
     assert head.index("TTFT") + len("TTFT") == first.index("51.3") + len("51.3")
     assert head.split() == [
-        *("level", "requests", "TTFT", "TTFT", "TPOT", "TPOT", "ITL", "output", "done", "valid"),
+        *("level", "reqs", "TTFT", "TTFT", "TPOT", "TPOT", "ITL", "output", "done", "valid"),
     ]
     assert units.split() == ["mean", "ms", "p95", "ms"] * 2 + ["p95", "ms", "tok/s", "req/s"]
     assert first.split() == ["c5", "20", "51.3", *["–"] * 4, "1,234.5", "3.21", "yes"]

@@ -26,7 +26,7 @@ def _heading(column: Column) -> tuple[str, str]:
     return what, f"{statistic} {unit}".strip()
 
 
-_COLUMNS = (("level", ""), ("requests", ""), *map(_heading, _FIGURES), ("valid", ""))
+_COLUMNS = (("level", ""), ("reqs", ""), *map(_heading, _FIGURES), ("valid", ""))
 
 
 def levels_table(levels: Iterable[LoadLevel], title: str = "Load") -> Table:
