@@ -51,7 +51,7 @@ def suite_of(house: House, api: str, prompts: int = 30, **changes: Any) -> Path:
 
 def skipped(house: House) -> list[dict[str, Any]]:
     return house.sql(
-        "SELECT target, name, value FROM provenance WHERE name LIKE 'skipped%' "
+        "SELECT target, name, value FROM provenance WHERE name LIKE 'skipped load%' "
         "AND run_id = (SELECT max(run_id) FROM runs) ORDER BY ALL"
     )
 
