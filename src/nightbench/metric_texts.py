@@ -32,7 +32,9 @@ _BLOCK = re.compile(
     r"(?:.*\n)*?(?P<end> *(?:--|<!--) end of metrics(?: -->)?\n)",
     re.MULTILINE,
 )
-_CHOICES = re.compile(r"^(-- param metric = output_throughput: ).*$", re.MULTILINE)
+_CHOICES = re.compile(
+    r"^(-- param metric \()accuracy\|[\w|]+(\) = output_throughput: )", re.MULTILINE
+)
 _SECTION = re.compile(r"^### `(?P<table>\w+)`\n(?:(?!^##).*\n)*", re.MULTILINE)
 _ROW = re.compile(r"^\| `(?P<column>\w+)` \| .*\|\n", re.MULTILINE)
 _WIDTH = 100
@@ -48,7 +50,7 @@ def files() -> tuple[Path, ...]:
 
 def renewed(text: str) -> str:
     """A file's text as the catalogue has it now."""
-    text = _CHOICES.sub(lambda found: found[1] + _choices(), text)
+    text = _CHOICES.sub(lambda found: found[1] + _choices() + found[2], text)
     text = _SECTION.sub(lambda found: _section(found["table"], found[0]), text)
     return _BLOCK.sub(lambda found: found["begin"] + _block(found) + found["end"], text)
 
@@ -60,8 +62,7 @@ def _block(found: re.Match[str]) -> str:
 
 
 def _choices() -> str:
-    names = ["accuracy", *_names(shown("trend"))]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return "|".join(["accuracy", *_names(shown("trend"))])
 
 
 def _names(columns: Iterable[Column]) -> list[str]:
