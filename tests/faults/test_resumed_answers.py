@@ -47,7 +47,7 @@ def test_resumed_answers_are_each_there_once_and_as_right(night: Night, smollm2:
     landed = night.landed(
         runs="run_id, status, started_at",
         accuracy_samples="run_id, sample_id, correct, reply",
-        accuracy_results="run_id, subset, num_samples, accuracy, valid, measurement_key",
+        accuracy_results="run_id, subset, num_samples, accuracy, invalid_reasons, measurement_key",
     )
     runs = sorted(landed["runs"], key=lambda run: str(run["started_at"]))
     assert [run["status"] for run in runs] == ["completed", "crashed", "completed"]
@@ -63,6 +63,11 @@ def test_resumed_answers_are_each_there_once_and_as_right(night: Night, smollm2:
     assert {name: resumed[name]["reply"] for name in crashed} == {
         name: crashed[name]["reply"] for name in crashed
     }
-    of_all = [row for row in landed["accuracy_results"] if row["subset"] == "all" and row["valid"]]
-    first, second = ({k: v for k, v in row.items() if k != "run_id"} for row in of_all)
+    of_all = [
+        # Two tests share this machine: an engine may lack cores, which changes no answer.
+        {name: row[name] for name in ("num_samples", "accuracy", "measurement_key")}
+        for row in landed["accuracy_results"]
+        if row["subset"] == "all" and set(row["invalid_reasons"] or ()) <= {"host_starved"}
+    ]
+    first, second = of_all
     assert first == second
