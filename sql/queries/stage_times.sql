@@ -1,15 +1,26 @@
--- How long the boot and each stage of a target last took: of its last 3 nights the longest.
+-- How long the boot and each stage of a target last took: of its last 3 nights the longest. One that a
+-- busy machine made invalid took its time all the same; one that was cut did not.
 -- param target (target): the target
 WITH stages AS (
     SELECT 'accuracy ' || benchmark AS stage, started_at, duration_s
     FROM accuracy_results
-    WHERE target = $target AND subset = 'all' AND valid
+    WHERE
+        target = $target AND subset = 'all'
+        AND list_has_all(
+            ['client_lag', 'host_contention', 'host_starved', 'rate_missed'],
+            coalesce(invalid_reasons, [])
+        )
 
     UNION ALL
 
     SELECT 'load ' || workload || ' ' || level, started_at, duration_s
     FROM load_levels
-    WHERE target = $target AND valid
+    WHERE
+        target = $target
+        AND list_has_all(
+            ['client_lag', 'host_contention', 'host_starved', 'rate_missed'],
+            coalesce(invalid_reasons, [])
+        )
 
     UNION ALL
 
