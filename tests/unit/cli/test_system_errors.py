@@ -61,6 +61,8 @@ def test_a_home_that_is_a_file_is_one_message(
 def test_a_port_that_is_none_is_told_before_anything_starts(
     command: str, port: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if (command, port) == ("watch", "0"):
+        pytest.skip("0 is any free one there")
     with pytest.raises(SystemExit) as left:
         main([command, f"--port={port}"])
     assert left.value.code == 2
