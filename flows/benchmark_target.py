@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.parameters import SuiteName, TargetName
+from nightbench.night.budget import StagePlan
+from nightbench.night.run import Night
+from nightbench.serving.server import Server
+from nightbench.suite.models import Target
 from tasks.beginning import begin_night
-from tasks.budgeting import benchmark_stage, level_stage, plan_time
+from tasks.budgeting import Load, benchmark_stage, level_stage, plan_time
 from tasks.commanding import commands_around_if
 from tasks.concluding import conclude_target
 from tasks.judging import judge_the_night
-from tasks.keeping import kept_run_if, kept_target, landed_afterwards
+from tasks.keeping import TargetKeeper, kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import (
     answered_before,
     measure_accuracy,
@@ -73,28 +79,7 @@ def benchmark_target(
         plan = plan_time(night, chosen, loads, keeper)
         prepare_engine_and_model(chosen, night.base_dir, plan.clock)
         with served(chosen, night.base_dir, keeper, plan.clock) as server:
-            already = answered_before(night, chosen, server) if night.resumes else []
-            for benchmark in night.suite.accuracy_of(chosen):
-                if plan.begins(benchmark_stage(benchmark)):
-                    measure_accuracy(
-                        benchmark,
-                        server,
-                        keeper,
-                        night.base_dir,
-                        already,
-                        over=plan.clock.over,
-                    )
-            for load, levels, prompts in loads:
-                for level in levels:
-                    if plan.begins(level_stage(load, level)):
-                        measure_load(
-                            level,
-                            prompts,
-                            server,
-                            keeper,
-                            slo=night.suite.slo,
-                            over=plan.clock.over,
-                        )
+            _measure(night, chosen, server, keeper, loads=loads, plan=plan)
             again = MeasuringAgain(night, chosen, keeper, loads, plan.clock)
             again.on_this_boot(server)
         again.on_fresh_boots()
@@ -103,3 +88,24 @@ def benchmark_target(
         publish_results(night)
         mirror_to_swanlab(night)
     return conclude_target(keeper)
+
+
+def _measure(
+    night: Night,
+    target: Target,
+    server: Server,
+    keeper: TargetKeeper,
+    *,
+    loads: Sequence[Load],
+    plan: StagePlan,
+) -> None:
+    """All that a target is asked, in the suite's order: its benchmarks, then its loads."""
+    over, slo = plan.clock.over, night.suite.slo
+    already = answered_before(night, target, server) if night.resumes else []
+    for benchmark in night.suite.accuracy_of(target):
+        if plan.begins(benchmark_stage(benchmark)):
+            measure_accuracy(benchmark, server, keeper, night.base_dir, already, over=over)
+    for load, levels, prompts in loads:
+        for level in levels:
+            if plan.begins(level_stage(load, level)):
+                measure_load(level, prompts, server, keeper, slo=slo, over=over)

@@ -29,10 +29,9 @@ from nightbench.alerts.sending import channels, channels_of, reason, without_mar
 from nightbench.dashboards.pointers import pointers
 from nightbench.dashboards.run_page import Pointer
 from nightbench.errors import HistoryError
-from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults
-from nightbench.history.sql_files import statement
 from nightbench.home.paths import Home
+from nightbench.night.annotating import quiet_events
 from nightbench.night.run import Night
 from nightbench.secrets.redacted_errors import without_secrets
 from nightbench.secrets.redaction import Redactor
@@ -64,8 +63,7 @@ def send_morning_message(night: Night, results: RunResults) -> None:
 def _quiet_events() -> set[str]:
     """The events that somebody has taken on and that are to be quiet today."""
     try:
-        with open_history(Home.from_env()) as history:
-            return {str(row[0]) for row in history.sql(statement("quiet_events")).rows}
+        return quiet_events(Home.from_env())
     except HistoryError:
         return set()
 

@@ -11,6 +11,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
 from nightbench.errors import BadInput
+from nightbench.history.clock import utc_now
 from nightbench.night import budget, resuming
 from nightbench.night import run as nights
 from nightbench.night.planning import refuse_what_cannot_run
@@ -46,7 +47,7 @@ def begin_night(
         unfinished = resuming.find_unfinished(home, resume)
         unfinished.refuse_another(suite_file)
         targets, resume = targets or list(unfinished.targets), unfinished.run_id
-    now, timezone = nights.utc_now(), zone_of_nights()
+    now, timezone = utc_now(), zone_of_nights()
     night = Night(
         run_id=run_id or nights.new_run_id(suite_file.suite.name, now, os.urandom(3)),
         started_at=now,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from prefect.logging import get_run_logger
 
 from nightbench.errors import HistoryError
+from nightbench.history.clock import utc_now
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import stage_times
 from nightbench.home.paths import Home
@@ -39,7 +40,7 @@ def plan_time(
     """What of a target the night still holds. Raises TimeIsOver where that is nothing."""
     stages = [benchmark_stage(spec) for spec in night.suite.accuracy_of(target)]
     stages += [level_stage(spec, level) for spec, levels, _ in loads for level in levels]
-    clock = NightClock(ends_at=night.ends_at, now=nights.utc_now)
+    clock = NightClock(ends_at=night.ends_at, now=utc_now)
     took_s = _took_before(target) if night.ends_at is not None else {}
 
     def on_skip(stage: Stage, reason: str) -> None:

@@ -17,7 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
 from nightbench.errors import BadInput
-from nightbench.night.run import utc_now
+from nightbench.history.clock import utc_now
 from tasks.redacting import step
 
 DAYS_NAME = "NIGHTBENCH_PREFECT_DAYS"

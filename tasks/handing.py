@@ -20,9 +20,9 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 from prefect.states import Cancelling, Failed
 
-from nightbench.history.clock import Now
+from nightbench.history.clock import Now, utc_now
 from nightbench.night.placing import Pool, place
-from nightbench.night.run import Night, utc_now
+from nightbench.night.run import Night
 from nightbench.night.waiting import Waiting, next_step
 from nightbench.serving.hardware.machine import this_machine
 from nightbench.suite.file import suites_by_name

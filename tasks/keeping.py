@@ -12,6 +12,7 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
+from nightbench.history.clock import utc_now
 from nightbench.history.damage import Damaged
 from nightbench.history.duckdb_files import ingest
 from nightbench.history.duckdb_files.ingest import LandingReport
@@ -40,7 +41,7 @@ class TargetKeeper:
         self.log_dir: Path = home.logs / night.run_id / target.name
         self.work_dir: Path = self.log_dir / "load"  # raw records, until they are parsed
         self._spool = spool
-        self._started_at = nights.utc_now()
+        self._started_at = utc_now()
         self._server: Server | None = None
         self.status = "running"
         self.measured: list[LoadLevel | LoadInterval] = []  # tonight's levels, also spooled
@@ -94,7 +95,7 @@ class TargetKeeper:
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""
         self.status = status
-        self._row(status, ended_at=nights.utc_now(), error=None if error is None else str(error))
+        self._row(status, ended_at=utc_now(), error=None if error is None else str(error))
         self._spool.seal(status)
 
     def _row(
@@ -169,7 +170,7 @@ class RunKeeper:
             nights.run_row(
                 self._night,
                 status=status,
-                ended_at=nights.utc_now(),
+                ended_at=utc_now(),
                 error=said,
                 flow_run_id=self._flow_run_id,
             )

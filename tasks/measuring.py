@@ -11,7 +11,8 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
-from nightbench.load.measure import GeneratorOptions, Measured, measure_level, never_stop
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import Measured, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.load.summarize.goodput_limits import GoodputLimits
@@ -121,6 +122,40 @@ def keep_level(
     keeper.keep_file("load_requests", measured.requests_path)
 
 
+def measured_on(
+    server: Server,
+    level: Level,
+    prompts: Prompts,
+    keeper: TargetKeeper,
+    *,
+    slo: Slo,
+    over: Callable[[], str | None],
+    keep_requests: bool = True,
+    on_cut: Callable[[Measured], None] | None = None,
+) -> tuple[Measured, str | None]:
+    """One level, and what its engine did not get meanwhile of what it was leased."""
+    keeper.take_telemetry(server)
+    watch = server.watch_hardware()
+    with reported() as report:
+        measured = measure_level(
+            level,
+            prompts,
+            server.endpoint,
+            work_dir=keeper.work_dir,
+            on_progress=report,
+            limits=limits_of(slo),
+            stop=lambda: server.trouble() or over(),
+            at_bounds=watch.mark,
+            # Somebody else's server is measured as it is found.
+            options=GeneratorOptions(
+                watch_prefix_cache=not keeper.target.is_attached, keep_requests=keep_requests
+            ),
+            on_cut=on_cut,
+        )
+    telemetry = keeper.take_telemetry(server)
+    return measured, watch.starved(telemetry, measured.level.client_cpu_s or 0.0)
+
+
 @step(
     name="load level",
     task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
@@ -139,24 +174,15 @@ def measure_load(
 
     Raises ServerError if the server went.
     """
-    keeper.take_telemetry(server)
-    watch = server.watch_hardware()
-    with reported() as report:
-        measured = measure_level(
-            level,
-            prompts,
-            server.endpoint,
-            work_dir=keeper.work_dir,
-            on_progress=report,
-            limits=limits_of(slo),
-            stop=lambda: server.trouble() or over(),
-            at_bounds=watch.mark,
-            # Somebody else's server is measured as it is found.
-            options=GeneratorOptions(watch_prefix_cache=not keeper.target.is_attached),
-            on_cut=lambda measured: keep_level(measured, keeper),
-        )
-    client_cpu_s = measured.level.client_cpu_s or 0.0
-    starved = watch.starved(keeper.take_telemetry(server), client_cpu_s)
+    measured, starved = measured_on(
+        server,
+        level,
+        prompts,
+        keeper,
+        slo=slo,
+        over=over,
+        on_cut=lambda measured: keep_level(measured, keeper),
+    )
     trouble = server.look() if measured.level.failed else None
     keep_level(measured, keeper, trouble=trouble, starved=starved)
     keeper.take_telemetry(server)

@@ -15,7 +15,6 @@ from prefect.logging import get_run_logger
 from nightbench.errors import NightbenchError, TeardownFailed
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
-from nightbench.load.measure import GeneratorOptions, measure_level
 from nightbench.load.plan.levels import Level
 from nightbench.load.plan.workloads import Prompts
 from nightbench.night.budget import NightClock
@@ -28,9 +27,9 @@ from nightbench.suite.models import LoadSpec, Slo, Target
 from nightbench.verdicts.measured import Again, RanTarget
 from nightbench.verdicts.measuring import Further
 from tasks.keeping import TargetKeeper
-from tasks.measuring import limits_of
+from tasks.measuring import measured_on
 from tasks.redacting import step
-from tasks.reporting import log, reported
+from tasks.reporting import log
 from tasks.serving import served
 
 Loads = Sequence[tuple[LoadSpec, Sequence[Level], Prompts]]
@@ -212,24 +211,9 @@ def measure_level_again(
 ) -> list[FurtherValue]:
     """Measure one level once more, and keep what is judged of it."""
     began = datetime.now(UTC)
-    keeper.take_telemetry(server)
-    watch = server.watch_hardware()
-    with reported() as report:
-        measured = measure_level(
-            level,
-            prompts,
-            server.endpoint,
-            work_dir=keeper.work_dir,
-            on_progress=report,
-            limits=limits_of(slo),
-            stop=lambda: server.trouble() or over(),
-            at_bounds=watch.mark,
-            options=GeneratorOptions(
-                watch_prefix_cache=not keeper.target.is_attached, keep_requests=False
-            ),
-        )
-    client_cpu_s = measured.level.client_cpu_s or 0.0
-    starved = watch.starved(keeper.take_telemetry(server), client_cpu_s)
+    measured, starved = measured_on(
+        server, level, prompts, keeper, slo=slo, over=over, keep_requests=False
+    )
     row = marked_invalid_for(measured.level, (HOST_STARVED if starved else None,))
     said = "valid" if row.valid else f"NOT VALID: {', '.join(row.invalid_reasons)}"
     log(f"{row.workload} {row.level} again: {row.output_throughput:,.1f} tokens/s, {said}")

@@ -23,11 +23,11 @@ from prefect.states import Crashed
 
 from nightbench.alerts.message import trouble_message
 from nightbench.errors import HistoryError
+from nightbench.history.clock import utc_now
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import scheduled_nights
 from nightbench.home.paths import Home
 from nightbench.home.private_files import make_private
-from nightbench.night.run import utc_now
 from nightbench.night.scheduling import LOOK_BACK, Schedule, look, read_watched, write_watched
 from tasks.alerting import send
 from tasks.redacting import step

@@ -6,10 +6,10 @@ from prefect.logging import get_run_logger
 
 from nightbench.dashboards.swanlab_retention import remove_old
 from nightbench.errors import DashboardError
+from nightbench.history.clock import utc_now
 from nightbench.home.cleanup import tidy
 from nightbench.home.kept_runs import Keep
 from nightbench.home.paths import Home
-from nightbench.night.run import utc_now
 from tasks.redacting import step
 
 

@@ -153,7 +153,8 @@ def _bare(path: Path) -> float:
     """Seconds to measure the suite's targets with the library alone."""
     from nightbench.accuracy.evaluate import evaluate
     from nightbench.engines.remote import RemoteEngine
-    from nightbench.load.measure import GeneratorOptions, measure_level
+    from nightbench.load.drive.jobs import GeneratorOptions
+    from nightbench.load.measure import measure_level
     from nightbench.load.plan.levels import plan_levels
     from nightbench.load.plan.workloads import read_prompts
     from nightbench.serving.remote import connect

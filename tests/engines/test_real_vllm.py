@@ -16,7 +16,8 @@ from asking import MAX_TOKENS, ask
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.errors import BadInput
 from nightbench.home.paths import Home
-from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import measure_level
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.workloads import read_prompts
 from nightbench.load.prefix_cache import TEMPLATE_TOKENS, read_cache_counters

@@ -18,7 +18,8 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.endpoint import Endpoint
 from nightbench.engines.vllm import parse_counters
 from nightbench.errors import EndpointError
-from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import measure_level
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.workloads import read_prompts
 from nightbench.load.prefix_cache import read_cache_counters

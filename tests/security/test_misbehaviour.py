@@ -16,8 +16,9 @@ import pytest
 
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.endpoint import Endpoint
-from nightbench.load import measure
-from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.drive import jobs
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import measure_level
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, prompt_hash, read_prompts
 from nightbench.records import AccuracySample
@@ -195,7 +196,7 @@ def test_under_load_all_answers_together_have_a_limit_too(
     server: HostileServer, tmp_path: Path, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three have room for two: one of the three ends, though none is too large by itself."""
-    monkeypatch.setattr(measure, "available_bytes", lambda: 0)
+    monkeypatch.setattr(jobs, "available_bytes", lambda: 0)
     level, prompts = planned(tmp_path, ["a_megabyte_and_silence"] * 3, within_s=5.0)
     limits = AnswerLimits(answer_bytes=1_300_000)
     endpoint = Endpoint(base_url=server.url(), model="m", limits=limits)

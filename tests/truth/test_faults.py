@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nightbench.endpoint import Endpoint
-from nightbench.load.measure import GeneratorOptions, measure_level
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import measure_level
 from tests.truth.driving import drive, planned, requests_of
 from tests.truth.faults import EXPECTED_KIND
 from tests.truth.reference import ReferenceServer

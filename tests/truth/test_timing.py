@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nightbench.load.measure import GeneratorOptions
+from nightbench.load.drive.jobs import GeneratorOptions
 from nightbench.records import LoadLevel
 from tests.truth.driving import drive, requests_of
 from tests.truth.reference import ReferenceServer

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from nightbench.accuracy.benchmark import ScoreReply
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.questions import PreparedBenchmark, PreparedQuestion
+from nightbench.accuracy.replies import storable
 from nightbench.records import AccuracySample
 from nightbench.suite.models import AccuracySpec, Generation
-from nightbench.terminal_text import storable_text
 
 KEY_CHARS = 16
 _VERSION = 1  # of asking and scoring: raised when the same replies would be judged otherwise
@@ -54,8 +54,8 @@ class AskingPlan:
             return replace(
                 sample,
                 gold=question.question.gold,
-                extracted=_storable(points.extracted),
-                extracted_strict=_storable(points.extracted_strict),
+                extracted=storable(points.extracted),
+                extracted_strict=storable(points.extracted_strict),
                 correct=points.correct,
                 correct_strict=points.correct_strict,
                 extraction_failed=points.extraction_failed,
@@ -97,10 +97,6 @@ def plan_asking(
         todo=tuple(pair for pair, key in zip(pairs, keys, strict=True) if key not in answered),
         kept=tuple(answered[key] for key in keys if key in answered),
     )
-
-
-def _storable(text: str | None) -> str | None:
-    return None if text is None else storable_text(text)
 
 
 def _seeded(question: PreparedQuestion, repeat: int) -> Generation:

@@ -18,7 +18,7 @@ from nightbench.accuracy.replies import ERROR_CHARS, AskFailed, Reply, parse_rep
 from nightbench.addresses import is_this_machine
 from nightbench.endpoint import Endpoint
 from nightbench.secrets.redaction import Redactor
-from nightbench.suite.models import Api, Generation
+from nightbench.suite.asked import Api, Generation
 from nightbench.terminal_text import safe_line
 from nightbench.untrusted.http_reader import retry_after_s
 from nightbench.untrusted.inflate import ACCEPTED

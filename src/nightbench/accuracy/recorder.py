@@ -11,7 +11,7 @@ from nightbench.accuracy.asking import Answered
 from nightbench.accuracy.asking_plan import AskingPlan
 from nightbench.accuracy.benchmark import Score, ScoreReply
 from nightbench.accuracy.questions import PreparedQuestion
-from nightbench.accuracy.replies import Reply
+from nightbench.accuracy.replies import Reply, storable
 from nightbench.progress import OnProgress, Progress
 from nightbench.records import AccuracySample
 from nightbench.terminal_text import storable_text
@@ -119,8 +119,8 @@ def sample_of(
         question=storable_text(question.question.text),
         reply=None if reply is None else storable_text(reply.text),
         reasoning=None if reply is None or not reply.reasoning else storable_text(reply.reasoning),
-        extracted=_storable(points.extracted),
-        extracted_strict=_storable(points.extracted_strict),
+        extracted=storable(points.extracted),
+        extracted_strict=storable(points.extracted_strict),
         gold=question.question.gold,
         correct=points.correct,
         correct_strict=points.correct_strict,
@@ -144,7 +144,3 @@ def _said(answer: Answered) -> str | None:
     if answer.failure is not None:
         return answer.failure.message
     return None if answer.reply is None else answer.reply.odd_usage
-
-
-def _storable(text: str | None) -> str | None:
-    return None if text is None else storable_text(text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightbench.secrets.redaction import Redactor
-from nightbench.terminal_text import safe_line
+from nightbench.terminal_text import safe_line, storable_text
 from nightbench.untrusted import json_reader
 from nightbench.untrusted.completion_errors import error_in, is_failure
 from nightbench.untrusted.counts import as_count
@@ -140,3 +140,8 @@ def _shown(value: object, most_chars: int = 40) -> str:
         return safe_line(repr(value)[: max(ERROR_CHARS, most_chars)], max_chars=most_chars)
     except (ValueError, RecursionError):  # a number of thousands of digits, lists without end
         return f"a {type(value).__name__} too large to show"
+
+
+def storable(text: str | None) -> str | None:
+    """A text as a table can hold it; none stays none."""
+    return None if text is None else storable_text(text)

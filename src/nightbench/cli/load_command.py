@@ -84,7 +84,8 @@ def _measured(
     work_dir: Path,
 ) -> Iterator[Measured]:
     """Level after level. Raises EndpointError where nobody answers at all."""
-    from nightbench.load.measure import GeneratorOptions, measure_level
+    from nightbench.load.drive.jobs import GeneratorOptions
+    from nightbench.load.measure import measure_level
 
     show = _progress_line()
     for level in levels:

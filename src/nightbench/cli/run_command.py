@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightbench.cli.files import make_room_for
 from nightbench.cli.home_argument import home_to_write
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     umask = os.umask(PRIVATE_UMASK)  # --json is the person's, as theirs would have it
     home = home_to_write()
+    make_room_for(args.json)
     suite_file, names = _what_to_run(args, home)
     for target in choose_targets(suite_file, names):
         refuse_what_cannot_run(suite_file.suite, target, suite_file.base_dir)
@@ -144,16 +146,8 @@ def _show(results: RunResults, console: Console, *, is_kept: bool) -> None:
         console.print(f"  [cyan]{line:<48}[/cyan] [dim]{why}[/dim]", soft_wrap=True)
 
 
-def _quiet_events() -> set[str]:
-    """Events that somebody has taken on, and that are to be quiet today."""
-    from nightbench.history.reading import open_history
-    from nightbench.history.sql_files import statement
-
-    with open_history(Home.from_env()) as history:
-        return {str(row[0]) for row in history.sql(statement("quiet_events")).rows}
-
-
 def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
+    from nightbench.night.annotating import quiet_events
     from nightbench.verdicts.gates import failed_gates, failed_regressions, held_against_nothing
 
     gates = suite_file.suite.gates
@@ -161,7 +155,7 @@ def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
         print(safe_line(line, max_chars=MAX_GATE_CHARS))
     failed = [
         *failed_gates(gates, results.overall_accuracy()),
-        *failed_regressions(gates, results.verdicts, quiet=_quiet_events()),
+        *failed_regressions(gates, results.verdicts, quiet=quiet_events(Home.from_env())),
     ]
     if failed:
         raise GateNotPassed("\n".join(failed), hint="The results above are landed all the same.")

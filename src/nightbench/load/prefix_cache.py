@@ -19,6 +19,7 @@ _QUERIES = "prefix_cache_queries"
 _HITS = "prefix_cache_hits"
 _RESET_PATH = "/reset_prefix_cache"  # of a server whose engine is not known, if it counts hits
 _WITHIN_S = 2.0
+_READINGS = 3  # before the warm-up, before the level, after it
 # Without a warm-up that shows it: the most tokens a request may share through its chat template.
 TEMPLATE_TOKENS = 64
 
@@ -89,6 +90,40 @@ def read_cache_counters(endpoint: Endpoint) -> CacheCounters | None:
 def reset_prefix_cache(endpoint: Endpoint) -> bool:
     """Empty the server's prefix cache; whether it could be."""
     return _is_there(_ask("POST", endpoint.cache_reset_path or _RESET_PATH, endpoint))
+
+
+class CacheWatch:
+    """Empties the server's prefix cache before a level and reads its counters around it."""
+
+    def __init__(self, endpoint: Endpoint, *, is_watched: bool) -> None:
+        self._endpoint = endpoint
+        self._is_watched = self._offered = is_watched
+        self._marks: list[CacheCounters] = []
+
+    def begin(self) -> None:
+        """Empty the cache where that is offered, and take the first reading."""
+        self.mark()
+        is_known = self._is_watched and self._endpoint.cache_reset_path
+        if self._offered or is_known:
+            reset_prefix_cache(self._endpoint)
+
+    def mark(self) -> None:
+        """Take a reading, unless the server had none to give before."""
+        if not self._offered:
+            return
+        counters = read_cache_counters(self._endpoint)
+        if counters is None:
+            self._offered = False
+        else:
+            self._marks.append(counters)
+
+    @property
+    def use(self) -> CacheUse | None:
+        """The three readings, where there were three."""
+        if len(self._marks) != _READINGS:
+            return None
+        before_warmup, before, after = self._marks
+        return CacheUse(before_warmup, before, after)
 
 
 def parse_cache_counters(text: str) -> CacheCounters | None:

@@ -59,6 +59,12 @@ def open_events(history: History) -> list[OpenEvent]:
     ]
 
 
+def quiet_events(home: Home) -> set[str]:
+    """The events that somebody has taken on and that are to be quiet today."""
+    with open_history(home) as history:
+        return {str(row[0]) for row in history.sql(statement("quiet_events")).rows}
+
+
 def accept(home: Home, what: str, remark: Remark, *, now: Now = utc_now) -> list[AnnotationRow]:
     """Take the change of an event, or all that is open of a target, for the new level. Where
     nothing is open of it, what the target ran last becomes the accepted configuration.

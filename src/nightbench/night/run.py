@@ -160,8 +160,3 @@ def slo_facts(slo: Slo) -> list[ProvenanceRow]:
     """The suite's limits as facts of a target: what the view `capacity` judges by."""
     limits = slo.model_dump(exclude_none=True)
     return [ProvenanceRow(name=f"slo_{name}", value=str(value)) for name, value in limits.items()]
-
-
-def utc_now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)

@@ -30,11 +30,6 @@ class Measurer(Protocol):
         ...
 
 
-def nothing_further(target: int, kind: Further, count: int) -> Floats:
-    """A measurer with no budget at all."""
-    return np.empty((0, 0))
-
-
 @dataclass(slots=True)
 class Again:
     """One target's further measurements of one night, as they come in."""

@@ -78,7 +78,6 @@ class Method:
 
 
 FRESH_BOOTS = 4
-MINUTES_OF = {"rep": 1.0, "boot": 6.0}  # relative cost: a repeat, and a fresh boot
 
 # Intervals are wider by this than the variances say, which are themselves estimates: simulated
 # worlds showed (estimate − truth) / se to spread by 1.14.

@@ -13,7 +13,8 @@ from nightbench.cli import import_command
 from nightbench.dashboards.curves import experiments_over_nights
 from nightbench.errors import DataError
 from nightbench.history.duckdb_files.ingest import land
-from nightbench.history.importers.importing import read_each, read_results
+from nightbench.history.importers.imported import Imported
+from nightbench.history.importers.importing import read_each
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.records import AccuracyResult, LoadLevel
@@ -72,6 +73,14 @@ REPORT = {
         }
     ],
 }  # fmt: skip
+
+
+def read_results(tool: str, path: Path) -> list[Imported]:
+    """All of it, where nothing is wrong with any."""
+    results, problems = read_each(tool, path)
+    if problems:
+        raise problems[0]
+    return results
 
 
 def write(path: Path, content: object) -> Path:

@@ -12,7 +12,8 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.load.drive.ending import Ending
-from nightbench.load.measure import GeneratorOptions, Measured, measure_level
+from nightbench.load.drive.jobs import GeneratorOptions
+from nightbench.load.measure import Measured, measure_level
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.workloads import read_prompts
 from nightbench.suite.models import LoadSpec

@@ -9,7 +9,7 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
-from nightbench.load.measure import GeneratorOptions, plan_jobs
+from nightbench.load.drive.jobs import GeneratorOptions, plan_jobs
 from nightbench.load.plan.bodies import Bodies
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.request_bytes import address_of, body_of, head_of, write_bodies

@@ -8,10 +8,14 @@ import numpy as np
 
 from nightbench.verdicts.fleet import Fleet, Layout, Night
 from nightbench.verdicts.judge import Verdict, judge_night
-from nightbench.verdicts.measuring import Further, nothing_further
+from nightbench.verdicts.measuring import Further
 from nightbench.verdicts.series import log_pct
 
 Effect = Callable[[int, int], float]  # (target, night) -> plain per cent
+
+
+def _nothing_further(target: int, kind: Further, count: int) -> np.ndarray:
+    return np.empty((0, 0))
 
 
 class Bench:
@@ -61,7 +65,7 @@ class Bench:
                 accepted=self._each(self.accepted),
                 accepts=np.arange(self.targets) == self.accepts.get(self.night, -1),
             )
-            measurer = self._measure if self.measures_again else nothing_further
+            measurer = self._measure if self.measures_again else _nothing_further
             self.verdicts.append(judge_night(self.fleet, night, measurer))
         return self.verdicts
 

@@ -196,13 +196,7 @@ def _concatenate(
             writer.write_table(rows)
             row_count += rows.num_rows
     manifests.sync(path)
-    return FileEntry(
-        table=table.name,
-        path=path.name,
-        row_count=row_count,
-        size_bytes=path.stat().st_size,
-        sha256=manifests.sha256_of(path),
-    )
+    return FileEntry.of(path, table.name, row_count)
 
 
 def _row_groups(

@@ -31,23 +31,10 @@ _NO_RESULT = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
     *(OverflowError, ZeroDivisionError, RecursionError),
 )
-FORMATS = ("vllm-bench", "evalscope", "evalscope-perf")
-
-
-def read_results(tool: str, path: Path) -> list[Imported]:
-    """Everything a tool left under a file or folder.
-
-    Raises:
-        DataError: nothing of that tool is there, or a file is not what it should be.
-    """
-    results, problems = read_each(tool, path)
-    if problems:
-        raise problems[0]
-    return results
 
 
 def read_each(tool: str, path: Path) -> tuple[list[Imported], list[DataError]]:
-    """The same, a file that is not what it should be told beside those that are.
+    """Everything a tool left under a file or folder, and what of it is not what it should be.
 
     Raises:
         DataError: nothing of that tool is there.

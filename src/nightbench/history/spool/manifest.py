@@ -46,6 +46,17 @@ class FileEntry:
     size_bytes: Count
     sha256: Sha256
 
+    @classmethod
+    def of(cls, path: Path, table: str, row_count: int) -> FileEntry:
+        """That of a file as it lies there, whole."""
+        return cls(
+            table=table,
+            path=path.name,
+            row_count=row_count,
+            size_bytes=path.stat().st_size,
+            sha256=sha256_of(path),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:

@@ -74,13 +74,7 @@ def _write_table(
         return None
     manifests.sync(aside)
     aside.rename(path)
-    return FileEntry(
-        table=table.name,
-        path=path.name,
-        row_count=row_count,
-        size_bytes=path.stat().st_size,
-        sha256=manifests.sha256_of(path),
-    )
+    return FileEntry.of(path, table.name, row_count)
 
 
 def _batches(folder: Path, table: Table, status: str, rejections: Rejections) -> Iterator[pa.Table]:
