@@ -15,7 +15,8 @@ from nightbench.errors import BadInput
 from nightbench.night.run import Night, choose_targets, run_facts
 from nightbench.night.waiting import Waiting, next_step
 from nightbench.suite.file import read_suite
-from nightbench.suite.secret_sources import shown_text
+from nightbench.suite.models import Suite
+from nightbench.suite.secret_sources import redactor_of_suite, shown_text
 from tasks import beginning, handing
 from tasks.handing import HandedOut
 
@@ -155,6 +156,24 @@ def test_a_node_with_another_file_than_the_run_began_with_is_refused(tmp_path: P
 def test_a_run_keeps_the_text_of_its_suite(tmp_path: Path) -> None:
     facts = {fact.name: fact.value for fact in run_facts(night_of(tmp_path))}
     assert yaml.safe_load(facts["suite_text"]) == yaml.safe_load(SUITE)
+
+
+def test_what_a_suite_hands_on_by_name_is_hidden_unless_it_is_a_path() -> None:
+    engine = {"kind": "vllm", "pass_env": ["CORP_LOGIN", "CORP_CACHE"]}
+    before = {"argv": ["drain"], "env": {"SLURM_JWT": "eyJhbGciOiJIUzI1"}, "pass_env": ["SITE"]}
+    suite = Suite.model_validate(
+        {
+            "name": "s",
+            "targets": [{"name": "a", "model": "hf:o/n", "engine": engine}],
+            "before": [before],
+            "accuracy": [{"benchmark": "starter"}],
+        }
+    )
+    environ = {"CORP_LOGIN": "kim:open-sesame", "CORP_CACHE": "/srv/cache", "SITE": "site-4711-x"}
+    redact = redactor_of_suite(suite, environ)
+    assert redact("kim:open-sesame eyJhbGciOiJIUzI1 site-4711-x /srv/cache") == (
+        "*** *** *** /srv/cache"
+    )
 
 
 def test_what_is_kept_of_a_suite_holds_no_secret_of_it() -> None:

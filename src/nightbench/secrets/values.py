@@ -64,6 +64,13 @@ def secrets_of(environ: Mapping[str, str]) -> set[str]:
     return {value for value in found if value}
 
 
+def secrets_passed_on(environ: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """What of the variables that a suite hands on by name (`pass_env`) is to be hidden: nobody says
+    what they are, and all but a path may be a key."""
+    values = (environ.get(name, "") for name in names)
+    return {value for value in values if value and not value.startswith("/")}
+
+
 def secrets_of_address(address: str) -> set[str]:
     """An address that is itself a secret (a webhook's), and what in it may be a key: not its host's
     name (`tgram://TOKEN/…` has a key in that place)."""

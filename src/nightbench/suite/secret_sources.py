@@ -10,7 +10,7 @@ import yaml
 
 from nightbench.plugins import ENGINES
 from nightbench.secrets.redaction import Redactor
-from nightbench.secrets.values import REDACTED, is_secret, secrets_of
+from nightbench.secrets.values import REDACTED, is_secret, secrets_of, secrets_passed_on
 from nightbench.suite import bounded_yaml
 from nightbench.suite.models import Suite
 
@@ -26,8 +26,7 @@ def redactor_of_suite(suite: Suite, environ: Mapping[str, str] = os.environ) -> 
     for command in (*suite.before, *suite.after):
         secrets |= secrets_of({name: str(value) for name, value in command.env.items()})
         passed |= set(command.pass_env)
-    secrets |= {environ[name] for name in passed if environ.get(name)}
-    return Redactor.from_env(environ, *secrets)
+    return Redactor.from_env(environ, *secrets, *secrets_passed_on(environ, passed))
 
 
 def shown_text(text: str) -> str:

@@ -18,7 +18,7 @@ from nightbench.errors import BadInput, LeaseError
 from nightbench.progress import OnProgress
 from nightbench.secrets.child_env import engine_environment, public_env
 from nightbench.secrets.redaction import Redactor
-from nightbench.secrets.values import secrets_of
+from nightbench.secrets.values import secrets_of, secrets_passed_on
 from nightbench.serving import probing, scratch
 from nightbench.serving.hardware import gpus, leases
 from nightbench.serving.hardware.leases import Lease
@@ -129,7 +129,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
         )
     env = inherited | chosen
     # What the log must not hold: what the engine has, and what we know and it may have found.
-    passed = (env[name] for name in target_engine.pass_env(job.target) if name in env)
+    passed = secrets_passed_on(env, target_engine.pass_env(job.target))
     hidden = endpoint.redact.knowing(*secrets_of(env), *passed)
     memory_before, started_at = gpu_memory(job.machine, lease), datetime.now(UTC)
     return Started(
