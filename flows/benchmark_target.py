@@ -12,12 +12,10 @@ from nightbench.night.budget import StagePlan
 from nightbench.night.run import Night
 from nightbench.serving.server import Server
 from nightbench.suite.models import Target
-from tasks.beginning import begin_night
 from tasks.budgeting import Load, benchmark_stage, level_stage, plan_time
-from tasks.commanding import commands_around_if
-from tasks.concluding import conclude_target
+from tasks.finishing import conclude_target
+from tasks.ingesting import landed_afterwards
 from tasks.judging import judge_the_night
-from tasks.keeping import TargetKeeper, kept_run_if, kept_target, landed_afterwards
 from tasks.measuring import (
     answered_before,
     measure_accuracy,
@@ -26,10 +24,13 @@ from tasks.measuring import (
     read_workload,
 )
 from tasks.measuring_again import MeasuringAgain
+from tasks.night_commands import commands_around_if
 from tasks.preparing import prepare_engine_and_model
 from tasks.publishing import mirror_to_swanlab, publish_results
+from tasks.recording import TargetRecorder, recorded_run_if, recorded_target
 from tasks.redacting import kept_secret
 from tasks.serving import served
+from tasks.starting import begin_night
 
 
 @flow(name="benchmark-target", flow_run_name="{target}", validate_parameters=True)
@@ -69,32 +70,32 @@ def benchmark_target(
     with (
         kept_secret(night.suite),
         landed_afterwards(alone),
-        kept_run_if(alone, night) as run,
+        recorded_run_if(alone, night) as run,
         commands_around_if(alone, night, run),
-        kept_target(night, chosen) as keeper,
+        recorded_target(night, chosen) as recorder,
     ):
         loads = [read_workload(load, night.base_dir) for load in night.suite.load_of(chosen)]
         for benchmark in night.suite.accuracy_of(chosen):
             read_questions(benchmark, night.base_dir)
-        plan = plan_time(night, chosen, loads, keeper)
+        plan = plan_time(night, chosen, loads, recorder)
         prepare_engine_and_model(chosen, night.base_dir, plan.clock)
-        with served(chosen, night.base_dir, keeper, plan.clock) as server:
-            _measure(night, chosen, server, keeper, loads=loads, plan=plan)
-            again = MeasuringAgain(night, chosen, keeper, loads, plan.clock)
+        with served(chosen, night.base_dir, recorder, plan.clock) as server:
+            _measure(night, chosen, server, recorder, loads=loads, plan=plan)
+            again = MeasuringAgain(night, chosen, recorder, loads, plan.clock)
             again.on_this_boot(server)
         again.on_fresh_boots()
     if alone:
         judge_the_night(night)
         publish_results(night)
         mirror_to_swanlab(night)
-    return conclude_target(keeper)
+    return conclude_target(recorder)
 
 
 def _measure(
     night: Night,
     target: Target,
     server: Server,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     *,
     loads: Sequence[Load],
     plan: StagePlan,
@@ -104,8 +105,8 @@ def _measure(
     already = answered_before(night, target, server) if night.resumes else []
     for benchmark in night.suite.accuracy_of(target):
         if plan.begins(benchmark_stage(benchmark)):
-            measure_accuracy(benchmark, server, keeper, night.base_dir, already, over=over)
+            measure_accuracy(benchmark, server, recorder, night.base_dir, already, over=over)
     for load, levels, prompts in loads:
         for level in levels:
             if plan.begins(level_stage(load, level)):
-                measure_load(level, prompts, server, keeper, slo=slo, over=over)
+                measure_load(level, prompts, server, recorder, slo=slo, over=over)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from prefect import flow
 
-from tasks.forgetting import forget_old_runs
-from tasks.housing import home_to_write
-from tasks.keeping import land_spool, recover_spool
-from tasks.noticing import mark_dead_runs, notice_missed_nights
+from tasks.home import home_to_write
+from tasks.ingesting import land_spool, recover_spool
+from tasks.missed_nights import mark_dead_runs, report_missed_nights
+from tasks.prefect_retention import forget_old_runs
 from tasks.publishing import mirror_what_is_pending
+from tasks.retention import remove_what_is_old
 from tasks.serving import reap_leftovers
-from tasks.tidying import remove_what_is_old
 
 
 @flow(name="maintenance", validate_parameters=True)
@@ -22,7 +22,7 @@ def maintenance() -> None:
     recover_spool()
     land_spool()
     mark_dead_runs()
-    notice_missed_nights()
+    report_missed_nights()
     mirror_what_is_pending()
     remove_what_is_old()
     forget_old_runs()

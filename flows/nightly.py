@@ -9,16 +9,17 @@ from flows.benchmark_target import benchmark_target
 from flows.parameters import SuiteName, TargetName
 from nightbench.history.run_results import RunResults
 from tasks.alerting import say_that_it_failed, send_morning_message
-from tasks.beginning import begin_night
-from tasks.commanding import commands_around
-from tasks.concluding import conclude
-from tasks.forgetting import forget_old_runs
-from tasks.handing import handed_out
+from tasks.dispatching import dispatched
+from tasks.finishing import conclude
+from tasks.ingesting import land_spool
 from tasks.judging import judge_the_night
-from tasks.keeping import kept_run, land_spool
-from tasks.naming import by_suite
+from tasks.night_commands import commands_around
+from tasks.prefect_retention import forget_old_runs
 from tasks.publishing import mirror_to_swanlab, publish_results
+from tasks.recording import recorded_run
 from tasks.redacting import kept_secret
+from tasks.run_naming import by_suite
+from tasks.starting import begin_night
 
 
 @flow(
@@ -44,9 +45,9 @@ def nightly(
     try:
         with (
             kept_secret(night.suite),
-            kept_run(night) as run,
+            recorded_run(night) as run,
             commands_around(night, run),
-            handed_out(night) as elsewhere,
+            dispatched(night) as elsewhere,
         ):
             for target in elsewhere.here:
                 state = benchmark_target(

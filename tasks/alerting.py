@@ -36,9 +36,9 @@ from nightbench.night.run import Night
 from nightbench.secrets.redacted_errors import without_secrets
 from nightbench.secrets.redaction import Redactor
 from nightbench.secrets.values import secrets_of_address
-from tasks.concluding import TargetsFailed
-from tasks.naming import suite_of
+from tasks.finishing import TargetsFailed
 from tasks.redacting import step
+from tasks.run_naming import suite_of
 
 BLOCKS = "nightbench-alert"
 # "schedule": only nights that began by themselves; anything else: every run of `nightly`.

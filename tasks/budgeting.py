@@ -17,7 +17,7 @@ from nightbench.night import run as nights
 from nightbench.night.budget import NightClock, Stage, StagePlan
 from nightbench.night.run import Night
 from nightbench.suite.models import AccuracySpec, LoadSpec, Target
-from tasks.keeping import TargetKeeper
+from tasks.recording import TargetRecorder
 from tasks.redacting import step
 
 Load = tuple[LoadSpec, Sequence[Level], Prompts]
@@ -35,7 +35,7 @@ def level_stage(spec: LoadSpec, level: Level) -> Stage:
 
 @step(name="plan the time", task_run_name="{target.name}: plan the time")
 def plan_time(
-    night: Night, target: Target, loads: Iterable[Load], keeper: TargetKeeper
+    night: Night, target: Target, loads: Iterable[Load], recorder: TargetRecorder
 ) -> StagePlan:
     """What of a target the night still holds. Raises TimeIsOver where that is nothing."""
     stages = [benchmark_stage(spec) for spec in night.suite.accuracy_of(target)]
@@ -45,7 +45,7 @@ def plan_time(
 
     def on_skip(stage: Stage, reason: str) -> None:
         get_run_logger().warning("%s was skipped: %s", stage.name, reason)
-        keeper.keep(nights.skipped_fact(stage.name, reason))
+        recorder.keep(nights.skipped_fact(stage.name, reason))
 
     plan = StagePlan(stages, took_s, clock, on_skip)
     plan.refuse_what_cannot_fit()

@@ -21,19 +21,19 @@ from nightbench.night.run import Night
 from nightbench.records import HOST_STARVED, AccuracySample, marked_invalid_for
 from nightbench.serving.server import Server
 from nightbench.suite.models import AccuracySpec, LoadSpec, Slo, Target
-from tasks.keeping import TargetKeeper
+from tasks.recording import TargetRecorder
 from tasks.redacting import step
 from tasks.reporting import log, reported
 
 
 @step(
     name="accuracy",
-    task_run_name="{keeper.target.name}: accuracy {spec.label}",
+    task_run_name="{recorder.target.name}: accuracy {spec.label}",
 )
 def measure_accuracy(
     spec: AccuracySpec,
     server: Server,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     base_dir: Path,
     already: Sequence[AccuracySample] = (),
     *,
@@ -43,7 +43,7 @@ def measure_accuracy(
 
     `over` says when the night's time is. Raises ServerError if the server went.
     """
-    keeper.take_telemetry(server)
+    recorder.take_telemetry(server)
     watch = server.watch_hardware()
     watch.mark()
     own_cpu_s = time.process_time()
@@ -52,25 +52,25 @@ def measure_accuracy(
             spec,
             server.endpoint,
             base_dir=base_dir,
-            on_sample=keeper.keep,
+            on_sample=recorder.keep,
             on_progress=report,
             stop=lambda: server.trouble() or over(),
             already=already,
-            on_plan=lambda plan: keeper.keep_all(plan.kept),
-            requests_per_second=keeper.target.requests_per_second,
-            max_retries=keeper.target.max_retries,
+            on_plan=lambda plan: recorder.keep_all(plan.kept),
+            requests_per_second=recorder.target.requests_per_second,
+            max_retries=recorder.target.max_retries,
         )
     watch.mark()
-    starved = watch.starved(keeper.take_telemetry(server), time.process_time() - own_cpu_s)
+    starved = watch.starved(recorder.take_telemetry(server), time.process_time() - own_cpu_s)
     if starved is not None:
         log(f"{spec.label}: the engine did not get what it was leased: {starved}")
     trouble = server.look() if any(row.num_failed for row in results) else None
     reasons = (trouble, HOST_STARVED if starved else None)
     for row in (marked_invalid_for(row, reasons) for row in results):
-        keeper.keep(row)
+        recorder.keep(row)
         if row.subset == ALL:
             log(accuracy_sentence(row))
-    keeper.take_telemetry(server)
+    recorder.take_telemetry(server)
     server.check()
 
 
@@ -105,28 +105,28 @@ def limits_of(slo: Slo) -> GoodputLimits | None:
 
 def keep_level(
     measured: Measured,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     *,
     trouble: str | None = None,
     starved: str | None = None,
 ) -> None:
     """Keep what a level came to, valid or not; `starved` says what its engine did not get."""
     row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
-    keeper.keep(row)
+    recorder.keep(row)
     log(level_sentence(row))
     notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
     for note in (*measured.notes, *notes):
         log(f"{row.workload} {row.level}: {note}")
     for interval in measured.intervals:
-        keeper.keep(interval)
-    keeper.keep_file("load_requests", measured.requests_path)
+        recorder.keep(interval)
+    recorder.keep_file("load_requests", measured.requests_path)
 
 
 def measured_on(
     server: Server,
     level: Level,
     prompts: Prompts,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     *,
     slo: Slo,
     over: Callable[[], str | None],
@@ -134,37 +134,37 @@ def measured_on(
     on_cut: Callable[[Measured], None] | None = None,
 ) -> tuple[Measured, str | None]:
     """One level, and what its engine did not get meanwhile of what it was leased."""
-    keeper.take_telemetry(server)
+    recorder.take_telemetry(server)
     watch = server.watch_hardware()
     with reported() as report:
         measured = measure_level(
             level,
             prompts,
             server.endpoint,
-            work_dir=keeper.work_dir,
+            work_dir=recorder.work_dir,
             on_progress=report,
             limits=limits_of(slo),
             stop=lambda: server.trouble() or over(),
             at_bounds=watch.mark,
             # Somebody else's server is measured as it is found.
             options=GeneratorOptions(
-                watch_prefix_cache=not keeper.target.is_attached, keep_requests=keep_requests
+                watch_prefix_cache=not recorder.target.is_attached, keep_requests=keep_requests
             ),
             on_cut=on_cut,
         )
-    telemetry = keeper.take_telemetry(server)
+    telemetry = recorder.take_telemetry(server)
     return measured, watch.starved(telemetry, measured.level.client_cpu_s or 0.0)
 
 
 @step(
     name="load level",
-    task_run_name="{keeper.target.name}: load {level.workload} {level.label}",
+    task_run_name="{recorder.target.name}: load {level.workload} {level.label}",
 )
 def measure_load(
     level: Level,
     prompts: Prompts,
     server: Server,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     *,
     slo: Slo = Slo(),  # noqa: B008  (frozen)
     over: Callable[[], str | None] = never_stop,
@@ -178,12 +178,12 @@ def measure_load(
         server,
         level,
         prompts,
-        keeper,
+        recorder,
         slo=slo,
         over=over,
-        on_cut=lambda measured: keep_level(measured, keeper),
+        on_cut=lambda measured: keep_level(measured, recorder),
     )
     trouble = server.look() if measured.level.failed else None
-    keep_level(measured, keeper, trouble=trouble, starved=starved)
-    keeper.take_telemetry(server)
+    keep_level(measured, recorder, trouble=trouble, starved=starved)
+    recorder.take_telemetry(server)
     server.check()

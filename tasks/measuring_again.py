@@ -26,8 +26,8 @@ from nightbench.serving.server import Server
 from nightbench.suite.models import LoadSpec, Slo, Target
 from nightbench.verdicts.measured import Again, RanTarget
 from nightbench.verdicts.measuring import Further
-from tasks.keeping import TargetKeeper
 from tasks.measuring import measured_on
+from tasks.recording import TargetRecorder
 from tasks.redacting import step
 from tasks.reporting import log
 from tasks.serving import served
@@ -40,9 +40,14 @@ class MeasuringAgain:
     """One target's further measurements of one night, within the share of its time."""
 
     def __init__(
-        self, night: Night, target: Target, keeper: TargetKeeper, loads: Loads, clock: NightClock
+        self,
+        night: Night,
+        target: Target,
+        recorder: TargetRecorder,
+        loads: Loads,
+        clock: NightClock,
     ) -> None:
-        self._night, self._target, self._keeper = night, target, keeper
+        self._night, self._target, self._recorder = night, target, recorder
         self._clock = clock
         self._settings = settings_from(night.suite.verdicts)
         self._levels = [(level, prompts) for _, levels, prompts in loads for level in levels]
@@ -58,8 +63,8 @@ class MeasuringAgain:
         row = server.row()
         if not self._levels or (row is None and not self._target.is_attached):
             return
-        self._tonight = self._keeper.as_ran(self._night, server)
-        levels = [row for row in self._keeper.measured if isinstance(row, LoadLevel)]
+        self._tonight = self._recorder.as_ran(self._night, server)
+        levels = [row for row in self._recorder.measured if isinstance(row, LoadLevel)]
         self._took_s["rep"] = sum(level.duration_s for level in levels)
         boot_s = row.boot_s if row is not None else None
         self._took_s["fresh"] = self._took_s["rep"] + (boot_s or 0.0)
@@ -93,7 +98,7 @@ class MeasuringAgain:
 
     def _judge(self, live: Callable[[str, Further, int], list[list[Again]]]) -> None:
         assert self._tonight is not None  # noqa: S101
-        rows = self._keeper.measured
+        rows = self._recorder.measured
         try:
             values = level_values(
                 self._night.run_id, self._target.name, rows, self._settings.metrics
@@ -119,7 +124,7 @@ class MeasuringAgain:
         began = time.monotonic()
         try:
             with served(
-                self._target, self._night.base_dir, self._keeper, self._clock, launch=launch
+                self._target, self._night.base_dir, self._recorder, self._clock, launch=launch
             ) as server:
                 return self._measure(server, "fresh")
         finally:
@@ -128,7 +133,7 @@ class MeasuringAgain:
     def _measure(self, server: Server, kind: Further) -> list[Again]:
         """Every level that was measured tonight, once more."""
         self._counts[kind] += 1
-        known = {(r.workload, r.level) for r in self._keeper.measured if isinstance(r, LoadLevel)}
+        known = {(r.workload, r.level) for r in self._recorder.measured if isinstance(r, LoadLevel)}
         found: list[Again] = []
         for level, prompts in self._levels:
             if (level.workload, level.label) not in known:
@@ -137,7 +142,7 @@ class MeasuringAgain:
                 level,
                 prompts,
                 server,
-                self._keeper,
+                self._recorder,
                 kind=kind,
                 number=self._counts[kind],
                 metrics=self._settings.metrics,
@@ -167,7 +172,7 @@ class MeasuringAgain:
         if not left or needed_s < min(left):
             return True
         reason = f"{needed_s:.0f} s are needed, {min(left):.0f} s were left for it"
-        self._keeper.keep(skipped_fact(f"measuring again ({kind})", reason))
+        self._recorder.keep(skipped_fact(f"measuring again ({kind})", reason))
         get_run_logger().warning("%s was not measured again: %s", self._target.name, reason)
         return False
 
@@ -195,13 +200,13 @@ def _allowance_s(night: Night) -> float | None:
 
 @step(
     name="measure again",
-    task_run_name="{keeper.target.name}: {level.workload} {level.label} again ({kind} {number})",
+    task_run_name="{recorder.target.name}: {level.workload} {level.label} again ({kind} {number})",
 )
 def measure_level_again(
     level: Level,
     prompts: Prompts,
     server: Server,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     *,
     kind: Further,
     number: int,
@@ -212,7 +217,7 @@ def measure_level_again(
     """Measure one level once more, and keep what is judged of it."""
     began = datetime.now(UTC)
     measured, starved = measured_on(
-        server, level, prompts, keeper, slo=slo, over=over, keep_requests=False
+        server, level, prompts, recorder, slo=slo, over=over, keep_requests=False
     )
     row = marked_invalid_for(measured.level, (HOST_STARVED if starved else None,))
     said = "valid" if row.valid else f"NOT VALID: {', '.join(row.invalid_reasons)}"
@@ -231,5 +236,5 @@ def measure_level_again(
         )
         for metric in metrics
     ]
-    keeper.keep_all(rows)
+    recorder.keep_all(rows)
     return rows

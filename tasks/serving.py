@@ -25,8 +25,8 @@ from nightbench.serving.hardware.endpoint_leases import resource_of
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
 from nightbench.suite.models import Target
-from tasks.keeping import TargetKeeper
 from tasks.publishing import attach_log
+from tasks.recording import TargetRecorder
 from tasks.redacting import step
 from tasks.reporting import log, reported
 
@@ -38,7 +38,7 @@ _SLOT_S = 60.0  # renewed meanwhile: a machine that died lets go within this
 def served(
     target: Target,
     base_dir: Path,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     clock: NightClock,
     *,
     launch: int = 1,
@@ -46,14 +46,14 @@ def served(
     """A server that really answers, gone when the context is left, however it is left. `launch`
     numbers it among the target's launches of the night."""
     with alone_among_machines(target, clock), ExitStack() as stack:
-        server = boot_server(target, base_dir, keeper, stack, clock, launch=launch)
+        server = boot_server(target, base_dir, recorder, stack, clock, launch=launch)
         try:
             yield server
         except ServerError as error:
             attach_log(target, error)
             raise
         finally:
-            stop_server(server, keeper, stack)
+            stop_server(server, recorder, stack)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def is_worth_another_boot(_: Any, run: TaskRun, state: State[Any]) -> bool:
 def boot_server(
     target: Target,
     base_dir: Path,
-    keeper: TargetKeeper,
+    recorder: TargetRecorder,
     stack: ExitStack,
     clock: NightClock,
     *,
@@ -112,9 +112,9 @@ def boot_server(
             target.model_copy(update={"boot_timeout_s": limit_s}),
             Home.from_env(),
             base_dir=base_dir,
-            run_dir=keeper.log_dir,
+            run_dir=recorder.log_dir,
             on_progress=report,
-            on_row=keeper.keep,
+            on_row=recorder.keep,
             launch=launch - 1 + (runtime.task_run.run_count or 1),
             options=Options(lease_within_s=clock.at_most(math.inf)),
         )
@@ -126,15 +126,15 @@ def boot_server(
             if isinstance(error, ServerError):
                 attach_log(target, error)
             raise
-    keeper.serving(server)
+    recorder.serving(server)
     log(boot_sentence(server.row(), server.hardware_class))
     return server
 
 
-@step(name="stop server", task_run_name="{keeper.target.name}: stop")
-def stop_server(server: Server, keeper: TargetKeeper, stack: ExitStack) -> None:
+@step(name="stop server", task_run_name="{recorder.target.name}: stop")
+def stop_server(server: Server, recorder: TargetRecorder, stack: ExitStack) -> None:
     """Tear the server down and prove it; the proof is kept with its last readings."""
-    keeper.take_telemetry(server)
+    recorder.take_telemetry(server)
     stack.__exit__(*sys.exc_info())  # the server's row says what ended it
 
 

@@ -41,11 +41,11 @@ with prefect_api(home) as access:
         del os.environ["NIGHTBENCH_OWN_PREFECT"]
     from flows.maintenance import maintenance
     from flows.nightly import nightly
-    from tasks import forgetting
-    from tasks.forgetting import Retention
+    from tasks import prefect_retention
+    from tasks.prefect_retention import Retention
     from tasks.reporting import flush_logs
 
-    forgetting.retentions = lambda: {SHORT}
+    prefect_retention.retentions = lambda: {SHORT}
     nightly(sys.argv[1], return_state=True)
     for _ in range(int(sys.argv[2])):
         maintenance()

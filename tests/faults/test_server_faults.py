@@ -15,7 +15,14 @@ import httpx
 import pytest
 from scene import Scene
 
-from nightbench.errors import BootFailed, BootTimeout, ServerDied, ServerError, ServerHung
+from nightbench.errors import (
+    ArgumentsRefused,
+    BootFailed,
+    BootTimeout,
+    ServerDied,
+    ServerError,
+    ServerHung,
+)
 from nightbench.serving import probing, processes
 from nightbench.serving.server import Server
 from nightbench.serving.supervise.launcher import Options
@@ -171,9 +178,21 @@ def boot_fails(scene: Scene, kind: type[ServerError], **fields: object) -> Serve
     return caught.value
 
 
-def test_a_bad_argument_ends_the_boot_with_vllms_own_words(scene: Scene) -> None:
-    error = boot_fails(scene, BootFailed, args={"no-such-option": "1"})
-    assert "no-such-option" in error.log_tail
+def test_an_argument_that_vllm_does_not_take_boots_nothing(scene: Scene) -> None:
+    target = scene.target(args={"no-such-option": "1"})
+    with (
+        scene.watched(),
+        pytest.raises(ArgumentsRefused, match=r"engine\.args\.no-such-option"),
+        scene.serve(target),
+    ):
+        pytest.fail("it must not become ready")
+    assert not scene.seen
+    assert scene.rows == []
+
+
+def test_what_only_a_boot_finds_out_ends_it_with_vllms_own_words(scene: Scene) -> None:
+    error = boot_fails(scene, BootFailed, args={"num-gpu-blocks-override": "1"})
+    print(error.log_tail); assert "max_model_len" in error.log_tail
     assert [row.exit_reason for row in scene.rows] == ["boot_failed"]
 
 

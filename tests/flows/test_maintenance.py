@@ -31,11 +31,11 @@ from nightbench.home.paths import Home
 
 os.environ.update(prefect_settings(Home.from_env()))
 from flows.maintenance import maintenance
-from tasks import forgetting, noticing
+from tasks import missed_nights, prefect_retention
 from tasks.reporting import flush_logs
 
-noticing.SILENCE = timedelta(seconds=float(os.environ["SILENCE_S"]))
-forgetting.retentions = lambda: (forgetting.Retention("past", 3, 5),)
+missed_nights.SILENCE = timedelta(seconds=float(os.environ["SILENCE_S"]))
+prefect_retention.retentions = lambda: (prefect_retention.Retention("past", 3, 5),)
 maintenance()
 flush_logs()
 """

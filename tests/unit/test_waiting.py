@@ -17,8 +17,8 @@ from nightbench.night.waiting import Waiting, next_step
 from nightbench.suite.file import read_suite
 from nightbench.suite.models import Suite
 from nightbench.suite.secret_sources import redactor_of_suite, shown_text
-from tasks import beginning, handing
-from tasks.handing import HandedOut
+from tasks import dispatching, starting
+from tasks.dispatching import Dispatch
 
 BEGAN = datetime(2026, 11, 21, 2, tzinfo=UTC)
 SUITE = """
@@ -49,13 +49,13 @@ def minutes(number: float) -> datetime:
 def test_what_nobody_begins_or_what_overstays_is_called_off(
     at: float, ends: float | None, has_begun: bool, nobody: float | None, step: str
 ) -> None:
-    waiting = Waiting(handed_at=BEGAN, ends_at=None if ends is None else minutes(ends))
+    waiting = Waiting(dispatched_at=BEGAN, ends_at=None if ends is None else minutes(ends))
     since = None if nobody is None else minutes(nobody)
     assert next_step(waiting, minutes(at), has_begun=has_begun, nobody_since=since)[0] == step
 
 
 def test_what_was_called_off_and_does_not_end_is_given_up() -> None:
-    waiting = Waiting(handed_at=BEGAN, ends_at=None, called_off_at=minutes(20), why="so it was")
+    waiting = Waiting(dispatched_at=BEGAN, ends_at=None, called_off_at=minutes(20), why="so it was")
     steps = [
         next_step(waiting, minutes(at), has_begun=True, nobody_since=None) for at in (24, 25.1)
     ]
@@ -79,7 +79,7 @@ class _Prefect:
 
     def __init__(self, state: State[Any], *, begun: bool, has_worker: bool, obeys: bool) -> None:
         self.state, self._begun, self._obeys = state, begun, obeys
-        self._status = handing.WorkPoolStatus.READY if has_worker else "NOT_READY"
+        self._status = dispatching.WorkPoolStatus.READY if has_worker else "NOT_READY"
 
     def __enter__(self) -> _Prefect:
         return self
@@ -108,15 +108,15 @@ class _Prefect:
 def test_the_night_goes_on_without_a_target_whose_worker_is_gone(
     prefect: _Prefect, within: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handing, "get_client", lambda **_: prefect)
+    monkeypatch.setattr(dispatching, "get_client", lambda **_: prefect)
     clock = [BEGAN]
 
     def sleep(_: float) -> None:
         clock[0] += timedelta(minutes=1)
         assert clock[0] <= minutes(within), "it waits for ever"
 
-    out = HandedOut((), {"a": uuid4()}, night_of(tmp_path), now=lambda: clock[0], sleep=sleep)
-    monkeypatch.setattr(handing, "get_run_logger", _Silent)
+    out = Dispatch((), {"a": uuid4()}, night_of(tmp_path), now=lambda: clock[0], sleep=sleep)
+    monkeypatch.setattr(dispatching, "get_run_logger", _Silent)
     ((target, state),) = out.waited_for()
     assert (target.name, state.is_failed()) == ("a", True)
 
@@ -129,8 +129,8 @@ def test_a_target_that_ends_well_is_as_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefect = _Prefect(Completed(), begun=True, has_worker=True, obeys=True)
-    monkeypatch.setattr(handing, "get_client", lambda **_: prefect)
-    ((_, state),) = HandedOut((), {"a": uuid4()}, night_of(tmp_path)).waited_for()
+    monkeypatch.setattr(dispatching, "get_client", lambda **_: prefect)
+    ((_, state),) = Dispatch((), {"a": uuid4()}, night_of(tmp_path)).waited_for()
     assert state.is_completed()
 
 
@@ -139,18 +139,18 @@ def test_a_file_that_is_edited_while_a_run_goes_on_changes_the_next_run(
 ) -> None:
     night = night_of(tmp_path)
     path = night.suite_file.path
-    monkeypatch.setitem(beginning._begun, night.run_id, night.suite_file)
+    monkeypatch.setitem(starting._begun, night.run_id, night.suite_file)
     path.write_text(SUITE + "description: edited\n")
-    begun = beginning.suite_of_run(str(path), night.run_id, night.suite_file.digest)
+    begun = starting.suite_of_run(str(path), night.run_id, night.suite_file.digest)
     assert begun.text == SUITE
-    assert beginning.suite_of_run(str(path), "another-run", "").suite.description == "edited"
+    assert starting.suite_of_run(str(path), "another-run", "").suite.description == "edited"
 
 
 def test_a_node_with_another_file_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
     night = night_of(tmp_path)
     night.suite_file.path.write_text(SUITE + "description: edited\n")
     with pytest.raises(BadInput, match="is not what 20261121T020000Z-s-abcdef began with"):
-        beginning.suite_of_run(str(night.suite_file.path), night.run_id, night.suite_file.digest)
+        starting.suite_of_run(str(night.suite_file.path), night.run_id, night.suite_file.digest)
 
 
 def test_a_run_keeps_the_text_of_its_suite(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _run_flow(
     settings are in the environment."""
     from flows.nightly import nightly
     from nightbench.cli.terminal_progress import TerminalProgress
-    from tasks.concluding import TargetsFailed
+    from tasks.finishing import TargetsFailed
     from tasks.reporting import flush_logs, shown_by
 
     with TerminalProgress(console) as progress, shown_by(progress):

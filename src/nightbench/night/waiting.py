@@ -24,7 +24,7 @@ Step = Literal["wait", "call off", "give up"]
 class Waiting:
     """One target elsewhere: since when, and until when the night goes."""
 
-    handed_at: datetime
+    dispatched_at: datetime
     ends_at: datetime | None
     called_off_at: datetime | None = None
     why: str = ""  # it was called off
@@ -32,7 +32,7 @@ class Waiting:
     def overstays(self, now: datetime) -> bool:
         """Whether the night is over for it."""
         until = self.ends_at + AFTER_THE_NIGHT if self.ends_at else None
-        return now > (until or self.handed_at + WITHOUT_AN_END)
+        return now > (until or self.dispatched_at + WITHOUT_AN_END)
 
 
 def next_step(

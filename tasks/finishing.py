@@ -9,7 +9,7 @@ from prefect.states import Completed, Failed
 
 from nightbench.errors import NightbenchError
 from nightbench.history.run_results import RunResults
-from tasks.keeping import SKIPPED, RunKeeper, TargetKeeper
+from tasks.recording import SKIPPED, RunRecorder, TargetRecorder
 
 
 class TargetsFailed(NightbenchError):
@@ -31,14 +31,14 @@ class _WithoutTheEnginesTraceback(logging.Filter):
 logging.getLogger("prefect.flow_runs").addFilter(_WithoutTheEnginesTraceback())
 
 
-def conclude_target(keeper: TargetKeeper) -> State[None]:
+def conclude_target(recorder: TargetRecorder) -> State[None]:
     """The final state of a target's flow run, where it did not fail."""
-    if keeper.status == "skipped":
-        return Completed(name=SKIPPED, message=f"{keeper.target.name} did not fit into the night")
+    if recorder.status == "skipped":
+        return Completed(name=SKIPPED, message=f"{recorder.target.name} did not fit into the night")
     return Completed()
 
 
-def conclude(results: RunResults, run: RunKeeper) -> State[RunResults]:
+def conclude(results: RunResults, run: RunRecorder) -> State[RunResults]:
     """The final state of the flow run, with its results."""
     if run.failed:
         message = f"{results.run_id}: these targets failed: {', '.join(run.failed)}"

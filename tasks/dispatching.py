@@ -1,4 +1,4 @@
-"""Targets handed to other nodes: one flow run each, in their pool's queue for the night."""
+"""Targets dispatched to other nodes: one flow run each, in their pool's queue for the night."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ QUEUE = "night"
 POLL_S = 3.0
 
 
-class HandedOut:
+class Dispatch:
     """The targets that other nodes measure, and those that are left for this one."""
 
     def __init__(
@@ -51,7 +51,7 @@ class HandedOut:
         self._night = night
         self._now = now
         self._sleep = sleep
-        begun = Waiting(handed_at=now(), ends_at=night.ends_at)
+        begun = Waiting(dispatched_at=now(), ends_at=night.ends_at)
         self._waiting = dict.fromkeys(runs, begun)
         self._nobody_since: dict[str, datetime] = {}
 
@@ -118,9 +118,9 @@ def _cancel(client: SyncPrefectClient, run: UUID) -> None:
 
 
 @contextmanager
-def handed_out(night: Night) -> Iterator[HandedOut]:
+def dispatched(night: Night) -> Iterator[Dispatch]:
     """Targets go to the nodes they ask for; what is still measured there ends when we must."""
-    out = hand_out(night)
+    out = dispatch(night)
     try:
         yield out
     except BaseException:
@@ -129,11 +129,11 @@ def handed_out(night: Night) -> Iterator[HandedOut]:
 
 
 @step(name="hand out", task_run_name="hand out")
-def hand_out(night: Night) -> HandedOut:
+def dispatch(night: Night) -> Dispatch:
     """Start a flow run for every target that another node is to measure."""
     name = night.suite_file.path.stem
     if runtime.deployment.id is None or suites_by_name().get(name) != night.suite_file.path:
-        return HandedOut(night.targets, {}, night)
+        return Dispatch(night.targets, {}, night)
     with get_client(sync_client=True) as client:
         placed = place(night.targets, len(this_machine().inventory.gpus), _pools(client))
     runs = {}
@@ -157,7 +157,7 @@ def hand_out(night: Night) -> HandedOut:
             timeout=0,
         )
         runs[target] = run.id
-    return HandedOut([t for t in night.targets if t.name not in runs], runs, night)
+    return Dispatch([t for t in night.targets if t.name not in runs], runs, night)
 
 
 def _pools(client: SyncPrefectClient) -> list[Pool]:

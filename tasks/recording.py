@@ -1,4 +1,4 @@
-"""Nothing measured is lost: rows are spooled as they are made, sealed in the end, then landed."""
+"""Nothing measured is lost: rows are spooled as they are made, and sealed in the end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from typing import Any
 
 from prefect import runtime
 from prefect.client.schemas.objects import State
-from prefect.logging import get_run_logger
 
 from nightbench.history.clock import utc_now
-from nightbench.history.damage import Damaged
-from nightbench.history.duckdb_files import ingest
-from nightbench.history.duckdb_files.ingest import LandingReport
-from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity, recover
+from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
 from nightbench.history.tables import Row
 from nightbench.home.paths import Home
 from nightbench.night import run as nights
@@ -27,13 +23,12 @@ from nightbench.records import LoadInterval, LoadLevel, TargetRow, TelemetryRow
 from nightbench.serving.server import Server
 from nightbench.suite.models import Target
 from nightbench.verdicts.measured import RanTarget
-from tasks.redacting import known, step
-from tasks.reporting import Reporter
+from tasks.redacting import known
 
 SKIPPED = "Skipped"  # the name of the state of a flow run that the night had no time for
 
 
-class TargetKeeper:
+class TargetRecorder:
     """The spool of one target, and what it has taken so far."""
 
     def __init__(self, night: Night, target: Target, spool: Spool, home: Home) -> None:
@@ -118,27 +113,27 @@ class TargetKeeper:
 
 
 @contextmanager
-def kept_target(night: Night, target: Target) -> Iterator[TargetKeeper]:
+def recorded_target(night: Night, target: Target) -> Iterator[TargetRecorder]:
     """A spool folder for one target, sealed however the context is left."""
     home = Home.from_env()
     identity = SpoolIdentity(run_id=night.run_id, target=target.name, night=night.date)
     spool = Spool.open(home.spool, identity, redact=known())
-    keeper = TargetKeeper(night, target, spool, home)
+    recorder = TargetRecorder(night, target, spool, home)
     try:
-        yield keeper
+        yield recorder
     except TimeIsOver as error:  # neither failed nor measured: the night goes on to its end
-        keeper.close("skipped", error)
+        recorder.close("skipped", error)
         return
     except Exception as error:
-        keeper.close("failed", error)
+        recorder.close("failed", error)
         raise
     except BaseException as error:  # interrupted or cancelled: sealed, and raised again
-        keeper.close("cancelled", error)
+        recorder.close("cancelled", error)
         raise
-    keeper.close("completed", None)
+    recorder.close("completed", None)
 
 
-class RunKeeper:
+class RunRecorder:
     """The spool folder of the run itself, and which of its targets failed or were skipped."""
 
     def __init__(self, night: Night, spool: Spool) -> None:
@@ -178,72 +173,25 @@ class RunKeeper:
         self._spool.seal(status)
 
 
-def kept_run_if(alone: bool, night: Night) -> AbstractContextManager[object]:
-    """`kept_run` for a target that is a run of its own; else its night keeps the run."""
-    return kept_run(night) if alone else nullcontext()
+def recorded_run_if(alone: bool, night: Night) -> AbstractContextManager[object]:
+    """`recorded_run` for a target that is a run of its own; else its night keeps the run."""
+    return recorded_run(night) if alone else nullcontext()
 
 
 @contextmanager
-def kept_run(night: Night) -> Iterator[RunKeeper]:
+def recorded_run(night: Night) -> Iterator[RunRecorder]:
     """The row of the run itself: there from the start, complete when the context is left."""
     identity = SpoolIdentity(run_id=night.run_id, target=RUN_FOLDER, night=night.date)
-    keeper = RunKeeper(night, Spool.open(Home.from_env().spool, identity, redact=known()))
+    recorder = RunRecorder(night, Spool.open(Home.from_env().spool, identity, redact=known()))
     try:
-        yield keeper
+        yield recorder
     except Exception as error:
-        keeper.close("failed", str(error))
+        recorder.close("failed", str(error))
         raise
     except BaseException as error:
-        keeper.close("cancelled", repr(error))
+        recorder.close("cancelled", repr(error))
         raise
-    if keeper.failed:
-        keeper.close("failed", f"these targets failed: {', '.join(keeper.failed)}")
+    if recorder.failed:
+        recorder.close("failed", f"these targets failed: {', '.join(recorder.failed)}")
     else:
-        keeper.close("completed")
-
-
-@step(name="land", task_run_name="land")
-def land_spool() -> LandingReport:
-    """Take every sealed folder into the history and publish the read copy."""
-    report = ingest.land(Home.from_env(), on_progress=Reporter())
-    get_run_logger().info(
-        "landed %s folders, %s rows; %s were there already",
-        len(report.landed),
-        report.row_count,
-        len(report.already),
-    )
-    for damaged in report.damaged:
-        get_run_logger().warning("not landed: %s", damaged.reason)
-    for finding in report.findings:
-        get_run_logger().warning("check %s: %s", finding.check, finding.detail)
-    return report
-
-
-@contextmanager
-def landed_afterwards(alone: bool) -> Iterator[None]:
-    """What was sealed is landed when the context is left.
-
-    A cancelled part of a night leaves that to its night, which is to be sealed within seconds.
-    """
-    try:
-        yield
-    except Exception:
-        land_spool()
-        raise
-    except BaseException:
-        if alone:
-            land_spool()
-        raise
-    land_spool()
-
-
-@step(name="recover spool", task_run_name="recover spool")
-def recover_spool() -> list[Path]:
-    """Seal what dead runs left open, so that it can land. A folder that cannot be is named."""
-    damaged: list[Damaged] = []
-    folders = recover(Home.from_env().spool, on_damaged=damaged.append)
-    for one in damaged:
-        get_run_logger().warning("not sealed: %s", one.reason)
-    for folder in folders:
-        get_run_logger().warning("recovered what a dead run had spooled: %s", folder)
-    return folders
+        recorder.close("completed")

@@ -39,7 +39,7 @@ SILENCE = timedelta(minutes=10)
 
 
 @step(name="notice a missed night", task_run_name="notice a missed night")
-def notice_missed_nights() -> list[datetime]:
+def report_missed_nights() -> list[datetime]:
     """The nights that were due and did not begin; told once, in the log and as an alert."""
     home, now = Home.from_env(), utc_now()
     file = home.prefect / "schedules-seen.json"

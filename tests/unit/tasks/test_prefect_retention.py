@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nightbench.errors import BadInput
-from tasks.forgetting import Retention, retentions
+from tasks.prefect_retention import Retention, retentions
 
 
 def days(environ: dict[str, str]) -> dict[str, int]:

@@ -18,9 +18,9 @@ from nightbench.night.planning import refuse_what_cannot_run
 from nightbench.night.run import Night
 from nightbench.night.scheduling import known_timezone, machine_timezone
 from nightbench.suite.file import SuiteFile, find_suite, read_suite
-from tasks.housing import home_to_write
-from tasks.naming import tag_run
+from tasks.home import home_to_write
 from tasks.redacting import step
+from tasks.run_naming import tag_run
 
 NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
 

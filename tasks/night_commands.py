@@ -12,7 +12,7 @@ from nightbench.night.commands import NightCommandFailed, NightContext, run_comm
 from nightbench.night.run import Night
 from nightbench.secrets.child_env import FOR_COMMANDS, environment_for
 from nightbench.suite.models import NightCommand
-from tasks.keeping import RunKeeper
+from tasks.recording import RunRecorder
 from tasks.redacting import step
 
 # Prefect gives a cancelled run 30 s, most of which teardown and sealing may need.
@@ -21,11 +21,11 @@ WAIT_IF_CANCELLED_S = 5.0
 
 def commands_around_if(alone: bool, night: Night, run: object) -> AbstractContextManager[None]:
     """`commands_around` for a target that is a run of its own; else its night has them."""
-    return commands_around(night, run) if isinstance(run, RunKeeper) and alone else nullcontext()
+    return commands_around(night, run) if isinstance(run, RunRecorder) and alone else nullcontext()
 
 
 @contextmanager
-def commands_around(night: Night, run: RunKeeper) -> Iterator[None]:
+def commands_around(night: Night, run: RunRecorder) -> Iterator[None]:
     """Run `before`, then the block, then `after`, however the block ended.
 
     Where a command of `before` fails, NightCommandFailed is raised and nothing is measured. One of
@@ -56,7 +56,7 @@ def run_after(command: NightCommand, context: NightContext) -> None:
     run_command(command, context, _environment(command))
 
 
-def _after(night: Night, run: RunKeeper, status: str, wait_s: float | None = None) -> None:
+def _after(night: Night, run: RunRecorder, status: str, wait_s: float | None = None) -> None:
     """All of `after`, one of which may fail and keeps no other from being run."""
     context = _context(night, status)
     for command in night.suite.after:
