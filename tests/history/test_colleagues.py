@@ -179,7 +179,7 @@ def test_a_colleague_cannot_write(home: Home) -> None:
 def test_what_a_colleague_cannot_look_into_is_said(home: Home) -> None:
     land(home)
     listed = colleague(home, *NIGHTBENCH, "engines", "list")
-    assert listed.stderr.startswith(f"nightbench: you may not read or write {home.engines}")
+    assert listed.stderr.startswith(f"nightbench: permission denied: {home.engines}")
     leases = home.root.parent / "leases"
     leases.mkdir()
     os.chown(leases, COLLEAGUE, -1)

@@ -114,14 +114,14 @@ def test_a_person_sees_accepts_and_is_left_in_peace(
     monkeypatch.setenv("LOGNAME", "ada")
     measure(home, range(7), replace(SHAPE, drop_from=5))
     assert "starter regressed" in told(capsys, "judge", "latest")
-    assert "nothing new" in told(capsys, "judge", "latest")
+    assert "no change" in told(capsys, "judge", "latest")
     assert "✗ starter regressed" in told(capsys, "verdicts").splitlines()[1]
     event = "starter-20260106"
     assert told(capsys, "events").startswith(f"{event}  starter regressed")
     told(
         capsys, "acknowledge", event, "--owner", "ada", "--ticket", "OPS-1", "--until", "2199-01-01"
     )
-    assert "ada is on it (OPS-1), quiet until 2199-01-01" in told(capsys, "events")
+    assert "acknowledged by ada (OPS-1), silenced until 2199-01-01" in told(capsys, "events")
     told(capsys, "annotate", "--event", event, "--reason", "the driver, it seems")
     told(capsys, "accept", event, "--reason", "the new driver stays")
     assert told(capsys, "events") == "nothing is open\n"

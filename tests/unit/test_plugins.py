@@ -136,7 +136,7 @@ def test_serve_starts_the_engine_and_ends_it(suite: Path) -> None:
         first = run.stdout.readline()
         run.send_signal(signal.SIGINT)
         said = run.communicate(timeout=60)[1]
-    assert first.startswith("small answers at http://127.0.0.1:"), said
+    assert first.startswith("small is ready at http://127.0.0.1:"), said
     assert run.returncode == 130
 
 

@@ -1,6 +1,6 @@
 """`nightbench load`: put any OpenAI-compatible endpoint under load and measure it.
 
-Nothing heavy is imported before the first request has left.
+Nothing heavy is imported before the first request is sent.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
     errors = measured.errors
     if errors and errors.keys() <= _UNREACHABLE:
         kind, error = next(iter(errors.items()))
-        proxied = " (a load goes through no proxy)" if proxies_of(os.environ) else ""
+        proxied = " (load bypasses proxies)" if proxies_of(os.environ) else ""
         raise EndpointError(
-            f"nobody answers at {endpoint.base_url}: {error or kind}{proxied}",
+            f"no response from {endpoint.base_url}: {error or kind}{proxied}",
             hint=f"check the URL and that the server is up: curl {endpoint.url_of('/models')}; "
             "--wait-s waits for one that is starting",
         )

@@ -90,7 +90,7 @@ def _head(answers: Answers, found: Found) -> list[str]:
         f"#   nightbench plan {name}.yaml     what it would do: commands, hardware, requests, time",
         f"#   nightbench run  {name}.yaml     do it now",
         f"name: {yaml_scalar(name)}",
-        "time_budget: 4h # what does not fit is left out by priority, and said",
+        "time_budget: 4h # what does not fit is skipped, by priority, and reported",
         "",
     ]
 
@@ -103,7 +103,7 @@ def _target(answers: Answers, found: Found) -> list[str]:
     elif answers.model:
         lines.append(f"    served_model_name: {yaml_scalar(answers.model)}")
     else:
-        lines.append("    # served_model_name: asked of the API, where it lists one only")
+        lines.append("    # served_model_name: default: the only one the API lists")
     lines += ["    engine:", f"      kind: {answers.engine}"]
     lines += _engine(answers, found)
     return [*lines, *(["    boot_timeout_s: 1800"] if wizard.is_started else []), ""]
@@ -130,7 +130,7 @@ def _accuracy(answers: Answers) -> list[str]:
             f"    max_concurrency: {max(answers.max_concurrency, default=16)}",
             "    generation: {temperature: 0}",
             "    # limit: 100                     only the first questions",
-            "    # data: path/to/a/local/copy     where no hub is reached",
+            "    # data: path/to/a/local/copy     if no hub can be reached",
         ]
     return [*lines, ""]
 
@@ -146,7 +146,7 @@ def _load(answers: Answers) -> list[str]:
         f"    max_concurrency: {json.dumps(list(answers.max_concurrency))}",
         "    num_prompts: 50 # of each level",
         "    warmup_prompts: 5",
-        "    # ignore_eos makes every answer equally long: what is judged best.",
+        "    # ignore_eos makes all outputs equally long, which compares best over nights.",
         "    generation: {max_tokens: 128, ignore_eos: true}",
         "",
         "slo: {ttft_p95_ms: 1000, tpot_p95_ms: 100}",

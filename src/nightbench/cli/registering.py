@@ -58,7 +58,9 @@ def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[st
         _put_pool(api, pool, document)
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
         if present is not None and not still_offered(present, catalogue.suite_names(env)):
-            print(f"the suite of the nights, {present.suite}, is no longer there: switched off")
+            print(
+                f"the suite of the nights, {present.suite}, no longer exists: its schedule is off"
+            )
             present = None
         wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)
         deploy(wanted, Path(env["PREFECT_HOME"]), env)
@@ -176,7 +178,7 @@ def _put_pool(api: PrefectRest, pool: str, document: Document) -> None:
     if not api.create("/work_pools/", {"name": pool, **wanted}):
         there = api.get(f"/work_pools/{pool}")
         if there["type"] == wanted["type"] and changes_pool(there, wanted):
-            print(f"the work pool {pool} is not as nightbench makes it: set back")
+            print(f"the work pool {pool} was changed by hand: restored")
             api.patch(f"/work_pools/{pool}", {"base_job_template": wanted["base_job_template"]})
     for queue in document["queues"]:
         api.create(f"/work_pools/{pool}/queues", queue)

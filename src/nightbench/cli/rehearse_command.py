@@ -2,9 +2,9 @@
 
 Each target's engine is booted with its own arguments on a small model of its own architecture, with
 made-up weights; a question of each benchmark is asked and a request of each level sent; all of it
-is torn down again. Targets that would boot the same server share it. What could not be had is stood
-in for, or left out, and said. Nothing of it comes into the history, the dashboards or anybody's
-mail.
+is torn down again. Targets that would boot the same server share it. What this machine
+lacks is substituted or left out, and listed. Nothing of it reaches the history, the dashboards or
+any inbox.
 """
 
 from __future__ import annotations
@@ -178,11 +178,11 @@ def _print(console: Console, results: Path, booted: Sequence[Boot]) -> bool:
     console.print("\n[bold]The rehearsal[/bold]")
     outcomes = [outcome_of(boot, by_name.get(boot.name)) for boot in booted]
     for boot, outcome in zip(booted, outcomes, strict=True):
-        shared = " (one server: all that starts it is the same)" if boot.stands_for[1:] else ""
+        shared = " (one server: they start it identically)" if boot.stands_for[1:] else ""
         console.print(f"\n  {', '.join(boot.stands_for)}{shared}", markup=False)
         console.print(f"    {safe_line(outcome.said)}", markup=False)
         for line in boot.notes.stood_in:
-            console.print(f"    stood in for   {line}", markup=False)
+            console.print(f"    substituted    {line}", markup=False)
         for line in boot.notes.left_out:
             console.print(f"    not rehearsed  {line}", markup=False)
     return all(outcome.is_whole for outcome in outcomes)

@@ -59,10 +59,10 @@ def _headline(target: TargetResults) -> Text:
         if server.boot_s is not None:
             text.append(f", booted in {server.boot_s:.0f} s", style="dim")
         if server.teardown_clean:
-            text.append(f", gone in {server.teardown_s or 0:.1f} s", style="dim")
+            text.append(f", stopped in {server.teardown_s or 0:.1f} s", style="dim")
         if server.teardown_clean is False:
             detail = safe_line(server.teardown_detail or "")
-            text.append(f"  teardown not proven: {detail}", style="red")
+            text.append(f"  teardown incomplete: {detail}", style="red")
     if target.hardware_class:
         text.append(f"\n  on {safe_line(target.hardware_class)}", style="dim")
     if not done:

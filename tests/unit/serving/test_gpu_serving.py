@@ -252,9 +252,9 @@ def test_doctor_and_reap_tell_of_it(
     assert doctor_command.run(nothing) == 1
     said = capsys.readouterr().out
     assert "4 (driver 570.124.06, CUDA 12.8)" in said
-    assert "left behind: nothing alive (GPU memory is not back to its level before)" in said
+    assert "left behind: no live process (GPU memory is not back to its level before)" in said
     assert reap_command.run(nothing) == 1
-    assert "gpu-GPU-0a0: not leased again yet: GPU memory is not back" in capsys.readouterr().out
+    assert "gpu-GPU-0a0: cannot be leased yet: GPU memory is not back" in capsys.readouterr().out
     bench.node.used_bytes.clear()
     assert reap_command.run(nothing) == 0
     assert doctor_command.run(nothing) == 0
