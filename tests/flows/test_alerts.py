@@ -83,7 +83,7 @@ def test_a_night_that_never_began_is_not_silent(house: House, chat: Receiver) ->
     )
     assert python(house, code).returncode == 0
     [body] = chat.bodies
-    assert body["text"].startswith("❌ suite: the night did not get through")
+    assert body["text"].startswith("❌ suite: the night ended without results")
     assert "there is no history" in body["text"]
 
 

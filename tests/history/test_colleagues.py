@@ -172,7 +172,7 @@ def test_a_colleague_cannot_write(home: Home) -> None:
     for arguments in (("land",), ("watch",), ("run",), ("engines", "build", "auto")):
         answer = colleague(home, *NIGHTBENCH, *arguments)
         assert answer.returncode == 2, arguments
-        assert "belongs to root: only they run nights in it" in answer.stderr
+        assert "belongs to root: only that user runs nights in it" in answer.stderr
     assert tree(home) == before
 
 

@@ -95,7 +95,7 @@ def test_a_prefix_cache_that_counts_absurdly_has_no_counters(value: str) -> None
     for absurd in (page, "vllm:prefix_cache_queries_total\n"):
         counters = parse_cache_counters(absurd)
         assert counters is not None
-        assert CacheUse(counters, counters, counters).problem == "they hold what is no number"
+        assert CacheUse(counters, counters, counters).problem == "they contain NaN"
 
 
 def test_a_prefix_cache_that_began_anew_was_hit_by_nothing() -> None:

@@ -124,7 +124,7 @@ def test_a_person_sees_accepts_and_is_left_in_peace(
     assert "acknowledged by ada (OPS-1), silenced until 2199-01-01" in told(capsys, "events")
     told(capsys, "annotate", "--event", event, "--reason", "the driver, it seems")
     told(capsys, "accept", event, "--reason", "the new driver stays")
-    assert told(capsys, "events") == "nothing is open\n"
+    assert told(capsys, "events") == "no open events\n"
     with open_history(home) as history:
         said = history.sql("SELECT kind, event, author, reason FROM annotations ORDER BY made_at")
         assert said.rows == (

@@ -92,9 +92,9 @@ def test_a_home_that_everybody_may_write_into_is_refused(tmp_path: Path) -> None
     home = an_old_home(tmp_path / "home")
     home.chmod(0o1777)
     error = refused(home)
-    assert "every user may write into" in error.message
+    assert "is writable by every user" in error.message
     assert f"chmod 700 {home}" in error.hint
-    with pytest.raises(BadInput, match="every user may write"):
+    with pytest.raises(BadInput, match="writable by every user"):
         Home.from_env({"NIGHTBENCH_HOME": str(home)})
 
 
@@ -137,7 +137,7 @@ def test_another_user_s_home_is_read_only_where_it_was_named(
     home.chmod(0o755)
     os.chown(home, COLLEAGUE, -1)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match="you did not name it"):
+    with pytest.raises(BadInput, match="was not set explicitly"):
         Home.from_env({})
     assert Home.from_env({"NIGHTBENCH_HOME": str(home)}).root == home
     assert Home.from_env({"SUDO_UID": str(COLLEAGUE)}).root == home  # who typed sudo, their own
@@ -149,7 +149,7 @@ def test_a_link_of_another_user_leads_nowhere(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     os.chown(link, COLLEAGUE, -1, follow_symlinks=False)
-    assert f"{link} is a link that belongs to" in refused(link / "home").message
+    assert f"{link} is a symbolic link owned by" in refused(link / "home").message
     assert mode(home) == 0o755
 
 
@@ -157,7 +157,7 @@ def test_a_link_of_another_user_leads_nowhere(tmp_path: Path) -> None:
 def test_sudo_makes_no_home_that_its_user_could_not_open(tmp_path: Path) -> None:
     os.chown(tmp_path, COLLEAGUE, -1)
     root = tmp_path / "not" / "there" / "yet"
-    assert "would be root's" in refused(root, SUDO_UID=str(COLLEAGUE)).message
+    assert "would belong to root" in refused(root, SUDO_UID=str(COLLEAGUE)).message
     assert take(root) == []  # root itself, in a container
 
 
@@ -186,13 +186,13 @@ def test_a_home_that_is_not_there_yet_is_made_so_that_a_group_may_pass(tmp_path:
 def test_a_group_that_there_is_not_is_refused_before_anything_changes(tmp_path: Path) -> None:
     home = an_old_home(tmp_path / "home")
     error = refused(home, NIGHTBENCH_GROUP="no-such-group")
-    assert "a group that this machine does not know" in error.message
+    assert "which does not exist on this machine" in error.message
     assert mode(home) == 0o755
 
 
 def test_a_group_that_one_is_not_in_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(BadInput, match="of which you are no member"):
+    with pytest.raises(BadInput, match="of which you are not a member"):
         Readers.of(str(TEAM))
     assert Readers.of(str(os.getegid())).gid == os.getegid()
 

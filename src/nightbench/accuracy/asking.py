@@ -147,11 +147,11 @@ class _Asker:
         hints = {
             "connect": "Is the server running, and is the base URL right? --wait-s waits for it.",
             "unauthorized": "Check the API key (api_key_env, --api-key-env).",
-            "not_found": "Check the model's name and the base URL (most end in /v1).",
+            "not_found": "Check the model name and the base URL (most end in /v1).",
         }
         said = f"{failure.url}: {failure.message}" if failure.url else failure.message
         raise EndpointError(
-            f"the endpoint answers nothing: {said}", hint=hints[failure.kind]
+            f"the endpoint does not respond: {said}", hint=hints[failure.kind]
         ) from None
 
     async def _wait_for_turn(self) -> None:

@@ -121,7 +121,7 @@ def _in_order(
 
 
 def _what_is_kept(plan: AskingPlan, benchmark: str) -> Progress:
-    detail = f"{len(plan.kept)} of {plan.total} replies taken over, not asked again"
+    detail = f"{len(plan.kept)} of {plan.total} replies reused from before"
     return Progress(phase="resume", subject=benchmark, detail=detail)
 
 

@@ -82,7 +82,7 @@ class Tally:
             Progress(
                 phase="samples",
                 subject=self._benchmark,
-                detail=f"{self._correct / done:.0%} right so far",
+                detail=f"{self._correct / done:.0%} correct so far",
                 done=done,
                 total=self._plan.total,
             )

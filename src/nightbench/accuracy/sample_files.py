@@ -21,7 +21,7 @@ from nightbench.suite.models import AccuracySpec
 from nightbench.terminal_text import escaped_controls
 
 _NAMES = tuple(field.name for field in fields(AccuracySample))
-_ANOTHER_FILE = "Give --samples a new file, or leave --resume out."
+_ANOTHER_FILE = "Pass a new file to --samples, or omit --resume."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class AskedAs:
         ]
         if changed:
             raise BadInput(
-                f"{path}, line {number} was asked otherwise: {', '.join(changed)}",
-                hint=f"Ask as it was asked before. {_ANOTHER_FILE}",
+                f"{path}, line {number} was asked differently: {', '.join(changed)}",
+                hint=f"Use the same settings as before. {_ANOTHER_FILE}",
             )
 
 
@@ -116,9 +116,9 @@ class SampleFile:
             prompt_hash = prompts.get(sample.sample_id, sample.prompt_hash)
             if sample.reply is not None and sample.prompt_hash != prompt_hash:
                 raise BadInput(
-                    f"{self._path} has an answer to another prompt as {sample.sample_id}: the "
-                    "data, the number of examples or the benchmark's wording was another",
-                    hint=f"Ask as it was asked before. {_ANOTHER_FILE}",
+                    f"{self._path} has a reply to another prompt for {sample.sample_id}: the "
+                    "data, the number of examples or the benchmark's prompt has changed",
+                    hint=f"Use the same settings as before. {_ANOTHER_FILE}",
                 )
 
     def add(self, sample: AccuracySample) -> None:

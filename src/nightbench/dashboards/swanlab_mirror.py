@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nightbench.dashboards.curves import Experiment, Record
 
 _SETTLE_S = 15.0
-_SERVICE_DOWN = "its cloud took no login (a wrong or missing key, or it cannot be reached)"
+_SERVICE_DOWN = "login to its cloud failed (a wrong or missing key, or no connection)"
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
 )
@@ -275,8 +275,9 @@ def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
     except Exception as error:
         if order.mode == "online" and not isinstance(error, OSError):
             raise DashboardError(
-                f"{_SERVICE_DOWN}. Set SWANLAB_API_KEY (and SWANLAB_API_HOST for one of your own),"
-                f" or SWANLAB_MODE=local. It says: {error}"
+                f"{_SERVICE_DOWN}. Set SWANLAB_API_KEY (and SWANLAB_API_HOST for a server of "
+                f"your own),"
+                f" or SWANLAB_MODE=local. The error: {error}"
             ) from error
         raise
     state = "crashed"

@@ -116,9 +116,8 @@ def _full_disk_told(level: Level, work_dir: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise GeneratorFailed(
-            f"level {level.label}: there is no room left under {work_dir} for what it sends and "
-            "records",
-            hint="Make room, or set TMPDIR to a folder that has it.",
+            f"level {level.label}: no space left in {work_dir} for its requests and recordings",
+            hint="Free some space, or set TMPDIR to a folder on another disk.",
         ) from None
 
 

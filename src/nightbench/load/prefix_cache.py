@@ -50,16 +50,16 @@ class CacheUse:
         """Why nothing may be read off these counters; None where something may."""
         marks = (self.before_warmup, self.before, self.after)
         if any(math.isnan(mark.queries + mark.hits) for mark in marks):
-            return "they hold what is no number"
+            return "they contain NaN"
         if len({mark.started_s for mark in marks}) > 1:
-            return "they come from several processes, as behind a balancer"
+            return "they come from several processes, as behind a load balancer"
         for earlier, later in pairwise(marks):
             if later.hits < earlier.hits or later.queries < earlier.queries:
-                return "they go backwards, as behind a balancer or after a restart"
+                return "they decrease, as behind a load balancer or after a restart"
             if later.hits - earlier.hits > later.queries - earlier.queries:
-                return "more is said to be found than was looked for"
+                return "they count more hits than queries"
         if self.prompt_tokens is not None and self.hits > self.prompt_tokens:
-            return f"{self.hits:,} tokens found, of {self.prompt_tokens:,} that were sent"
+            return f"{self.hits:,} tokens hit, but only {self.prompt_tokens:,} were sent"
         return None
 
     @property

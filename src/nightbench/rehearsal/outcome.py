@@ -20,7 +20,7 @@ class Outcome:
 def outcome_of(boot: Boot, told: Mapping[str, Any] | None) -> Outcome:
     """`told` is the target as `nightbench run --json` writes it, None where it wrote nothing."""
     if told is None:
-        return Outcome("nothing came of it", is_whole=False)
+        return Outcome("no result", is_whole=False)
     row, servers = told["row"], told["servers"]
     boots = [server["boot_s"] for server in servers if server.get("boot_s")]
     whole = [result for result in told["accuracy"] if result["subset"] == "all"]
@@ -31,8 +31,8 @@ def outcome_of(boot: Boot, told: Mapping[str, Any] | None) -> Outcome:
     parts = [
         f"{row['status']} on {row.get('engine_version') or 'its engine'}",
         *([f"booted in {boots[-1]:.0f} s"] if boots else []),
-        f"{answered} of {benchmarks} benchmarks and {levels} of {all_levels} levels answered",
-        "gone again" if is_gone else "its end is not proven",
+        f"{answered} of {benchmarks} benchmarks and {levels} of {all_levels} levels completed",
+        "stopped" if is_gone else "teardown incomplete",
     ]
     asked = answered == benchmarks and levels == all_levels
     return Outcome(", ".join(parts), row["status"] == "completed" and asked and is_gone)

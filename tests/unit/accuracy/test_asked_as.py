@@ -193,9 +193,9 @@ def test_one_benchmark_in_two_ways_needs_two_names() -> None:
     warm = {"benchmark": "iquiz", "generation": {"temperature": 1}}
 
     for twice in ((cold, warm), (cold, warm | {"name": "iquiz"}), (cold, {"benchmark": "IQuiz"})):
-        with pytest.raises(ValueError, match="iquiz is there twice: expected a name of its own"):
+        with pytest.raises(ValueError, match="iquiz appears twice: give each a name of its own"):
             suite(*twice)
-    with pytest.raises(ValueError, match=r"targets\.t\.accuracy: iquiz is there twice"):
+    with pytest.raises(ValueError, match=r"targets\.t\.accuracy: iquiz appears twice"):
         suite(own=(cold, warm))
 
     labels = [entry.label for entry in suite(cold, warm | {"name": "iquiz-warm"}).accuracy]

@@ -281,7 +281,7 @@ def test_completions_get_the_prompt_as_it_stands(iquiz: Path) -> None:
 
 def test_what_belongs_to_a_chat_is_refused_for_completions() -> None:
     for fields in ({"system_prompt": "short"}, {"generation": {"chat_template_kwargs": {"a": 1}}}):
-        with pytest.raises(ValueError, match="go with api: chat"):
+        with pytest.raises(ValueError, match="need api: chat"):
             spec(api="completions", **fields)
 
 

@@ -50,7 +50,7 @@ def test_a_sample_shows_question_reply_and_how_it_was_read() -> None:
     assert "IQ/3" in text
     assert "wrong" in text
     assert "gold B, read as no answer" in text
-    assert "cut at max_tokens" in text
+    assert "truncated at max_tokens" in text
     assert "Why?" in text
     assert "│ of that" in text
 

@@ -98,7 +98,7 @@ def test_control_characters_of_others_do_not_get_out() -> None:
 
 def test_a_night_without_results_says_why() -> None:
     message = trouble_message("glm", "glm.yaml is not a valid suite:\n  targets: wanted\n")
-    assert message.subject == "❌ glm: the night did not get through"
+    assert message.subject == "❌ glm: the night ended without results"
     assert message.body == "glm.yaml is not a valid suite:\ntargets: wanted"
 
 

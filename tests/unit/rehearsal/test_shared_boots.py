@@ -103,8 +103,8 @@ def test_a_rehearsal_is_whole_where_everything_was_answered_and_the_server_is_go
     outcome = outcome_of(boot, told())
     assert outcome.is_whole
     assert outcome.said == (
-        "completed on 0.32.0, booted in 30 s, 1 of 1 benchmarks and 2 of 2 levels answered, "
-        "gone again"
+        "completed on 0.32.0, booted in 30 s, 1 of 1 benchmarks and 2 of 2 levels completed, "
+        "stopped"
     )
 
 

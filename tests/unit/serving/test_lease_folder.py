@@ -111,7 +111,7 @@ def test_one_that_others_write_and_that_is_not_sticky_is_refused(place: Path) ->
     where.mkdir()
     where.chmod(0o777)
     error = refused(where)
-    assert "others may rename what lies in it (mode 0777, not sticky)" in error.message
+    assert "other users may rename its entries (mode 0777, not sticky)" in error.message
     where.chmod(0o1777)
     lease(where)
 

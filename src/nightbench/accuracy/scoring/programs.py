@@ -51,7 +51,7 @@ def code_scorer() -> Iterator[ScoreReply]:
     if confinement() is None:
         raise BadInput(
             "this machine cannot confine a program (seccomp on Linux is needed)",
-            hint="Leave the benchmark out, or run it on another machine.",
+            hint="Remove the benchmark, or run it on another machine.",
         )
     slots = threading.Semaphore(os.cpu_count() or 1)
 

@@ -131,7 +131,7 @@ class Crew:
             if shard.report is None:
                 raise GeneratorFailed(
                     shard.error or f"a load generator process ended ({shard.process.wait()})",
-                    hint="" if shard.error else "its traceback stands above; please report it",
+                    hint="" if shard.error else "its traceback is above; please report it",
                 )
             return
         *lines, shard.unread = (shard.unread + news).split(b"\n")
@@ -168,5 +168,5 @@ def _start() -> _Shard:
         start_new_session=True,
     )
     if process.stdin is None or process.stdout is None:
-        raise GeneratorFailed("a load generator process came without pipes")
+        raise GeneratorFailed("a load generator process has no pipes")
     return _Shard(process, process.stdin, process.stdout)

@@ -183,7 +183,7 @@ def _only_readable() -> Callable[[str, tuple[object, ...]], None]:
 
     def refuse(event: str, arguments: tuple[object, ...]) -> None:
         if event == "ctypes.dlopen" or (event == "import" and "ctypes" in str(arguments[0])):
-            raise PermissionError("a program may not load libraries by hand")
+            raise PermissionError("a program may not load libraries directly")
         if event not in ("open", "os.listdir", "os.scandir") or isinstance(arguments[0], int):
             return  # a number is what is open already
         where = os.path.realpath(os.fsdecode(arguments[0] or "."))  # type: ignore[arg-type]
