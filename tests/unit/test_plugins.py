@@ -273,7 +273,7 @@ BROKEN = {
     "it lacks the name": ("OTHER = 1", "AttributeError"),
     "it calls itself otherwise": (
         "from nightbench.engines.vllm import ENGINE",
-        "it calls itself vllm",
+        "its name is vllm",
     ),
 }
 

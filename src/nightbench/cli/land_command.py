@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         retention = Retention({"load_chunks": args.keep_chunk_nights})
     damaged: list[Damaged] = []
     for folder in recover(home.spool, on_damaged=damaged.append):
-        print(safe_line(f"recovered {folder.parent.name}/{folder.stem}of a dead run"))
+        print(safe_line(f"recovered {folder.parent.name}/{folder.stem} of a dead run"))
     report = land(home, deadline_s=args.wait, retention=retention, check_copy=True)
     damaged += report.damaged
     print(summary(report))

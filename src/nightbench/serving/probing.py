@@ -195,7 +195,7 @@ def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answ
 def _words(page: Page, redact: Redactor) -> str:
     """What a server said, or where it points to: a redirect is not followed."""
     if page.location is not None:
-        said = f"it redirects to {page.location}, and is not followed"
+        said = f"redirect to {page.location}, not followed"
     else:
         said = page.body[: 16 * WORDS_CHARS].decode(errors="replace")
     return safe_text(redact(said), max_chars=WORDS_CHARS)

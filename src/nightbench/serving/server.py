@@ -194,8 +194,8 @@ def serve(
         except PortTaken:
             if options.port is not None or attempt == PORT_ATTEMPTS:
                 raise BootFailed(
-                    f"the port was taken by somebody else before {target.name} had it",
-                    hint="Choose another port, or leave the choice to nightbench.",
+                    f"another process took the port before {target.name} could bind it",
+                    hint="Choose another port, or let nightbench choose one.",
                 ) from None
 
 

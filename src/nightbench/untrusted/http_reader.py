@@ -132,7 +132,7 @@ def _answered(
     except urllib.error.URLError as error:
         raise _not_connected(error.reason, within_s) from None
     except TimeoutError:
-        raise NotRead("timeout", f"no answer within {within_s:.0f} s") from None
+        raise NotRead("timeout", f"no response within {within_s:.0f} s") from None
     except (http.client.IncompleteRead, http.client.RemoteDisconnected, OSError) as error:
         raise NotRead("cut", f"the connection broke: {_said(error)}") from None
     except (http.client.HTTPException, ValueError) as error:
@@ -143,7 +143,7 @@ def _answered(
 
 def _request(question: Question) -> urllib.request.Request:
     if urllib.parse.urlsplit(question.url).scheme not in ("http", "https"):
-        raise NotRead("connect", "it is not a URL of http or https")
+        raise NotRead("connect", "not an http or https URL")
     for name, value in question.headers.items():
         if any(bad in name + value for bad in "\r\n\0"):
             raise NotRead("malformed", f"the header {name!r} cannot be sent")
@@ -167,7 +167,7 @@ def _body(response: http.client.HTTPResponse, most_bytes: int, *, cut: bool) -> 
     """The body; of one that is too large how it begins (`cut`), or NotRead."""
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity" and not cut:
-        raise NotRead("malformed", f"it is compressed ({encoding[:40]}), which was not asked for")
+        raise NotRead("malformed", f"it is compressed ({encoding[:40]}), which was not requested")
     parts, left_bytes = [], most_bytes
     while left_bytes >= 0 and (part := response.read(min(_PART_BYTES, left_bytes + 1))):
         left_bytes -= len(part)
@@ -175,9 +175,9 @@ def _body(response: http.client.HTTPResponse, most_bytes: int, *, cut: bool) -> 
     if cut:
         return b"".join(parts)[:most_bytes]
     if left_bytes < 0:
-        raise NotRead("too_large", f"the answer is larger than {megabytes(most_bytes)}")
+        raise NotRead("too_large", f"the response is larger than {megabytes(most_bytes)}")
     if response.length:  # http.client is silent about an answer that ends early
-        raise NotRead("cut", f"{response.length} bytes short of what was announced")
+        raise NotRead("cut", f"{response.length} bytes short of its Content-Length")
     return b"".join(parts)
 
 

@@ -95,7 +95,7 @@ def test_a_wrong_key_is_one_message_that_does_not_hold_it() -> None:
     with service(key="other") as server, pytest.raises(EndpointError) as caught:
         connect(server, "m", api_key_env="KEY")
     assert "HTTP 401" in caught.value.message
-    assert caught.value.hint == "Check the key: the variable KEY holds it."
+    assert caught.value.hint == "Check the API key: the variable KEY holds it."
     assert "right" not in caught.value.message
 
 
@@ -124,7 +124,7 @@ def test_no_more_is_read_than_a_targets_limits_say() -> None:
                 "limits": {"answer_mb": 2, "model_list_mb": 0.001},
             }
         )
-        with pytest.raises(EndpointError, match="the answer is larger than"):
+        with pytest.raises(EndpointError, match="the response is larger than"):
             remote.connect_to(target, {})
         named = target.model_copy(update={"served_model_name": "m1"})
         endpoint = remote.connect_to(named, {})

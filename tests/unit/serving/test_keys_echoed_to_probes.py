@@ -74,7 +74,7 @@ def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
 
 
 def test_a_redirect_of_a_first_answer_is_said_and_not_followed() -> None:
-    said = pytest.raises(EndpointError, match=r"redirects to .*, and is not followed")
+    said = pytest.raises(EndpointError, match=r"redirect to .*, not followed")
     with hostile(first="a redirect elsewhere") as server, said:
         remote.connect(engine(f"{server.url}/v1"), "m", {"LOGIN": KEY})
     assert server.carried == []

@@ -219,7 +219,7 @@ def test_one_where_this_user_may_not_write_is_refused(place: Path) -> None:
     where = place / "leases"
     where.mkdir(mode=0o755)
     said = act("try_to_lease", where=str(where))
-    assert "is not open to this user" in said
+    assert "is not accessible to this user" in said
     assert f"sudo install -d -o root -g root -m 1777 {where}" in said
 
 

@@ -119,7 +119,7 @@ def test_the_first_in_line_is_not_overtaken(tmp_path: Path) -> None:
     held = acquire(tmp_path, num_gpus=1, inventory=FOUR)
 
     def overtake(_: float) -> None:
-        with pytest.raises(LeaseError, match="before this one in line"):
+        with pytest.raises(LeaseError, match="ahead in the queue"):
             acquire(tmp_path, num_gpus=1, inventory=FOUR, wait=False)
         held.hand_over()
 
@@ -208,7 +208,7 @@ def test_what_lacks_the_mark_of_the_launch_is_neither_ended_nor_is_its_hardware_
     """It may be an engine that cleared its environment: a person is to look at it."""
     leave_behind(tmp_path, "core-0", record(sleeper.pid, launch_id="f" * 16))
     reaper.reap(tmp_path)
-    with pytest.raises(LeaseError, match=f"{sleeper.pid} without the mark of its launch"):
+    with pytest.raises(LeaseError, match=f"{sleeper.pid} without its launch mark"):
         acquire(tmp_path, wait=False)
     assert sleeper.poll() is None
 
@@ -254,7 +254,7 @@ def test_a_launch_that_resists_is_waited_for_once_however_many_cores_it_had(
 
 
 def test_a_name_that_others_would_not_see_is_never_leased(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="for a lease"):
+    with pytest.raises(ValueError, match="valid name of a lease"):
         lease_files.announce(tmp_path, "gpu-MIG_0", {})
 
 

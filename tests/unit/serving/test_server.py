@@ -155,7 +155,7 @@ def test_a_server_that_dies_at_boot_says_its_last_words(bench: Bench) -> None:
 
 def test_a_server_that_is_healthy_and_cannot_answer_is_not_ready(bench: Bench) -> None:
     with (
-        pytest.raises(BootFailed, match=r"its first answer failed: HTTP 500.*head size"),
+        pytest.raises(BootFailed, match=r"its first completion failed: HTTP 500.*head size"),
         bench.serve(small("--fail-answers")),
     ):
         pytest.fail("it never was ready")

@@ -90,7 +90,7 @@ def acquire(
             if not request.wait or clock() - began >= request.within_s:
                 raise LeaseError(
                     f"{request.subject}: {attempt}",
-                    hint="Wait for it to end, or see `nightbench doctor` for who holds what.",
+                    hint="Wait for it to end; `nightbench doctor` shows who holds what.",
                 )
             if attempt != told:
                 told = attempt
@@ -128,12 +128,14 @@ def _refuse_impossible(request: Request, inventory: Inventory) -> None:
     slices = [gpu for gpu in (*inventory.gpus, *inventory.left_out) if gpu.is_slice]
     usable = [gpu for gpu in inventory.gpus if request.num_gpus == 1 or not gpu.is_slice]
     if request.num_gpus > len(usable):
-        split = f"; {len(slices)} MIG slices do not count, they cannot be joined" if slices else ""
+        split = (
+            f"; {len(slices)} MIG slices do not count: they cannot be combined" if slices else ""
+        )
         raise LeaseError(
             f"{request.subject} needs {request.num_gpus} GPUs, this machine has "
-            f"{len(usable)} it may use{split}",
+            f"{len(usable)} usable{split}",
             hint="Lower tensor_parallel_size, use a larger node, or widen CUDA_VISIBLE_DEVICES."
-            + (" `nvidia-smi -i N -mig 0` makes a GPU whole again." if slices else ""),
+            + (" `nvidia-smi -i N -mig 0` switches MIG off." if slices else ""),
         )
 
 
@@ -146,7 +148,7 @@ def _stand_in_line(where: Path, subject: str) -> Claim | str:
         if not isinstance(taken, str):
             return taken[0]
         before = taken
-    return f"another run is before this one in line: {before}"
+    return f"another run is ahead in the queue: {before}"
 
 
 @contextmanager
@@ -183,8 +185,8 @@ def take(where: Path, resources: Sequence[str], subject: str) -> tuple[Claim, ..
         _withdraw(claims)
         if isinstance(error, OSError):
             raise LeaseError(
-                f"{subject}: no lease can be made in {where}: {error.strerror}",
-                hint="Look who fills the folder, or its file system.",
+                f"{subject}: cannot create a lease in {where}: {error.strerror}",
+                hint="Check who fills the folder or its file system.",
             ) from error
         raise
     _withdraw(claims)
@@ -236,7 +238,7 @@ def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken 
     leased_by = [look.held_by for look in of.values() if look.held_by]
     reasons += [f"leased by {leased_by[-1]}"] if leased_by else []
     for uuid, gpu_use in busy.items():
-        left = "was left dirty, and " if of[uuid].marks else ""
+        left = "was left dirty and " if of[uuid].marks else ""
         reasons.append(f"{uuid} {left}is used by {_users(gpu_use)}")
     return "; ".join(reasons)
 
@@ -247,5 +249,5 @@ def _limit(look: Look) -> int:
 
 
 def _users(use: GpuUse) -> str:
-    who = f"pid {', '.join(map(str, use.pids))}" if use.pids else "a process NVML does not name"
+    who = f"pid {', '.join(map(str, use.pids))}" if use.pids else "a process NVML does not identify"
     return f"{who} ({use.memory_used_bytes / 2**30:.1f} GiB)"

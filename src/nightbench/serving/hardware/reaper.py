@@ -108,7 +108,7 @@ class LeaseState:
             return f"`nightbench reap` as {self.owner} ends it"
         if self.standing.unproven:
             pids = ", ".join(map(str, self.standing.unproven))
-            return f"{pids} without the mark of its launch: look, and end it by hand"
+            return f"{pids} without its launch mark: check it and end it by hand"
         return "`nightbench reap` ends it"
 
 

@@ -82,7 +82,7 @@ def parse(parser: argparse.ArgumentParser, whole: list[str], report: Report) -> 
         except Refused as refused:
             options = note(str(refused), leaf, report)
         except SystemExit:
-            report.refuse("the arguments ask for help or a version, and start no server")
+            report.refuse("the arguments request help or a version and start no server")
             return None
         except Exception as error:  # noqa: BLE001 - an engine's own checks while it parses
             report.refuse(first_lines(error))
@@ -109,7 +109,7 @@ def note(message: str, leaf: argparse.ArgumentParser, report: Report) -> list[st
     if message.startswith("unrecognized arguments:"):
         unknown = [word.split("=")[0] for word in message.split() if word.startswith("--")]
         for option in unknown:
-            report.refuse("there is no such option", option, "", known)
+            report.refuse("no such option", option, "", known)
         if not unknown:
             report.refuse(message)
         return unknown
@@ -120,7 +120,7 @@ def note(message: str, leaf: argparse.ArgumentParser, report: Report) -> list[st
     action = leaf._option_string_actions.get(option)
     choices = (action.choices if action is not None else None) or ()
     chosen = re.search(r"invalid choice: '?([^' ]+)'?", message)
-    said = "there is no such choice" if chosen else re.sub(r"^argument [^:]*: ", "", message)
+    said = "no such choice" if chosen else re.sub(r"^argument [^:]*: ", "", message)
     report.refuse(said, option, chosen[1] if chosen else "", choices)
     return [option] if option else []
 
@@ -141,7 +141,7 @@ def check_parser_name(
 ) -> None:
     """Note a parser that is not registered."""
     if name and name not in there:
-        report.refuse(f"there is no such {what}", option, name, there)
+        report.refuse(f"no such {what}", option, name, there)
 
 
 def check_vllm(words: list[str], model: str | None, report: Report) -> str:
@@ -211,7 +211,7 @@ def check_vllm_config(args: Any, model: str | None, report: Report) -> None:
     import vllm  # type: ignore[import-not-found]
 
     if model is None or not (Path(model) / "config.json").is_file():
-        report.unchecked.append("what depends on the model's config.json, which is not here")
+        report.unchecked.append("whatever depends on the model's config.json, which is not here")
         return
     args.model = model
     try:
@@ -236,7 +236,7 @@ def check_sglang(words: list[str], model: str | None, report: Report) -> str:
                 server_args.resolve_once()
         except Exception as error:  # noqa: BLE001 - sorted by what it is
             report.of_config(error)
-        report.unchecked.append("what SGLang derives from the model and the GPU")
+        report.unchecked.append("whatever SGLang derives from the model and the GPU")
     return version("sglang")
 
 
@@ -254,7 +254,7 @@ def check_lmdeploy(words: list[str], model: str | None, report: Report) -> str:
         except Exception as error:  # noqa: BLE001 - sorted by what it is
             report.of_config(error)
         if model is None:
-            report.unchecked.append("what depends on the model, which is not here")
+            report.unchecked.append("whatever depends on the model, which is not here")
     return version("lmdeploy")
 
 
@@ -300,7 +300,7 @@ def main() -> None:
     try:
         found = CHECKS[asked["kind"]](asked["words"], asked["model"], report)
     except (ImportError, AttributeError) as error:
-        report.unchecked.append(f"its validation is not where it is looked for: {error}")
+        report.unchecked.append(f"its validation has moved: {error}")
     json.dump(
         {"version": found, "problems": report.problems, "unchecked": report.unchecked}, answer
     )

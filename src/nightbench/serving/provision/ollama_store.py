@@ -71,7 +71,7 @@ def environment(
     if found is None:
         raise BadInput(
             f"engine.executable: there is no {engine.executable} command",
-            hint="Install Ollama, name its executable, or attach to one that runs: base_url.",
+            hint="Install Ollama, set its executable, or attach to a running one: base_url.",
         )
     store = base_dir / engine.models if engine.models else home.models / "ollama"
     return EngineEnvironment(
@@ -156,7 +156,7 @@ class _Recipe:
             self.path.unlink(missing_ok=True)
             said = endpoint.redact(done.stderr)
             last = "\n".join(f"  | {line}" for line in said.splitlines()[-5:])
-            raise DataError(f"model: {self.name} could not be made from {self.gguf}:\n{last}")
+            raise DataError(f"model: {self.name} could not be created from {self.gguf}:\n{last}")
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def _wait_ready(supervised: Supervised, endpoint: Endpoint) -> None:
     if not wait_until(decided, START_S) or not probing.is_healthy(url):
         last = "\n".join(f"  | {line}" for line in supervised.log_tail().splitlines()[-5:])
         raise EngineEnvironmentError(
-            f"ollama serve does not come up:\n{last}", hint="Try `ollama serve` by hand."
+            f"ollama serve does not start:\n{last}", hint="Run `ollama serve` by hand."
         )
 
 
@@ -203,7 +203,7 @@ def _listed(endpoint: Endpoint) -> list[str]:
         return probing.list_models(endpoint)
     except probing.NotListed as error:
         raise EngineEnvironmentError(
-            f"ollama serve is up, but {error}", hint="Try `ollama list` by hand."
+            f"ollama serve is up, but {error}", hint="Run `ollama list` by hand."
         ) from None
 
 
@@ -230,8 +230,8 @@ def _pull_problem(name: str, said: str) -> DataError:
             f"model: Ollama's library has no {name}", hint="Check the name and tag at ollama.com."
         )
     if "no space" in said:
-        return DataError(f"model: the disk is full while {name} is pulled", hint="Free some.")
+        return DataError(f"model: the disk is full, {name} could not be pulled", hint="Free some.")
     return DataError(
         f"model: {name} could not be pulled: {said[:200]}",
-        hint="Check the network; or name a GGUF file, or a store that has it (engine.models).",
+        hint="Check the network; or use a GGUF file, or a store that has it (engine.models).",
     )

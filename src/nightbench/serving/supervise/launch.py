@@ -69,7 +69,7 @@ def launched(
         launch.end(on_progress)
         on_row(launch.row())
         if not launch.is_clean():
-            error.add_note("its teardown was not clean: see nightbench doctor")
+            error.add_note("its teardown was incomplete: see `nightbench doctor`")
         raise
     launch.end(on_progress)
     on_row(launch.row())
@@ -164,8 +164,8 @@ class Launched:
             raise ServerDied(f"{name} died{exited}", hint=hint, log_tail=log_tail)
         if trouble == "watch_failed":
             why = self._watch.failure if self._watch else ""
-            raise ServerError(f"{name} is no longer watched: {why}", hint=hint, log_tail=log_tail)
-        raise ServerHung(f"{name} lives, but makes no progress", hint=hint, log_tail=log_tail)
+            raise ServerError(f"{name} is no longer monitored: {why}", hint=hint, log_tail=log_tail)
+        raise ServerHung(f"{name} is alive but makes no progress", hint=hint, log_tail=log_tail)
 
     def drain(self) -> list[TelemetryRow]:
         """Readings since the last call."""
@@ -224,7 +224,7 @@ class Launched:
             self._mark_dirty(known, "; ".join(problems))
         self._stopped_at = datetime.now(UTC)
         self._teardown = Teardown(time.monotonic() - began, not problems, "; ".join(problems))
-        detail = self._teardown.detail or "gone: no process, no port"
+        detail = self._teardown.detail or "stopped: no process, port closed"
         on_progress(Progress("teardown", job.target.name, detail))
 
     def _ask_to_stop(self) -> tuple[dict[int, int], list[str]]:
@@ -257,7 +257,7 @@ class Launched:
         if not self._port_is_anothers and not wait_until(port_is_closed, PORT_PATIENCE_S):
             problems.append(f"port {self.started.port} is still open")
         if not wait_until(self._memory_is_back, MEMORY_PATIENCE_S):
-            problems.append("GPU memory is not back to its level before")
+            problems.append("GPU memory is not back to its previous level")
         return problems
 
     def _mark_dirty(self, known: dict[int, int], detail: str) -> None:
@@ -311,7 +311,7 @@ class Launched:
         """Raise TeardownFailed unless its end is proven."""
         if self._teardown is not None and not self._teardown.clean:
             raise TeardownFailed(
-                f"{self.started.job.target.name} is not gone: {self._teardown.detail}",
+                f"{self.started.job.target.name} did not stop cleanly: {self._teardown.detail}",
                 hint="`nightbench doctor` shows what is left, `nightbench reap` ends it.",
             )
 

@@ -213,8 +213,8 @@ def _private_folder(job: Job) -> Scratch:
         return scratch.make()
     except OSError as error:
         raise LeaseError(
-            f"{job.target.name}: no temporary folder can be made: {error}",
-            hint="Make room there, or name another folder in TMPDIR.",
+            f"{job.target.name}: cannot create a temporary folder: {error}",
+            hint="Free some space, or set TMPDIR to another folder.",
         ) from error
 
 
@@ -233,7 +233,7 @@ def choose_port(wanted: int | None) -> int:
         who = f" by pid {', '.join(map(str, pids))}" if pids else ""
         raise BadInput(
             f"port {wanted} is taken{who}",
-            hint="Choose another, or leave the choice to nightbench.",
+            hint="Choose another, or let nightbench choose one.",
         )
     return wanted
 
