@@ -63,7 +63,7 @@ def measure_accuracy(
     watch.mark()
     starved = watch.starved(recorder.take_telemetry(server), time.process_time() - own_cpu_s)
     if starved is not None:
-        log(f"{spec.label}: the engine did not get what it was leased: {starved}")
+        log(f"{spec.label}: the engine did not get its leased hardware: {starved}")
     trouble = server.look() if any(row.num_failed for row in results) else None
     reasons = (trouble, HOST_STARVED if starved else None)
     for row in (marked_invalid_for(row, reasons) for row in results):
@@ -114,7 +114,7 @@ def keep_level(
     row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
     recorder.keep(row)
     log(level_sentence(row))
-    notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
+    notes = [f"the engine did not get its leased hardware: {starved}"] if starved else []
     for note in (*measured.notes, *notes):
         log(f"{row.workload} {row.level}: {note}")
     for interval in measured.intervals:

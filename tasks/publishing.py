@@ -61,14 +61,14 @@ def mirror_to_swanlab(night: Night) -> None:
     try:
         mirror_run(Home.from_env(), night.run_id, night.suite.swanlab)
     except DashboardError as error:
-        get_run_logger().warning("SwanLab was not fed: %s", error)
+        get_run_logger().warning("SwanLab was not updated: %s", error)
 
 
-@step(name="mirror what is pending", task_run_name="mirror what is pending")
+@step(name="mirror pending runs", task_run_name="mirror pending runs")
 def mirror_what_is_pending() -> int:
     """Feed SwanLab the runs that an outage or a killed mirror left out."""
     try:
         return mirror_pending(Home.from_env(), limit=Keep.from_env().swanlab_runs)
     except (DashboardError, HistoryError) as error:
-        get_run_logger().warning("SwanLab was not fed: %s", error)
+        get_run_logger().warning("SwanLab was not updated: %s", error)
         return 0

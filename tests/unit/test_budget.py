@@ -40,7 +40,8 @@ def test_time_is_kept_for_what_matters_more_and_not_for_what_matters_as_much() -
     assert why_not_now(IQUIZ, [C8], TOOK, 150) is None
     kept = why_not_now(IQUIZ, [C8, C16], TOOK, 500)
     assert (
-        kept == "it takes 2 min, 8 min of the night were left, 7 min of them for what matters more"
+        kept
+        == "it takes 2 min, 8 min of the night were left, 7 min of them for work of higher priority"
     )
     assert why_not_now(C16, [], TOOK, 500) is None
 

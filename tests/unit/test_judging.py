@@ -176,7 +176,7 @@ def test_a_target_that_failed_and_one_that_was_never_begun_are_said_not_to_be_me
         "other": "not measured",
     }
     assert rows["starter"].detail == "starter was not measured (exited before it was ready)"
-    assert rows["other"].detail == "other was not measured (it was never begun)"
+    assert rows["other"].detail == "other was not measured (it was not started)"
 
 
 def test_a_benchmark_that_fell_is_an_event_of_its_own_and_can_be_accepted(home: Home) -> None:

@@ -55,7 +55,7 @@ def refused(root: Path, **environ: str) -> BadInput:
 def test_a_home_of_an_earlier_release_is_closed_once_and_that_is_said(tmp_path: Path) -> None:
     home = an_old_home(tmp_path / "home")
     home.chmod(0o775)
-    assert take(home) == [f"{home} was open to other users: it is its owner's alone now"]
+    assert take(home) == [f"{home} was open to other users and is now private"]
     assert [mode(home), mode(home / "spool"), mode(home / "prefect")] == [0o700] * 3
     assert take(home) == []
 
@@ -102,7 +102,7 @@ def test_a_folder_of_other_things_is_not_closed_to_their_readers(tmp_path: Path)
     (tmp_path / "models").mkdir()
     (tmp_path / "thesis.tex").write_text("")
     tmp_path.chmod(0o755)
-    assert "holds other things than a home" in refused(tmp_path).message
+    assert "contains more than a nightbench home" in refused(tmp_path).message
     assert mode(tmp_path) == 0o755
     tmp_path.chmod(0o700)
     assert take(tmp_path) == []

@@ -37,7 +37,7 @@ def own_home(environ: Mapping[str, str] = os.environ, *, say: Callable[[str], No
     if not home.root.exists():
         return home
     if _close_root(home, readers):
-        say(f"{home.root} was open to other users: it is its owner's alone now")
+        say(f"{home.root} was open to other users and is now private")
     _close_folders(home)
     if share(HistoryPlaces.of(home)):
         whose = "closed to others" if readers.gid is None else f"open to the group {home.group}"
@@ -54,9 +54,9 @@ def _close_root(home: Home, readers: Readers) -> bool:
     beyond = bool(stat.S_IMODE(state.st_mode) & _OTHERS & ~_THROUGH)
     if beyond and not is_a_home(home.root):
         raise BadInput(
-            f"other users may read {home.root}, which holds other things than a home",
-            hint="Set NIGHTBENCH_HOME to a folder of its own (or: chmod 700, if all in it is yours"
-            " alone).",
+            f"other users may read {home.root}, which contains more than a nightbench home",
+            hint="Set NIGHTBENCH_HOME to a dedicated folder (or: chmod 700, if everything in it may"
+            " become private).",
         )
     readers.give(home.root, wanted)
     return beyond

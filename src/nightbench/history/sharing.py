@@ -39,8 +39,8 @@ def share(places: HistoryPlaces) -> bool:
             _open(places, readers, anew=changes)
     except PermissionError as error:
         raise HistoryError(
-            f"who may read {places.root} could not be changed: {error}",
-            hint="Its files have to be yours, and on a file system that keeps permissions.",
+            f"the permissions of {places.root} could not be changed: {error}",
+            hint="Its files must be yours and on a file system with permissions.",
         ) from error
     return changes
 

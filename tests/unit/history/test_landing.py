@@ -105,7 +105,7 @@ def test_other_content_under_a_landed_name_is_refused(home: Home) -> None:
     land(home)
     spool_night(home.spool, 0, Shape(targets=("starter",), samples=1))
     report = land(home)
-    assert any("landed before, with other content" in d.reason for d in report.damaged)
+    assert any("ingested before, with other content" in d.reason for d in report.damaged)
     assert count(home, "accuracy_samples") == expected(1)["accuracy_samples"]
 
 

@@ -97,13 +97,13 @@ def publish(places: HistoryPlaces) -> None:
     """
     if log_of(places.landing).exists():
         raise HistoryError(
-            f"{places.landing}: its log could not be folded in; the disk may be full",
-            hint="What landed is kept; make room and type `nightbench land`.",
+            f"{places.landing}: its write-ahead log could not be merged; the disk may be full",
+            hint="What was ingested is safe; free some space and run `nightbench land`.",
         )
     if is_folder(places.published):
         raise HistoryError(
-            f"{places.published} is a folder, where the read copy belongs",
-            hint="Move it away and type `nightbench land`.",
+            f"{places.published} is a folder in the place of the read copy",
+            hint="Move it away and run `nightbench land`.",
         )
     aside = places.root / f".history.{os.getpid()}.new"
     try:
@@ -113,7 +113,7 @@ def publish(places: HistoryPlaces) -> None:
         aside.unlink(missing_ok=True)
         raise HistoryError(
             f"{places.published} could not be renewed: {error}",
-            hint="What landed is kept; make room and type `nightbench land`.",
+            hint="What was ingested is safe; free some space and run `nightbench land`.",
         ) from error
 
 
