@@ -140,7 +140,7 @@ def dispatch(night: Night) -> Dispatch:
     for target, pool in placed.items():
         if pool is None:
             continue
-        get_run_logger().info("%s dispatched to %s", target, pool.name)
+        get_run_logger().info("%s is measured by %s", target, pool.name)
         run: Any = run_deployment(
             pool.deployment,
             parameters={

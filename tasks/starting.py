@@ -85,10 +85,9 @@ def suite_of_run(suite: str, run_id: str | None, digest: str) -> SuiteFile:
     found = read_suite(find_suite(suite))
     if digest and found.digest != digest:
         raise BadInput(
-            f"{found.path} is not the suite that {run_id} started with: that suite was {digest}, "
-            f"this file is "
+            f"{found.path} is not what {run_id} began with: that suite was {digest}, this file is "
             f"{found.digest}",
-            hint="Give every node the same file; edits take effect from the next night on.",
+            hint="Give every node the same file; what is edited meanwhile is for the next night.",
         )
     return found
 

@@ -100,7 +100,7 @@ def test_without_a_group_nothing_is_anybody_else_s(home: Home) -> None:
         assert colleague(home, "-c", LISTS_WHAT_IT_CAN_READ, str(home.root), gid=gid).stdout == ""
         answer = colleague(home, *NIGHTBENCH, "sql", "SELECT 1", gid=gid)
         assert answer.returncode == 1
-        assert "no permission to read the history in" in answer.stderr
+        assert "you may not read the history in" in answer.stderr
         assert "NIGHTBENCH_GROUP" in answer.stderr
 
 
@@ -163,7 +163,7 @@ def test_a_stranger_reads_nothing_of_a_home_with_a_group(home: Home) -> None:
         seen = colleague(home, "-c", LISTS_WHAT_IT_CAN_READ, str(folder), gid=None)
         assert seen.stdout == ""
     answer = colleague(home, *NIGHTBENCH, "history", gid=None)
-    assert "no permission to read the history in" in answer.stderr
+    assert "you may not read the history in" in answer.stderr
 
 
 def test_a_colleague_cannot_write(home: Home) -> None:

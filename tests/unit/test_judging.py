@@ -114,7 +114,7 @@ def test_a_person_sees_accepts_and_is_left_in_peace(
     monkeypatch.setenv("LOGNAME", "ada")
     measure(home, range(7), replace(SHAPE, drop_from=5))
     assert "starter regressed" in told(capsys, "judge", "latest")
-    assert "no change" in told(capsys, "judge", "latest")
+    assert "nothing new" in told(capsys, "judge", "latest")
     assert "✗ starter regressed" in told(capsys, "verdicts").splitlines()[1]
     event = "starter-20260106"
     assert told(capsys, "events").startswith(f"{event}  starter regressed")

@@ -72,7 +72,7 @@ def _judge_run(given: str) -> int:
     if kept is not None:
         land(home)
     print_verdicts(rows, Console(highlight=False))
-    print("landed" if kept is not None else "no change: the history already has these verdicts")
+    print("landed" if kept is not None else "nothing new: the history says the same already")
     return 0
 
 

@@ -117,7 +117,7 @@ def _refuse_missing_or_closed(home: Home, places: HistoryPlaces) -> None:
         )
     if not os.access(places.landing, os.R_OK):
         raise HistoryError(
-            f"no permission to read the history in {home.root}",
+            f"you may not read the history in {home.root}",
             hint=CLOSED,
         )
 
@@ -150,8 +150,8 @@ def _renewed(places: HistoryPlaces, why: HistoryError) -> Database:
     except (HistoryError, OSError) as error:
         said = error.message if isinstance(error, HistoryError) else str(error)
         raise HistoryError(
-            f"{why.message}; it could not be rebuilt: {said}",
-            hint="`nightbench land`, run by the owner of the history, rebuilds it.",
+            f"{why.message}; it could not be made again: {said}",
+            hint="`nightbench land`, typed by whom the history belongs to, makes it again.",
         ) from error
     return open_copy(places)
 
