@@ -76,7 +76,7 @@ def automation_of(up_house: UpHouse) -> dict[str, Any]:
         (["--nightly", "refrence"], "there is no suite 'refrence' to run every night"),
         (["--timezone", "Mars/Base"], "there is no time zone 'Mars/Base'"),
         (["--at", "2am"], "'2am' is not a time of day"),
-        (["--suites", "nowhere"], "--suites nowhere is no folder"),
+        (["--suites", "nowhere"], "--suites nowhere is not a folder"),
         (["--database-url", "postgresql://me:pw@db/prefect"], "has a password in it"),
         (["--database-url", "mysql://db/prefect"], "mysql:// is not a Postgres"),
         (["--allowed-host", "http://proxy"], "'http://proxy' is not a host name"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.endpoint import Endpoint
-from nightbench.load.drive.processes import GeneratorFailed
+from nightbench.load.drive.generator_processes import GeneratorFailed
 from nightbench.load.measure import measure_level
 from nightbench.load.native import parts
 from nightbench.load.plan.workloads import prompt_hash

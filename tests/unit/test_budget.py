@@ -48,7 +48,7 @@ def test_time_is_kept_for_what_matters_more_and_not_for_what_matters_as_much() -
 
 def test_what_was_never_measured_is_begun_while_there_is_time() -> None:
     assert why_not_now(Stage("load new c1"), [], TOOK, 1) is None
-    assert why_not_now(Stage("load new c1"), [], TOOK, 0) == "the night's time was over"
+    assert why_not_now(Stage("load new c1"), [], TOOK, 0) == "the night's time budget was used up"
 
 
 def test_a_target_of_which_nothing_fits_is_not_booted() -> None:
@@ -59,7 +59,7 @@ def test_a_target_of_which_nothing_fits_is_not_booted() -> None:
         "it takes 2 min, 2 min of the night were left"
     )
     assert why_not_at_all([C8, IQUIZ], TOOK, 180) is None
-    assert why_not_at_all([], TOOK, 0) == "the night's time was over"
+    assert why_not_at_all([], TOOK, 0) == "the night's time budget was used up"
 
 
 @given(
@@ -111,7 +111,7 @@ def test_a_plan_says_what_is_begun_and_reports_the_rest() -> None:
 
 def test_a_target_that_cannot_fit_is_refused_before_its_boot() -> None:
     clock = NightClock(ends_at=TWO, now=lambda: TWO)
-    with pytest.raises(TimeIsOver, match="the night's time was over"):
+    with pytest.raises(TimeIsOver, match="the night's time budget was used up"):
         StagePlan([IQUIZ], TOOK, clock, lambda *_: None).refuse_what_cannot_fit()
 
 

@@ -51,7 +51,7 @@ def test_absurd_details_and_numbers_of_thousands_of_digits_are_told_in_few_words
     details = {"reasoning_tokens": -3}
     reply = parse_reply(completion({"completion_tokens": 7, "completion_tokens_details": details}))
     assert (reply.completion_tokens, reply.reasoning_tokens) == (7, None)
-    assert reply.odd_usage == "no counts: reasoning_tokens -3"
+    assert reply.odd_usage == "invalid token counts: reasoning_tokens -3"
     reply = parse_reply(completion({"completion_tokens": [[[["x" * 5000]]]]}))
     assert len(reply.odd_usage or "") < 200
 

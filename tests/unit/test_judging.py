@@ -150,7 +150,7 @@ def test_after_an_acceptance_the_next_night_is_held_against_the_new_level(home: 
 def test_nobody_accepts_or_acknowledges_what_is_not_there(home: Home) -> None:
     measure(home, range(1))
     remark = Remark(kind="accepted", reason="r", author="ada")
-    with pytest.raises(BadInput, match="neither an open event nor a target 'startr'") as refused:
+    with pytest.raises(BadInput, match="no open event and no target is called 'startr'") as refused:
         accept(home, "startr", remark)
     assert "other, starter, third" in refused.value.hint
     with pytest.raises(BadInput, match="no event 'starter' is open"):

@@ -110,7 +110,7 @@ def test_a_folder_of_other_things_is_not_closed_to_their_readers(tmp_path: Path)
 
 def test_a_home_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    assert "is no folder" in refused(tmp_path / "home").message
+    assert "is not a folder" in refused(tmp_path / "home").message
 
 
 @only_for_root

@@ -74,7 +74,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "prefect"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
-    with pytest.raises(NightbenchError, match="is another user's"):
+    with pytest.raises(NightbenchError, match="belongs to another user"):
         private_folder(folder)
 
 

@@ -130,7 +130,7 @@ def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
 
 def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
     """The table first: no file that cannot be written takes it away."""
-    from nightbench.load.summarize.table import levels_text, verdict_of
+    from nightbench.load.summarize.level_table import levels_text, verdict_of
 
     rows = [result.level for result in measured]
     title = f"{endpoint.model} at {endpoint.base_url}"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nightbench.accuracy.table import accuracy_table
 from nightbench.history.run_results import RunResults, TargetResults
-from nightbench.load.summarize.table import levels_table
+from nightbench.load.summarize.level_table import levels_table
 from nightbench.records import VerdictRow
 from nightbench.terminal_text import safe_line, safe_text
 from nightbench.verdicts.concern import MARKS, concern, in_order_of_concern

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from nightbench import progress
 from nightbench.endpoint import Endpoint
 from nightbench.home.private_files import make_private
-from nightbench.load.drive.clock import stamping
+from nightbench.load.drive.generator_processes import GeneratorFailed, GeneratorPool
 from nightbench.load.drive.host import HostReading, HostUse, read_host
 from nightbench.load.drive.jobs import GeneratorOptions, allow_open_files, plan_jobs, remove_files
-from nightbench.load.drive.processes import Crew, GeneratorFailed
+from nightbench.load.drive.kernel_clock import stamping
 from nightbench.load.drive.worker_protocol import Job, ShardReport
 from nightbench.load.native.parts import load_library
 from nightbench.load.plan.levels import Level
@@ -153,7 +153,7 @@ def _finished(
 
 
 def _summed_up(finished: Finished, requests_path: Path, options: GeneratorOptions) -> Measured:
-    from nightbench.load.summarize.summary import summarise
+    from nightbench.load.summarize.level_summary import summarise
 
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
@@ -209,7 +209,7 @@ def _drive(
 
     allow_open_files(max(job.concurrency for job in jobs))
     cache.begin()
-    with stamping(options.kernel_stamps), Crew(jobs) as crew:
+    with stamping(options.kernel_stamps), GeneratorPool(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
         reports, stopped = crew.run(on_counts, on_ready, stop, keeps_what_is_cut=keeps_what_is_cut)
         readings.append(read_host())

@@ -94,7 +94,7 @@ def test_other_data_other_examples_and_another_wording_are_refused_and_lose_noth
     evaluated(tmp_path, spec(data="."))
     written = (tmp_path / "s.jsonl").read_text()
 
-    with pytest.raises(BadInput, match="an answer to another prompt as default/0"):
+    with pytest.raises(BadInput, match="a reply to another prompt for default/0"):
         evaluated(tmp_path, spec(data=".", few_shot=1))
     write(tmp_path, {"question": "3+3=?"} | FOUR | {"answer": "B"}, name="default_val.jsonl")
     with pytest.raises(BadInput, match="the data, the number of examples"):

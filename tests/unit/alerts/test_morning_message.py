@@ -20,7 +20,7 @@ def test_a_good_night_is_one_line_and_its_numbers() -> None:
     assert message.subject == "✅ starter on node1: 1 measured"
     assert "• a: starter" in message.body
     assert "tokens/s at c" in message.body
-    assert "Begun 2026-01-01 00:00 UTC, took 1 h 12 min" in message.body
+    assert "Started 2026-01-01 00:00 UTC, took 1 h 12 min" in message.body
     assert RUN_ID in message.body
     assert "The run: http://h/r" in message.body
     assert "Failed" not in message.body

@@ -202,7 +202,7 @@ PARTS: dict[str, tuple[dict[str, pa.Array], int, str]] = {
     "a required value missing": (
         {"workload": pa.array(["openqa", None, "openqa"])}, 2, "workload is missing",
     ),
-    "more than 64 bits hold": (
+    "more than 64 bits": (
         {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())}, 2, "prompt_tokens is no value",
     ),
     "a text for a number": (
@@ -367,7 +367,7 @@ def test_a_folder_put_aside_is_taken_once_it_says_what_it_is_of(home: Home) -> N
     (spool.folder / "identity.json").write_text("")
     assert recover(home.spool) == []
     aside = home.spool / "r1/t1.broken"
-    assert "does not say what it is of" in land(home).damaged[0].reason
+    assert "has no readable identity" in land(home).damaged[0].reason
     (aside / "identity.json").write_bytes(identity)
     assert recover(home.spool) == [home.spool / "r1/t1.sealed"]
     assert land(home).landed == ["r1/t1"]
@@ -384,7 +384,7 @@ def test_the_doctor_names_what_is_not_in_the_history(home: Home) -> None:
     spool_night(home.spool, 1, SHAPE)
     said = condition(home, began(5))
     assert said[0] == ("history", "2 nights, to 2035-12-30; 3 folders wait for ingest")
-    assert any("x.broken does not say what it is of" in text for _, text in said)
+    assert any("x.broken has no readable identity" in text for _, text in said)
     assert any("rejected.jsonl: rows rejected by their tables" in text for _, text in said)
     assert ("dated ahead", "2035-12-30: a clock was or is wrong") in said
 

@@ -190,7 +190,7 @@ def test_a_folder_that_says_of_nothing_is_put_aside_and_reported(tmp_path: Path)
     assert recover(tmp_path / "spool") == []
     (damaged,) = land(Home(tmp_path)).damaged
     assert damaged.folder == tmp_path / "spool/r1/t1.broken"
-    assert "does not say what it is of" in damaged.reason
+    assert "has no readable identity" in damaged.reason
 
 
 def test_a_sigkilled_writer_loses_at_most_the_row_in_flight(tmp_path: Path) -> None:

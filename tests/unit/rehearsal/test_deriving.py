@@ -124,7 +124,7 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     rehearsal, notes = one(engine, tmp_path)
     assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
     assert "paid.example" not in rehearsal.model_dump_json()
-    assert "somebody else runs" in notes.left_out[0]
+    assert "an external API" in notes.left_out[0]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     [
         ({"environment": {"requirement": "served==1"}}, "served==1 is not built here"),
         ({"argv": ["no-server", "{port}"]}, "no-server is not installed here"),
-        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it takes 2 GPUs"),
+        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it needs 2 GPUs"),
     ],
 )
 def test_a_command_that_cannot_run_here_is_stood_in_for(

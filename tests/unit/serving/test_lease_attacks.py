@@ -320,7 +320,7 @@ def test_what_another_user_holds_is_waited_for_and_said_to_be_theirs_whatever_th
 def test_who_stands_in_line_for_ever_is_named(node: Node) -> None:
     with (
         acting("hold", where=str(node.leases), resource="line", record={"subject": "me"}),
-        pytest.raises(LeaseError, match="before this one in line: me by nobody"),
+        pytest.raises(LeaseError, match="ahead in the queue: me by nobody"),
     ):
         node.acquire()
     node.assert_leased_by_one()
@@ -411,7 +411,7 @@ def test_a_full_folder_is_one_message(node: Node) -> None:
     try:
         act("fill", where=str(small))
         request = Request(subject="root's", num_gpus=0, cores=(0,))
-        with pytest.raises(LeaseError, match=r"no lease can be made in .*No space left"):
+        with pytest.raises(LeaseError, match=r"cannot create a lease in .*No space left"):
             leases.acquire(request, small, Inventory(), read_use=lambda _: {}, on_progress=ignore)
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -23,12 +23,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nightbench.load.drive.address import resolve, tls_of
-from nightbench.load.drive.clock import Alarm, now_ns, realtime_offset_ns
 from nightbench.load.drive.connection import Connection, Handler
 from nightbench.load.drive.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.drive.ending import patience_ns
 from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
+from nightbench.load.drive.kernel_clock import Alarm, now_ns, realtime_offset_ns
+from nightbench.load.drive.name_resolution import resolve, tls_of
 from nightbench.load.drive.rawlog import Cause
 from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.timeouts import housekeeping_every_ns, overgrown, timed_out

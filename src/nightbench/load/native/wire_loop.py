@@ -9,7 +9,7 @@ import select
 from collections.abc import Iterator
 from typing import cast
 
-from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.kernel_clock import now_ns
 from nightbench.load.drive.reads import Reads
 from nightbench.load.drive.wire import CROWD, Events, PlainWire, Wire
 from nightbench.load.native.parts import load_library

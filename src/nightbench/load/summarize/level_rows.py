@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightbench.load.drive.clock import OffsetTrack
 from nightbench.load.drive.host import HostUse
+from nightbench.load.drive.kernel_clock import OffsetTrack
 from nightbench.load.drive.worker_protocol import ShardReport
 from nightbench.load.native.answers import AnswerReader, answer_reader
 from nightbench.load.parse.interpret import NOTHING_SECRET
-from nightbench.load.parse.interpret_many import outcomes_of
+from nightbench.load.parse.interpret_batch import outcomes_of
 from nightbench.load.parse.raw_records import read_log
 from nightbench.load.parse.stream_events import Translate
 from nightbench.load.plan.levels import Level
