@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from night import Night
 
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]

@@ -18,7 +18,7 @@ from scene import Scene
 from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home.paths import Home
 from nightbench.serving import processes
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -144,8 +144,8 @@ def _waited_for(endpoint: Endpoint, wait_s: float) -> Endpoint:
     """With its model, and once it has answered where that is waited for."""
     if endpoint.model and wait_s <= 0:
         return endpoint
+    from nightbench.serving.external_api import only_model, wait_until_answered
     from nightbench.serving.patience import Patience
-    from nightbench.serving.remote import only_model, wait_until_answered
 
     patience = Patience(patience_s=max(0.0, wait_s), say=_say)
     if not endpoint.model:

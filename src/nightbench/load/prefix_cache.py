@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from nightbench.endpoint import Endpoint
-from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch
+from nightbench.untrusted.http_reader import HttpRequest, NotRead, Page, fetch
 from nightbench.untrusted.prometheus import samples
 
 _QUERIES = "prefix_cache_queries"
@@ -144,7 +144,7 @@ def parse_cache_counters(text: str) -> CacheCounters | None:
 
 def _ask(method: str, path: str, endpoint: Endpoint) -> Page | None:
     """The answer; None where nobody gives one: the level's own requests will say so."""
-    question = Question(
+    question = HttpRequest(
         url=f"{endpoint.root_url}{path}",
         headers=endpoint.request_headers(),
         method=method,

@@ -36,7 +36,7 @@ Existing = Callable[[Target], EngineEnvironment | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Workspace:
     """Where a rehearsal is put on. `existing` finds the engine that a target names, if it is built;
     `shipped` is the folder of the built-in model."""
 
@@ -67,12 +67,12 @@ class Small:
     notes: Notes
 
 
-def rehearsal_of(suite: Suite, stage: Stage) -> list[Small]:
+def rehearsal_of(suite: Suite, stage: Workspace) -> list[Small]:
     """Every target of the suite, made small. Writes what they need below the stage's folder."""
     return [_small(suite, target, stage) for target in suite.targets]
 
 
-def _small(suite: Suite, target: Target, stage: Stage) -> Small:
+def _small(suite: Suite, target: Target, stage: Workspace) -> Small:
     notes = Notes()
     if suite.before or suite.after:
         notes.left_out.append("the night's own commands (before, after)")
@@ -80,7 +80,7 @@ def _small(suite: Suite, target: Target, stage: Stage) -> Small:
     return Small(suite=suite.name, name=target.name, target=small, notes=notes)
 
 
-def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _target(suite: Suite, target: Target, stage: Workspace, notes: Notes) -> dict[str, Any]:
     asked = [_benchmark(spec, stage, notes) for spec in suite.accuracy_of(target)]
     loads = [_load(spec, stage, notes) for spec in suite.load_of(target)]
     return {
@@ -94,7 +94,7 @@ def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[st
     }
 
 
-def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _served(target: Target, stage: Workspace, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
     lacking = _lacking(target, there, stage)
@@ -123,7 +123,7 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     }
 
 
-def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> str | None:
+def _lacking(target: Target, there: EngineEnvironment | None, stage: Workspace) -> str | None:
     """Why a command is not rehearsed itself; None where it is."""
     adapter = target_engine.adapter_of(target)
     if not adapter.keeps_argv:
@@ -144,7 +144,7 @@ def _vllm(
     target: Target,
     engine: VllmEngine,
     there: EngineEnvironment | None,
-    stage: Stage,
+    stage: Workspace,
     notes: Notes,
 ) -> dict[str, Any]:
     """vLLM with the target's own arguments, as wide as the machine is."""
@@ -222,7 +222,7 @@ def _is_built_in(target: Target) -> bool:
     return (target.model or "").startswith("builtin:")
 
 
-def _whole(target: Target, stage: Stage) -> str | None:
+def _whole(target: Target, stage: Workspace) -> str | None:
     """The model as a command is given it: a path that is one here, else its own name."""
     here = stage.base_dir / target.model if target.model else None
     return str(here) if here is not None and here.exists() else target.model
@@ -233,7 +233,7 @@ def _model_name(target: Target) -> str:
     return target.model or target.served_model_name or target.name
 
 
-def _model(target: Target, stage: Stage, notes: Notes) -> str:
+def _model(target: Target, stage: Workspace, notes: Notes) -> str:
     """The built-in model itself, a miniature of every other."""
     if _is_built_in(target):
         return (target.model or "").removesuffix(".gguf")
@@ -249,7 +249,7 @@ def _model(target: Target, stage: Stage, notes: Notes) -> str:
     return str(folder)
 
 
-def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any] | None:
+def _benchmark(spec: AccuracySpec, stage: Workspace, notes: Notes) -> dict[str, Any] | None:
     """One question of it."""
     benchmark = benchmarks.find(spec.benchmark)
     changes: dict[str, Any] = {"limit": 1, "limit_per_subset": None, "repeats": 1}
@@ -269,7 +269,7 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
     return spec.model_copy(update=changes).model_dump(mode="json", exclude_unset=True)
 
 
-def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _load(spec: LoadSpec, stage: Workspace, notes: Notes) -> dict[str, Any]:
     """One request of each level."""
     changes: dict[str, Any] = {"num_prompts": 1, "duration_s": None, "warmup_prompts": 0}
     changes["generation"] = _shorter(spec)

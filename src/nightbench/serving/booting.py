@@ -16,7 +16,7 @@ from nightbench.errors import BootFailed, BootTimeout
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
-from nightbench.serving.supervise.supervision import LogFollower, Supervised, wait_until
+from nightbench.serving.supervise.supervisor_client import LogFollower, Supervised, wait_until
 from nightbench.suite.models import Target
 
 POLL_S = 0.1

@@ -39,7 +39,7 @@ class NotRead(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class HttpRequest:
     """What is asked: a POST where there is a body, else a GET, unless `method` says so."""
 
     url: str
@@ -60,7 +60,7 @@ class Page:
 
 
 def fetch(
-    question: Question,
+    question: HttpRequest,
     *,
     within_s: float,
     most_bytes: int,
@@ -80,7 +80,7 @@ def fetch(
 
 
 def fetch_status(
-    question: Question, *, within_s: float, clock: Callable[[], float] = time.monotonic
+    question: HttpRequest, *, within_s: float, clock: Callable[[], float] = time.monotonic
 ) -> int:
     """The status of an answer that nobody wants to read. Raises NotRead."""
     with _answered(question, within_s, clock) as response:
@@ -121,7 +121,7 @@ def lines(parts: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
 
 @contextmanager
 def _answered(
-    question: Question, within_s: float, clock: Callable[[], float]
+    question: HttpRequest, within_s: float, clock: Callable[[], float]
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer, its head read. What goes wrong with it in the block too is told as NotRead."""
     deadline = _Deadline(within_s, clock)
@@ -141,7 +141,7 @@ def _answered(
         raise NotRead(kind, f"{what}: {_said(error)}") from None
 
 
-def _request(question: Question) -> urllib.request.Request:
+def _request(question: HttpRequest) -> urllib.request.Request:
     if urllib.parse.urlsplit(question.url).scheme not in ("http", "https"):
         raise NotRead("connect", "not an http or https URL")
     for name, value in question.headers.items():
@@ -275,7 +275,7 @@ class _Handler(urllib.request.AbstractHTTPHandler):
         return self.do_open(encrypted, request)
 
 
-def _opener(question: Question, deadline: _Deadline) -> urllib.request.OpenerDirector:
+def _opener(question: HttpRequest, deadline: _Deadline) -> urllib.request.OpenerDirector:
     """Goes by the proxies of the environment, and never where a redirect points."""
     opener = urllib.request.OpenerDirector()
     opener.add_handler(urllib.request.ProxyHandler({} if is_this_machine(question.url) else None))

@@ -14,7 +14,7 @@ import pytest
 
 from nightbench.cli.kept_process import KeptProcess
 from nightbench.errors import NightbenchError
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 LASTING = (sys.executable, "-c", "import time; time.sleep(600)")
 ENDING = (sys.executable, "-c", "raise SystemExit(7)")

@@ -14,7 +14,7 @@ from nightbench.engines import providers
 from nightbench.engines.providers import Provider
 from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import EndpointError
-from nightbench.serving import remote
+from nightbench.serving import external_api
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import AnswerLimits
 
@@ -30,7 +30,9 @@ def engine(server: Service, **fields: object) -> RemoteEngine:
 def connect(server: Service, model: str | None = None, **fields: object) -> list[float]:
     """Connect to it without waiting; the waits there would have been, in seconds."""
     waits: list[float] = []
-    endpoint = remote.connect(engine(server, **fields), model, {"KEY": "right"}, sleep=waits.append)
+    endpoint = external_api.connect(
+        engine(server, **fields), model, {"KEY": "right"}, sleep=waits.append
+    )
     assert endpoint.model in server.models
     return waits
 
@@ -125,9 +127,9 @@ def test_no_more_is_read_than_a_targets_limits_say() -> None:
             }
         )
         with pytest.raises(EndpointError, match="the response is larger than"):
-            remote.connect_to(target, {})
+            external_api.connect_to(target, {})
         named = target.model_copy(update={"served_model_name": "m1"})
-        endpoint = remote.connect_to(named, {})
+        endpoint = external_api.connect_to(named, {})
     assert endpoint.limits == AnswerLimits(answer_bytes=2_000_000, model_list_bytes=1_000)
 
 

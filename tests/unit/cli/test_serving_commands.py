@@ -19,7 +19,7 @@ from nightbench.cli.main import main
 from nightbench.serving import processes
 from nightbench.serving.hardware import lease_files, reaper
 from nightbench.serving.provision import recipes
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 LAUNCH = "0123456789abcdef"
 SMALL_SERVER = Path(__file__).parents[1] / "serving" / "small_server.py"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nightbench.engines.vllm import VllmEngine
-from nightbench.rehearsal.deriving import Notes, Stage, rehearsal_of
+from nightbench.rehearsal.deriving import Notes, Workspace, rehearsal_of
 from nightbench.resources import suites_dir
 from nightbench.suite.file import find_suite, read_suite
 from nightbench.suite.models import Suite
@@ -23,7 +23,7 @@ def no_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def derive(suite: Suite, base_dir: Path, tmp_path: Path, cores: int = 2) -> tuple[Suite, Notes]:
     """The rehearsal, read as its file is, and all notes together."""
     (tmp_path / "shipped").mkdir(exist_ok=True)
-    stage = Stage(
+    stage = Workspace(
         base_dir=base_dir,
         work_dir=tmp_path,
         cores=cores,

@@ -18,7 +18,7 @@ from nightbench.errors import LeaseError
 from nightbench.progress import ignore
 from nightbench.serving.hardware import lease_folder, leases
 from nightbench.serving.hardware.gpus import Inventory
-from nightbench.serving.hardware.leases import Request
+from nightbench.serving.hardware.leases import LeaseRequest
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -33,7 +33,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lease(where: Path) -> None:
-    request = Request(subject="t", num_gpus=0, cores=(0,))
+    request = LeaseRequest(subject="t", num_gpus=0, cores=(0,))
     leases.acquire(
         request, where, Inventory(), read_use=lambda _: {}, on_progress=ignore
     ).hand_over()

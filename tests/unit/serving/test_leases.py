@@ -19,9 +19,9 @@ from nightbench.progress import Progress, ignore
 from nightbench.serving import processes
 from nightbench.serving.hardware import lease_files, leases, reaper
 from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.hardware.leases import Lease, Request
+from nightbench.serving.hardware.leases import Lease, LeaseRequest
 from nightbench.serving.supervise.supervised_files import write_lease
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 EMPTY = GpuUse(0, ())
 
@@ -54,7 +54,7 @@ def acquire(
     wait: bool = True,
     cores: tuple[int, ...] = (0, 1),
 ) -> Lease:
-    request = Request(subject="me", num_gpus=num_gpus, cores=cores, wait=wait)
+    request = LeaseRequest(subject="me", num_gpus=num_gpus, cores=cores, wait=wait)
     return leases.acquire(
         request, where, inventory, read_use=read_use, on_progress=ignore, sleep=no_sleep
     )
@@ -103,7 +103,7 @@ def test_waiting_says_for_whom_once_and_ends_when_it_is_free(tmp_path: Path) -> 
             held.hand_over()
 
     leases.acquire(
-        Request(subject="me", num_gpus=0, cores=(0, 1)),
+        LeaseRequest(subject="me", num_gpus=0, cores=(0, 1)),
         tmp_path,
         Inventory(),
         read_use=nobody,
@@ -124,7 +124,7 @@ def test_the_first_in_line_is_not_overtaken(tmp_path: Path) -> None:
         held.hand_over()
 
     leases.acquire(
-        Request(subject="big", num_gpus=4, cores=()),
+        LeaseRequest(subject="big", num_gpus=4, cores=()),
         tmp_path,
         FOUR,
         read_use=nobody,

@@ -31,7 +31,7 @@ from nightbench.serving.hardware.gpus import Inventory
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 SMALL_SERVER = Path(__file__).with_name("small_server.py")

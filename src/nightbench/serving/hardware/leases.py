@@ -22,7 +22,7 @@ from nightbench.serving.file_locks import POLL_S, Sleep, try_lock
 from nightbench.serving.hardware import lease_files, lease_folder, reaper
 from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory, ReadUse, choose_nearest
 from nightbench.serving.hardware.lease_files import LINE, Claim
-from nightbench.serving.hardware.reaper import Look
+from nightbench.serving.hardware.reaper import ResourceCheck
 
 # Contexts, displays and monitors leave some memory used on an idle GPU.
 IDLE_GPU_BYTES = 1 << 30
@@ -45,7 +45,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class LeaseRequest:
     """What a target needs: so many GPUs, or the cores where it asks for none or there are none."""
 
     subject: str
@@ -61,7 +61,7 @@ def usable_cores() -> tuple[int, ...]:
 
 
 def acquire(
-    request: Request,
+    request: LeaseRequest,
     where: Path,
     inventory: Inventory,
     *,
@@ -122,7 +122,7 @@ class _Taken:
     claims: tuple[Claim, ...]
 
 
-def _refuse_impossible(request: Request, inventory: Inventory) -> None:
+def _refuse_impossible(request: LeaseRequest, inventory: Inventory) -> None:
     if request.num_gpus and not inventory.gpus:
         return  # a machine without GPUs: the engine's CPU build runs on its cores
     slices = [gpu for gpu in (*inventory.gpus, *inventory.left_out) if gpu.is_slice]
@@ -198,11 +198,11 @@ def _withdraw(claims: Sequence[Claim]) -> None:
         claim.withdraw()
 
 
-def _first_holder(looks: Mapping[str, Look]) -> str:
+def _first_holder(looks: Mapping[str, ResourceCheck]) -> str:
     return next((look.held_by for look in looks.values() if look.held_by), "")
 
 
-def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+def _attempt(request: LeaseRequest, where: Path, hardware: _Hardware) -> _Taken | str:
     """Take everything that is asked for, or nothing and say why."""
     if request.num_gpus and hardware.inventory.gpus:
         return _attempt_gpus(request, where, hardware)
@@ -214,11 +214,11 @@ def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str
     return _Taken((), request.cores, taken)
 
 
-def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+def _attempt_gpus(request: LeaseRequest, where: Path, hardware: _Hardware) -> _Taken | str:
     """Choose among the GPUs that are free, and take those."""
     inventory = hardware.inventory
     looks = reaper.look(where, {f"gpu-{gpu.uuid}" for gpu in inventory.gpus})
-    of = {gpu.uuid: looks.get(f"gpu-{gpu.uuid}", Look()) for gpu in inventory.gpus}
+    of = {gpu.uuid: looks.get(f"gpu-{gpu.uuid}", ResourceCheck()) for gpu in inventory.gpus}
     use = hardware.read_use([uuid for uuid, look in of.items() if not look.held_by])
     busy = {uuid: one for uuid, one in use.items() if one.memory_used_bytes > _limit(of[uuid])}
     free = [gpu for gpu in inventory.gpus if gpu.uuid in use and gpu.uuid not in busy]
@@ -243,7 +243,7 @@ def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken 
     return "; ".join(reasons)
 
 
-def _limit(look: Look) -> int:
+def _limit(look: ResourceCheck) -> int:
     """How much memory may be in use on a GPU that is free: a mark makes it less, never more."""
     return min([IDLE_GPU_BYTES, *look.limits_bytes])
 

@@ -29,7 +29,7 @@ from nightbench.serving import probing
 from nightbench.serving.file_locks import locked
 from nightbench.serving.provision import models
 from nightbench.serving.provision.environments import EngineEnvironment
-from nightbench.serving.supervise.supervision import Order, Supervised, wait_until
+from nightbench.serving.supervise.supervisor_client import Order, Supervised, wait_until
 from nightbench.suite.models import Target
 from nightbench.suite.types import Scalar
 from nightbench.untrusted import json_reader
@@ -114,14 +114,14 @@ def ensure_model(
             if not is_there:
                 _pull(client, endpoint, name, say)
             return
-        recipe = _Recipe(name, gguf, engine.parameters, store, engine.pass_env)
+        recipe = _Modelfile(name, gguf, engine.parameters, store, engine.pass_env)
         if not (is_there and recipe.is_as_made()):
             say(f"creating from {gguf.name}")
             recipe.make(environment.executable, endpoint)
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class _Modelfile:
     """What a model of the store is made of; kept beside it as the Modelfile."""
 
     name: str

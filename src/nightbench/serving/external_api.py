@@ -14,7 +14,7 @@ from nightbench.secrets.values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.probing import Answer
+from nightbench.serving.probing import ProbeResult
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
@@ -80,7 +80,7 @@ def connect(
     return endpoint
 
 
-def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
+def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> ProbeResult:
     """A first answer; where the API limits the rate, asked again when it says."""
     for attempt in range(pacing.retries + 1):
         answer = probing.ask(endpoint, timeout_s=timeout_s)
@@ -101,7 +101,7 @@ def wait_until_answered(endpoint: Endpoint, patience: Patience) -> None:
         raise _refusal(endpoint, answer, None)
 
 
-def _why_no_answer(answer: Answer) -> str | None:
+def _why_no_answer(answer: ProbeResult) -> str | None:
     return answer.detail if answer.is_loading else None
 
 
@@ -139,7 +139,7 @@ def _why_not_listed(found: list[str] | probing.NotListed) -> str | None:
     return None if found else "no model listed yet"
 
 
-def _refusal(endpoint: Endpoint, answer: Answer, key_env: str | None) -> EndpointError:
+def _refusal(endpoint: Endpoint, answer: ProbeResult, key_env: str | None) -> EndpointError:
     """Why there was no answer: an unknown model is told with those there are."""
     if answer.status in (400, 404):
         try:
