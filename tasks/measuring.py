@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nightbench.accuracy import benchmarks, questions
+from nightbench.accuracy.benchmark_summary import ALL
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
 from nightbench.load.drive.jobs import GeneratorOptions

@@ -15,7 +15,7 @@ from nightbench.dashboards.swanlab_mirror import mirror_pending, mirror_run
 from nightbench.errors import DashboardError, HistoryError, ServerError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults, read_run
-from nightbench.home.kept_runs import Keep
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.night.run import Night
 from nightbench.suite.models import Target
@@ -68,7 +68,7 @@ def mirror_to_swanlab(night: Night) -> None:
 def mirror_what_is_pending() -> int:
     """Feed SwanLab the runs that an outage or a killed mirror left out."""
     try:
-        return mirror_pending(Home.from_env(), limit=Keep.from_env().swanlab_runs)
+        return mirror_pending(Home.from_env(), limit=RunRetention.from_env().swanlab_runs)
     except (DashboardError, HistoryError) as error:
         get_run_logger().warning("SwanLab was not updated: %s", error)
         return 0

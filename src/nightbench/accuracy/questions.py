@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nightbench.accuracy.benchmark import Benchmark, Question, ScoreReply, Subset
-from nightbench.accuracy.reading import UNPLACED, RecordReader
+from nightbench.accuracy.record_sources import UNPLACED, RecordReader
 from nightbench.accuracy.templates import labels
 from nightbench.data import loading
 from nightbench.data.loading import Record

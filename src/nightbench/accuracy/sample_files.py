@@ -25,7 +25,7 @@ _ANOTHER_FILE = "Pass a new file to --samples, or omit --resume."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedAs:
+class ReplySettings:
     """What an answer depends on beside its prompt: other values, other answers.
 
     `max_concurrency` is among them, since answers at temperature 0 vary with the batch size. The
@@ -40,7 +40,7 @@ class AskedAs:
     generation: dict[str, Any]
 
     @classmethod
-    def of(cls, spec: AccuracySpec, model: str) -> AskedAs:
+    def of(cls, spec: AccuracySpec, model: str) -> ReplySettings:
         """The settings of an evaluation."""
         return cls(
             model=model,
@@ -78,7 +78,7 @@ class SampleFile:
     """
 
     def __init__(
-        self, path: Path, asked_as: AskedAs, already: Sequence[AccuracySample] = ()
+        self, path: Path, asked_as: ReplySettings, already: Sequence[AccuracySample] = ()
     ) -> None:
         self._path = path
         self._asked_as = asked_as
@@ -140,14 +140,14 @@ class SampleFile:
             self._file.close()
 
 
-def sample_line(sample: AccuracySample, asked_as: AskedAs) -> str:
+def sample_line(sample: AccuracySample, asked_as: ReplySettings) -> str:
     """One line, without its end."""
     row = {name: getattr(sample, name) for name in _NAMES}
     row |= {"asked_at": sample.asked_at.isoformat(), "asked_as": asked_as.members()}
     return escaped_controls(json.dumps(row, ensure_ascii=False))
 
 
-def read_samples(path: Path, asked_as: AskedAs | None = None) -> tuple[AccuracySample, ...]:
+def read_samples(path: Path, asked_as: ReplySettings | None = None) -> tuple[AccuracySample, ...]:
     """The samples in a file. A last line that a crash cut off is left out.
 
     Raises DataError when the file is not one of samples, and BadInput when one of them was asked

@@ -18,7 +18,7 @@ from nightbench.terminal_text import safe_line
 from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
-    from nightbench.accuracy.sample_files import AskedAs
+    from nightbench.accuracy.sample_files import ReplySettings
     from nightbench.endpoint import Endpoint
     from nightbench.records import AccuracyResult, AccuracySample
     from nightbench.suite.models import AccuracySpec
@@ -85,12 +85,12 @@ def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, score, write the files, print the table."""
-    from nightbench.accuracy.sample_files import AskedAs
+    from nightbench.accuracy.sample_files import ReplySettings
 
     spec = _spec(args)
     endpoint = endpoint_of(args)
     _refuse_one_file_for_two(args)
-    asked_as = AskedAs.of(spec, endpoint.model)
+    asked_as = ReplySettings.of(spec, endpoint.model)
     refusals = _Refusals()
     with result_file(args.json) as write:
         results = _evaluated(args, spec, endpoint, asked_as, refusals)
@@ -105,7 +105,7 @@ def _evaluated(
     args: argparse.Namespace,
     spec: AccuracySpec,
     endpoint: Endpoint,
-    asked_as: AskedAs,
+    asked_as: ReplySettings,
     refusals: _Refusals,
 ) -> tuple[AccuracyResult, ...]:
     from rich.console import Console
@@ -188,7 +188,9 @@ def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
     return whole | {"subsets": parts}
 
 
-def _answered_before(args: argparse.Namespace, asked_as: AskedAs) -> tuple[AccuracySample, ...]:
+def _answered_before(
+    args: argparse.Namespace, asked_as: ReplySettings
+) -> tuple[AccuracySample, ...]:
     from nightbench.accuracy.sample_files import read_samples
 
     if not args.resume:
@@ -260,6 +262,6 @@ def _json_object(text: str) -> dict[str, Any]:
 def _print_table(results: Iterable[AccuracyResult]) -> None:
     from rich.console import Console
 
-    from nightbench.accuracy.table import accuracy_table
+    from nightbench.accuracy.result_table import accuracy_table
 
     Console().print(accuracy_table(results))

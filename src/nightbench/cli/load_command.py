@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import endpoint_of
-from nightbench.cli.files import cannot_be_written, make_room_for, temporary_folder
 from nightbench.cli.load_arguments import (
     add_arguments,
     limits_of,
@@ -21,6 +20,7 @@ from nightbench.cli.load_arguments import (
     refuse_missing_parser,
     spec_of,
 )
+from nightbench.cli.output_paths import cannot_be_written, make_room_for, temporary_folder
 from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
 from nightbench.proxies import proxies_of

@@ -12,8 +12,8 @@ from typing import Any
 
 from nightbench.cli.new_suite_text import (
     DEFAULT_BENCHMARKS,
-    Answers,
     Found,
+    SuiteChoices,
     offered,
     suite_text,
     wizard_of,
@@ -93,7 +93,7 @@ def meant_for(found: Found, for_gpus: int | None, size: int | None) -> Found:
     return found if for_gpus is None else replace(found, for_gpus=for_gpus)
 
 
-def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
+def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> SuiteChoices:
     """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
     engine = args.engine or _engine(args, ask)
     wizard, base_url = wizard_of(engine), args.base_url
@@ -114,7 +114,7 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     levels = args.max_concurrency
     if levels is None:
         levels = ask("load levels: requests at once", "1,4,16")
-    return Answers(
+    return SuiteChoices(
         engine=engine,
         model=model or None,
         base_url=base_url,
@@ -132,7 +132,7 @@ def _power_of_two(most: int) -> int:
     return 1 << max(0, most.bit_length() - 1)
 
 
-def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
+def _named(answers: SuiteChoices, path: Path, ask: Ask) -> str | None:
     """The model as the suite is to name it: paths in a suite start from its folder, not from where
     a person types, and a hub's name says which hub."""
     model, wizard = answers.model, wizard_of(answers.engine)

@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class SuiteChoices:
     """What is to be benchmarked."""
 
     engine: str
@@ -75,14 +75,14 @@ def wizard_of(kind: str) -> Wizard:
     return there[kind]
 
 
-def suite_text(answers: Answers, found: Found) -> str:
+def suite_text(answers: SuiteChoices, found: Found) -> str:
     """The file."""
     return "\n".join(
         [*_head(answers, found), *_target(answers, found), *_accuracy(answers), *_load(answers)]
     )
 
 
-def _head(answers: Answers, found: Found) -> list[str]:
+def _head(answers: SuiteChoices, found: Found) -> list[str]:
     name = answers.suite_name()
     return [
         f"# Written by nightbench new-suite: {found.sentence()}.",
@@ -95,7 +95,7 @@ def _head(answers: Answers, found: Found) -> list[str]:
     ]
 
 
-def _target(answers: Answers, found: Found) -> list[str]:
+def _target(answers: SuiteChoices, found: Found) -> list[str]:
     wizard, name = wizard_of(answers.engine), f"{answers.suite_name()}-{answers.engine}"
     lines = ["targets:", f"  - name: {yaml_scalar(name)}"]
     if wizard.is_started and answers.model:
@@ -109,7 +109,7 @@ def _target(answers: Answers, found: Found) -> list[str]:
     return [*lines, *(["    boot_timeout_s: 1800"] if wizard.is_started else []), ""]
 
 
-def _engine(answers: Answers, found: Found) -> list[str]:
+def _engine(answers: SuiteChoices, found: Found) -> list[str]:
     known = WizardAnswers(
         num_gpus=found.num_gpus,
         tensor_parallel_size=answers.tensor_parallel_size,
@@ -120,7 +120,7 @@ def _engine(answers: Answers, found: Found) -> list[str]:
     return [f"      {line}" for line in wizard_of(answers.engine).lines(known)]
 
 
-def _accuracy(answers: Answers) -> list[str]:
+def _accuracy(answers: SuiteChoices) -> list[str]:
     if not answers.benchmarks:
         return []
     lines = ["accuracy:"]
@@ -135,7 +135,7 @@ def _accuracy(answers: Answers) -> list[str]:
     return [*lines, ""]
 
 
-def _load(answers: Answers) -> list[str]:
+def _load(answers: SuiteChoices) -> list[str]:
     if not answers.max_concurrency:
         return []
     return [

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from nightbench.accuracy.table import accuracy_table
+from nightbench.accuracy.result_table import accuracy_table
 from nightbench.history.run_results import RunResults, TargetResults
 from nightbench.load.summarize.level_table import levels_table
 from nightbench.records import VerdictRow

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench.cli.files import make_room_for
 from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.output_paths import make_room_for
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nightbench.accuracy.comparison import Comparison, Flip, compare
-from nightbench.accuracy.sample_view import Which, change_text, chosen_samples, sample_text
+from nightbench.accuracy.sample_text import Which, change_text, chosen_samples, sample_text
 from nightbench.errors import BadInput
 from nightbench.history.reading import History
 from nightbench.history.run_results import KeptSample, read_run, read_samples

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nightbench.history.run_results import RunResults
 
-# The kinds of nightbench.accuracy.sample_view, which is too slow to import for a parser.
+# The kinds of nightbench.accuracy.sample_text, which is too slow to import for a parser.
 SAMPLES = ("wrong", "flipped", "unparsed", "right", "truncated", "failed", "disputed", "all")
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from nightbench.cli import registering
 from nightbench.cli.home_argument import home_to_write
-from nightbench.cli.kept_process import KeptProcess
 from nightbench.cli.numbers_argument import port
 from nightbench.cli.passwords import Password
 from nightbench.cli.prefect_access import (
@@ -39,6 +38,7 @@ from nightbench.cli.prefect_api import (
 )
 from nightbench.cli.prefect_rest import PrefectRest
 from nightbench.cli.registering import Nights, prefect_argv, present_nights
+from nightbench.cli.restarted_process import RestartedProcess
 from nightbench.cli.up_settings import (
     allowed_hosts,
     client_host,
@@ -147,7 +147,9 @@ def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
     Tokens(sign_in_folder(home)).forget()
     with ExitStack() as stack:
         print("starting the Prefect server …", flush=True)
-        server = KeptProcess("server", server_argv(door), settings, home.prefect / "server.log")
+        server = RestartedProcess(
+            "server", server_argv(door), settings, home.prefect / "server.log"
+        )
         stack.enter_context(server)
         wait_until_healthy(access.url, server.is_running, server.log_path)
         stack.enter_context(_announced(address_file(home), access.url))
@@ -231,12 +233,12 @@ def _join(home: Home, url: str, pool: str) -> int:
         return _keep(worker)
 
 
-def _worker(home: Home, pool: str, env: dict[str, str], *arguments: str) -> KeptProcess:
+def _worker(home: Home, pool: str, env: dict[str, str], *arguments: str) -> RestartedProcess:
     argv = prefect_argv("worker", "start", "--pool", pool, *arguments)
-    return KeptProcess("worker", argv, env, home.prefect / f"worker-{pool}.log")
+    return RestartedProcess("worker", argv, env, home.prefect / f"worker-{pool}.log")
 
 
-def _keep(*processes: KeptProcess) -> int:
+def _keep(*processes: RestartedProcess) -> int:
     """Start again what ends by itself, until Ctrl-C: neither touches a measurement."""
     try:
         while True:

@@ -19,7 +19,7 @@ from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
 from nightbench.dashboards.swanlab_places import board_settings
 from nightbench.errors import BadInput, DashboardError
-from nightbench.home.kept_runs import Keep
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.home.private_files import open_private
 from nightbench.secrets.child_env import FOR_BOARD, environment_for
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resync:
         print("rebuilding the dashboard from the history …", flush=True)
         shown = swanlab_mirror.resync(
-            home, mode="local", limit=args.runs or Keep.from_env().swanlab_runs
+            home, mode="local", limit=args.runs or RunRetention.from_env().swanlab_runs
         )
         print(f"rebuilt from the history: {shown} runs")
     store = choose_store(home, args.project)

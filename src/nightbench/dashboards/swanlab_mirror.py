@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nightbench.dashboards import swanlab_store
-from nightbench.dashboards.ledger import MirrorLedger
+from nightbench.dashboards.mirror_ledger import MirrorLedger
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import (
     LOCK_S,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nightbench.accuracy import benchmarks
-from nightbench.accuracy.reading import RecordReader
+from nightbench.accuracy.record_sources import RecordReader
 from nightbench.data import hub_files, loading
 from nightbench.engines import remote, target_engine
 from nightbench.errors import BadInput, NightbenchError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nightbench.accuracy import benchmarks
-from nightbench.accuracy.reading import RecordReader
+from nightbench.accuracy.record_sources import RecordReader
 from nightbench.data import hub_files, loading
 from nightbench.engines import target_engine
 from nightbench.engines.vllm import VllmEngine

@@ -15,7 +15,7 @@ from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.questions import prepare
 from nightbench.accuracy.replies import AskFailed, Reply
-from nightbench.accuracy.sample_files import AskedAs, SampleFile, read_samples
+from nightbench.accuracy.sample_files import ReplySettings, SampleFile, read_samples
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracyResult, AccuracySample
@@ -56,7 +56,7 @@ def evaluated(
     folder: Path, asked: AccuracySpec, model: Model | None = None
 ) -> tuple[AccuracyResult, tuple[AccuracySample, ...]]:
     """As `nightbench eval --samples s.jsonl --resume` does."""
-    path, asked_as = folder / "s.jsonl", AskedAs.of(asked, "m")
+    path, asked_as = folder / "s.jsonl", ReplySettings.of(asked, "m")
     already = read_samples(path, asked_as) if path.exists() else ()
     with SampleFile(path, asked_as, already) as file:
         results = evaluate(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from nightbench.accuracy.sample_view import WHICH, Which, chosen_samples, sample_text
+from nightbench.accuracy.sample_text import WHICH, Which, chosen_samples, sample_text
 from nightbench.records import AccuracySample
 from tests.unit.accuracy.test_summary import sample
 

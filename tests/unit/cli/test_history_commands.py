@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.accuracy.sample_view import WHICH
+from nightbench.accuracy.sample_text import WHICH
 from nightbench.cli.main import main
 from nightbench.cli.show_command import SAMPLES
 from nightbench.cli.sql_command import cell, display_width, write_result

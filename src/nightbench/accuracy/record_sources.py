@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nightbench.accuracy.benchmark import Benchmark, Pool, Subset
+from nightbench.accuracy.benchmark import Benchmark, RecordPool, Subset
 from nightbench.data import loading
 from nightbench.data.loading import HubName, Record
 from nightbench.errors import DataError
@@ -166,7 +166,7 @@ def _folder(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Path | 
     return BUILTIN_DATA / benchmark.builtin if benchmark.builtin is not None else None
 
 
-def _subset_of(pool: Pool, record: Record) -> str | None:
+def _subset_of(pool: RecordPool, record: Record) -> str | None:
     """The subset a record says it is of; None where it has no such field."""
     try:
         return pool.subset_of(record)
