@@ -12,7 +12,7 @@ from nightbench.accuracy.evaluate import evaluate
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
 from nightbench.load.drive.jobs import GeneratorOptions
-from nightbench.load.measure import Measured, measure_level, never_stop
+from nightbench.load.measure import MeasuredLevel, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.load.summarize.goodput_limits import GoodputLimits
@@ -104,7 +104,7 @@ def limits_of(slo: Slo) -> GoodputLimits | None:
 
 
 def keep_level(
-    measured: Measured,
+    measured: MeasuredLevel,
     recorder: TargetRecorder,
     *,
     trouble: str | None = None,
@@ -131,8 +131,8 @@ def measured_on(
     slo: Slo,
     over: Callable[[], str | None],
     keep_requests: bool = True,
-    on_cut: Callable[[Measured], None] | None = None,
-) -> tuple[Measured, str | None]:
+    on_cut: Callable[[MeasuredLevel], None] | None = None,
+) -> tuple[MeasuredLevel, str | None]:
     """One level, and what its engine did not get meanwhile of what it was leased."""
     recorder.take_telemetry(server)
     watch = server.watch_hardware()

@@ -12,7 +12,7 @@ import pytest
 from nightbench.errors import BadInput
 from nightbench.history.private_home import own_home
 from nightbench.home.paths import Home
-from nightbench.home.private_files import PRIVATE_UMASK, Readers, write_as_asked
+from nightbench.home.private_files import PRIVATE_UMASK, GroupAccess, write_as_asked
 from nightbench.home.safety import name_of
 from tests.colleague import COLLEAGUE, only_for_root
 
@@ -193,8 +193,8 @@ def test_a_group_that_there_is_not_is_refused_before_anything_changes(tmp_path: 
 def test_a_group_that_one_is_not_in_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BadInput, match="of which you are not a member"):
-        Readers.of(str(TEAM))
-    assert Readers.of(str(os.getegid())).gid == os.getegid()
+        GroupAccess.of(str(TEAM))
+    assert GroupAccess.of(str(os.getegid())).gid == os.getegid()
 
 
 def test_a_file_that_a_person_asked_for_has_their_own_umask(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nights:
+class NightlySchedule:
     """How the nights are to be; None leaves it as it is."""
 
     suite: str | None = None  # naming one switches the schedule on
@@ -51,7 +51,9 @@ class Present:
         return str(self.parameters.get("suite", ""))
 
 
-def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[str, str]) -> None:
+def register(
+    url: str, pool: str, nights: NightlySchedule, timezone: str, env: Mapping[str, str]
+) -> None:
     """Put everything into the server at `url`. `timezone` is for a schedule that is new."""
     with PrefectRest(url, env) as api:
         document = _read("prefect-server.yaml")
@@ -77,7 +79,7 @@ def register_node(url: str, pool: str, env: Mapping[str, str]) -> None:
 
 
 def as_wished(
-    document: Document, pool: str, nights: Nights, present: Present | None, timezone: str
+    document: Document, pool: str, nights: NightlySchedule, present: Present | None, timezone: str
 ) -> Document:
     """The deployments as they are to be registered. Pure."""
     deployments = [_in_pool(one, pool) for one in document["deployments"]]
@@ -100,7 +102,7 @@ def _in_pool(deployment: Document, pool: str) -> Document:
 
 
 def _nightly(
-    deployment: Document, nights: Nights, present: Present | None, timezone: str
+    deployment: Document, nights: NightlySchedule, present: Present | None, timezone: str
 ) -> Document:
     [shipped] = deployment["schedules"]
     schedules = (

@@ -11,7 +11,7 @@ from typing import cast
 from rich.console import Console
 from rich.text import Text
 
-from nightbench.accuracy.comparison import Comparison, Flip, compare
+from nightbench.accuracy.comparison import AccuracyComparison, Flip, compare
 from nightbench.accuracy.sample_text import Which, change_text, chosen_samples, sample_text
 from nightbench.errors import BadInput
 from nightbench.history.reading import History
@@ -120,7 +120,7 @@ def _flip_text(
     return text if one is None or two is None else text.append_text(change_text(one, two))
 
 
-def _summary(compared: Comparison) -> Text:
+def _summary(compared: AccuracyComparison) -> Text:
     return Text(
         f"{compared.accuracy_before:.1%} → {compared.accuracy_after:.1%} "
         f"over the {compared.num_questions} questions both were asked: "

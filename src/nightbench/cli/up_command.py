@@ -37,7 +37,7 @@ from nightbench.cli.prefect_api import (
     why_not_healthy,
 )
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.registering import Nights, prefect_argv, present_nights
+from nightbench.cli.registering import NightlySchedule, prefect_argv, present_nights
 from nightbench.cli.restarted_process import RestartedProcess
 from nightbench.cli.up_settings import (
     allowed_hosts,
@@ -117,15 +117,15 @@ def run(args: argparse.Namespace) -> int:
     return _up(args, home, nights, pool)
 
 
-def _nights(args: argparse.Namespace) -> Nights:
-    return Nights(
+def _nights(args: argparse.Namespace) -> NightlySchedule:
+    return NightlySchedule(
         suite=args.nightly,
         cron=daily_at(args.at) if args.at else None,
         timezone=known_timezone(args.timezone) if args.timezone else None,
     )
 
 
-def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
+def _up(args: argparse.Namespace, home: Home, nights: NightlySchedule, pool: str) -> int:
     already = running_api(home)
     if already:
         return _already_up(home, already, nights, pool)
@@ -190,11 +190,11 @@ def _door(args: argparse.Namespace, home: Home) -> Door:
     )
 
 
-def _already_up(home: Home, url: str, nights: Nights, pool: str) -> int:
+def _already_up(home: Home, url: str, nights: NightlySchedule, pool: str) -> int:
     access = PrefectAccess(url, known_auth(home), is_ours=True)
     print(f"nightbench is up already: {url.removesuffix('/api')}")
     refuse_wrong_password(access, os.environ)
-    if nights != Nights():
+    if nights != NightlySchedule():
         env = worker_settings(home, access)
         registering.register(url, pool, nights, machine_timezone(), env)
         _say_nights(access)

@@ -135,13 +135,13 @@ def open_private(path: Path, flags: int) -> IO[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class GroupAccess:
     """Who reads a history besides its owner: the members of a group, or nobody (`gid` None)."""
 
     gid: int | None = None
 
     @classmethod
-    def of(cls, group: str) -> Readers:
+    def of(cls, group: str) -> GroupAccess:
         """The group of that name or number; "" is nobody.
 
         Raises:

@@ -14,7 +14,7 @@ from nightbench import progress
 from nightbench.endpoint import Endpoint
 from nightbench.home.private_files import make_private
 from nightbench.load.drive.generator_processes import GeneratorFailed, GeneratorPool
-from nightbench.load.drive.host import HostReading, HostUse, read_host
+from nightbench.load.drive.host import HostReading, HostUsage, read_host
 from nightbench.load.drive.jobs import GeneratorOptions, allow_open_files, plan_jobs, remove_files
 from nightbench.load.drive.kernel_clock import stamping
 from nightbench.load.drive.worker_protocol import Job, ShardReport
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredLevel:
     """A measured level: its row, the intervals of its statistics, and a file of its requests.
 
     `errors`: the kinds of failure there were, each with what the first of it said. `notes`: what is
@@ -65,8 +65,8 @@ def measure_level(
     stop: Callable[[], str | None] = never_stop,
     at_bounds: Callable[[], None] = nothing_at_bounds,
     options: GeneratorOptions = GeneratorOptions(),  # noqa: B008  (frozen)
-    on_cut: Callable[[Measured], None] | None = None,
-) -> Measured:
+    on_cut: Callable[[MeasuredLevel], None] | None = None,
+) -> MeasuredLevel:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
@@ -152,12 +152,14 @@ def _finished(
     )
 
 
-def _summed_up(finished: Finished, requests_path: Path, options: GeneratorOptions) -> Measured:
+def _summed_up(finished: Finished, requests_path: Path, options: GeneratorOptions) -> MeasuredLevel:
     from nightbench.load.summarize.level_summary import summarise
 
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors, summary.notes)
+    return MeasuredLevel(
+        summary.level, summary.intervals, requests_path, summary.errors, summary.notes
+    )
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -177,7 +179,7 @@ class _Driven:
     reports: tuple[ShardReport, ...]
     stopped: str | None
     cache: CacheUse | None
-    host: HostUse | None
+    host: HostUsage | None
     cut: BaseException | None = None
 
 
@@ -216,5 +218,5 @@ def _drive(
         at_bounds()
     cache.mark()
     before, after = readings[0], readings[-1]
-    host = HostUse(before, after) if len(readings) == 2 and before and after else None
+    host = HostUsage(before, after) if len(readings) == 2 and before and after else None
     return _Driven(started_at, tuple(reports), stopped, cache.use, host, crew.cut)

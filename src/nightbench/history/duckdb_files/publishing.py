@@ -14,7 +14,7 @@ from nightbench.history.duckdb_files.database import Database, log_of, quoted_li
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import create_anew, is_folder, open_regular
 from nightbench.history.tables import TABLES, Table
-from nightbench.home.private_files import Readers
+from nightbench.home.private_files import GroupAccess
 
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks where the file system can
 _BLOCK = 1 << 22
@@ -124,7 +124,7 @@ def remove_leftovers(places: HistoryPlaces) -> None:
             path.unlink()
 
 
-def _copy(source: Path, target: Path, readers: Readers) -> None:
+def _copy(source: Path, target: Path, readers: GroupAccess) -> None:
     with open_regular(source) as read, create_anew(target) as written:
         readers.give(written.fileno(), readers.file_mode)
         try:

@@ -33,7 +33,7 @@ class Refused(Exception):
     """What an argument parser said instead of exiting."""
 
 
-class Findings:
+class ArgumentFindings:
     """What is found."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def refuse_instead_of_exit(_: argparse.ArgumentParser, message: str) -> NoReturn
     raise Refused(message)
 
 
-def parse(parser: argparse.ArgumentParser, whole: list[str], report: Findings) -> Any:
+def parse(parser: argparse.ArgumentParser, whole: list[str], report: ArgumentFindings) -> Any:
     """The namespace of a command line, None where it cannot be had; all that is refused is noted.
 
     `parser` is asked for the options there are; `whole` begins with its subcommands, if any.
@@ -103,7 +103,7 @@ def innermost(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Arg
     return parser
 
 
-def note(message: str, leaf: argparse.ArgumentParser, report: Findings) -> list[str]:
+def note(message: str, leaf: argparse.ArgumentParser, report: ArgumentFindings) -> list[str]:
     """Note one refusal; the options it is about."""
     known = [option for option in leaf._option_string_actions if option.startswith("--")]
     if message.startswith("unrecognized arguments:"):
@@ -137,14 +137,14 @@ def without(words: list[str], options: list[str]) -> list[str]:
 
 
 def check_parser_name(
-    report: Findings, what: str, option: str, name: str | None, there: list[str]
+    report: ArgumentFindings, what: str, option: str, name: str | None, there: list[str]
 ) -> None:
     """Note a parser that is not registered."""
     if name and name not in there:
         report.refuse(f"no such {what}", option, name, there)
 
 
-def check_vllm(words: list[str], model: str | None, report: Findings) -> str:
+def check_vllm(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `vllm serve` does before it loads anything."""
     # Their place moves between versions; the subcommand that uses them does not.
     from vllm.entrypoints.cli.serve import ServeSubcommand  # type: ignore[import-not-found]
@@ -169,7 +169,7 @@ def check_vllm(words: list[str], model: str | None, report: Findings) -> str:
     return version("vllm")
 
 
-def check_vllm_parsers(args: Any, report: Findings) -> None:
+def check_vllm_parsers(args: Any, report: ArgumentFindings) -> None:
     """What vLLM looks up when its server starts."""
     from vllm.reasoning import ReasoningParserManager  # type: ignore[import-not-found]
 
@@ -206,7 +206,7 @@ def registered(manager: Any) -> list[str]:
     return list(getattr(manager, "tool_parsers", None) or manager.reasoning_parsers)
 
 
-def check_vllm_config(args: Any, model: str | None, report: Findings) -> None:
+def check_vllm_config(args: Any, model: str | None, report: ArgumentFindings) -> None:
     """Build the engine's configuration, where the model's own is at hand."""
     import vllm  # type: ignore[import-not-found]
 
@@ -220,7 +220,7 @@ def check_vllm_config(args: Any, model: str | None, report: Findings) -> None:
         report.of_config(error)
 
 
-def check_sglang(words: list[str], model: str | None, report: Findings) -> str:
+def check_sglang(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `sglang.launch_server` does, as far as it asks neither model nor GPU."""
     from sglang.srt.server_args import ServerArgs  # type: ignore[import-not-found]
 
@@ -240,7 +240,7 @@ def check_sglang(words: list[str], model: str | None, report: Findings) -> str:
     return version("sglang")
 
 
-def check_lmdeploy(words: list[str], model: str | None, report: Findings) -> str:
+def check_lmdeploy(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `lmdeploy serve api_server` does, up to where it would load the model."""
     from lmdeploy.cli import serve as cli_serve  # type: ignore[import-not-found]
     from lmdeploy.cli.cli import CLI  # type: ignore[import-not-found]
@@ -258,7 +258,7 @@ def check_lmdeploy(words: list[str], model: str | None, report: Findings) -> str
     return version("lmdeploy")
 
 
-def check_lmdeploy_parsers(args: Any, report: Findings) -> None:
+def check_lmdeploy_parsers(args: Any, report: ArgumentFindings) -> None:
     """What LMDeploy looks up when its server starts."""
     from lmdeploy.serve.parsers.reasoning_parser import (  # type: ignore[import-not-found]
         LEGACY_REASONING_PARSER_NAMES,
@@ -296,7 +296,7 @@ def main() -> None:
     """Read the question, print the answer; what the engine itself prints goes to stderr."""
     asked, answer = json.load(sys.stdin), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    report, found = Findings(), ""
+    report, found = ArgumentFindings(), ""
     try:
         found = CHECKS[asked["kind"]](asked["words"], asked["model"], report)
     except (ImportError, AttributeError) as error:
