@@ -88,10 +88,10 @@ class Dispatch:
         since = None if has_worker else self._nobody_since.setdefault(name, now)
         step, why = next_step(waiting, now, has_begun=has_begun, nobody_since=since)
         if step == "call off":
-            get_run_logger().warning("%s is called off: %s", name, why)
+            get_run_logger().warning("%s cancelled: %s", name, why)
             self._waiting[name] = replace(waiting, called_off_at=now, why=why)
             self._call_off(name)
-        return Failed(message=f"{name} was given up: {why}") if step == "give up" else None
+        return Failed(message=f"{name} was abandoned: {why}") if step == "give up" else None
 
     @staticmethod
     def _has_worker(client: SyncPrefectClient, pool: str | None) -> bool:

@@ -76,7 +76,7 @@ def alone_among_machines(target: Target, clock: NightClock) -> Iterator[None]:
         slot = ExitStack()
         slot.enter_context(concurrency(name, timeout_seconds=left_s, lease_duration=_SLOT_S))
     except TimeoutError as error:
-        raise TimeIsOver(f"another machine was at the server of {target.name}") from error
+        raise TimeIsOver(f"another machine was measuring the server of {target.name}") from error
     with slot:
         yield
 
@@ -122,7 +122,9 @@ def boot_server(
             server = stack.enter_context(serving)
         except (ServerError, LeaseError) as error:
             if clock.over():
-                raise TimeIsOver(f"the night's time was over before it was up: {error}") from error
+                raise TimeIsOver(
+                    f"the night's time budget ran out before it was ready: {error}"
+                ) from error
             if isinstance(error, ServerError):
                 attach_log(target, error)
             raise

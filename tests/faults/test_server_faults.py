@@ -26,7 +26,7 @@ from nightbench.errors import (
 from nightbench.serving import probing, processes
 from nightbench.serving.server import Server
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 

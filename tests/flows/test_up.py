@@ -75,11 +75,11 @@ def automation_of(up_house: UpHouse) -> dict[str, Any]:
     [
         (["--nightly", "refrence"], "there is no suite 'refrence' to run every night"),
         (["--timezone", "Mars/Base"], "there is no time zone 'Mars/Base'"),
-        (["--at", "2am"], "'2am' is no time of day"),
-        (["--suites", "nowhere"], "--suites nowhere is no folder"),
+        (["--at", "2am"], "'2am' is not a time of day"),
+        (["--suites", "nowhere"], "--suites nowhere is not a folder"),
         (["--database-url", "postgresql://me:pw@db/prefect"], "has a password in it"),
-        (["--database-url", "mysql://db/prefect"], "mysql:// is no Postgres"),
-        (["--allowed-host", "http://proxy"], "'http://proxy' is no name of a host"),
+        (["--database-url", "mysql://db/prefect"], "mysql:// is not a Postgres"),
+        (["--allowed-host", "http://proxy"], "'http://proxy' is not a host name"),
         (["--no-auth"], "--no-auth, and a password in PREFECT_SERVER_API_AUTH_STRING"),
     ],
     ids=["suite", "zone", "time", "folder", "password", "mysql", "name", "no-auth"],
@@ -176,7 +176,7 @@ def test_no_password_opens_it_to_this_machine_says_so_and_to_no_page_of_another_
 ) -> None:
     up_house.arguments = ("--no-auth", "--host", "0.0.0.0", "--allowed-host", "inside")  # noqa: S104
     up_house.up()
-    assert "warning: no password is asked for. Whoever reaches 0.0.0.0" in up_house.said()
+    assert "warning: no password is required. Whoever reaches 0.0.0.0" in up_house.said()
     assert "assword  " not in up_house.said()
     assert len(up_house.ask("POST", "/deployments/filter", {})) == 4
 

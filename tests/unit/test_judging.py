@@ -121,10 +121,10 @@ def test_a_person_sees_accepts_and_is_left_in_peace(
     told(
         capsys, "acknowledge", event, "--owner", "ada", "--ticket", "OPS-1", "--until", "2199-01-01"
     )
-    assert "ada is on it (OPS-1), quiet until 2199-01-01" in told(capsys, "events")
+    assert "acknowledged by ada (OPS-1), silenced until 2199-01-01" in told(capsys, "events")
     told(capsys, "annotate", "--event", event, "--reason", "the driver, it seems")
     told(capsys, "accept", event, "--reason", "the new driver stays")
-    assert told(capsys, "events") == "nothing is open\n"
+    assert told(capsys, "events") == "no open events\n"
     with open_history(home) as history:
         said = history.sql("SELECT kind, event, author, reason FROM annotations ORDER BY made_at")
         assert said.rows == (
@@ -150,7 +150,7 @@ def test_after_an_acceptance_the_next_night_is_held_against_the_new_level(home: 
 def test_nobody_accepts_or_acknowledges_what_is_not_there(home: Home) -> None:
     measure(home, range(1))
     remark = Remark(kind="accepted", reason="r", author="ada")
-    with pytest.raises(BadInput, match="neither an open event nor a target 'startr'") as refused:
+    with pytest.raises(BadInput, match="no open event and no target is called 'startr'") as refused:
         accept(home, "startr", remark)
     assert "other, starter, third" in refused.value.hint
     with pytest.raises(BadInput, match="no event 'starter' is open"):
@@ -176,7 +176,7 @@ def test_a_target_that_failed_and_one_that_was_never_begun_are_said_not_to_be_me
         "other": "not measured",
     }
     assert rows["starter"].detail == "starter was not measured (exited before it was ready)"
-    assert rows["other"].detail == "other was not measured (it was never begun)"
+    assert rows["other"].detail == "other was not measured (it was not started)"
 
 
 def test_a_benchmark_that_fell_is_an_event_of_its_own_and_can_be_accepted(home: Home) -> None:

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         "engines", help="the engine environments: list, build, remove", description=__doc__
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("list", help="recipes, and what is built (the default)")
+    actions.add_parser("list", help="recipes, and which are built (the default)")
     build = actions.add_parser("build", help="build a recipe's environment now")
     build.add_argument("name", metavar="NAME", help="a recipe, such as vllm-cpu; or auto")
     remove = actions.add_parser("remove", help="delete a built environment")
@@ -46,7 +46,7 @@ def _list(home: Home) -> int:
     for path in folders:
         ready = environments.read_ready(path)
         state = _described(ready) if ready else "not whole"
-        use = "" if path.name in current else "  (no recipe makes this one here)"
+        use = "" if path.name in current else "  (no recipe builds this one here)"
         print(safe_text(f"{path.name}  {state}{use}"))
     built = {path.name for path in folders}
     for key, name in sorted(current.items()):

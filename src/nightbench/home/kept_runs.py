@@ -19,14 +19,14 @@ _NAME = re.compile(r"^(\d{8})T(\d{6})Z-|^serve-(\d{8})-(\d{6})-\d+$")
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RunRetention:
     """How many of the newest runs have what is kept for a time."""
 
     swanlab_runs: int = KEPT_RUNS  # of each project
     log_runs: int = KEPT_RUNS
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Keep:
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> RunRetention:
         """NIGHTBENCH_KEEP_SWANLAB_RUNS and NIGHTBENCH_KEEP_LOG_RUNS, where they are set.
 
         Raises:

@@ -87,7 +87,7 @@ def say_of_event(home: Home, name: str, remark: Remark, *, now: Now = utc_now) -
     named = {event.event: event for event in events}
     if name not in named:
         there = ", ".join(named) or "none"
-        raise BadInput(f"no event {name!r} is open", hint=f"Open are: {there}.")
+        raise BadInput(f"no event {name!r} is open", hint=f"Open events: {there}.")
     _land(home, _rows_of(named[name], remark, now), now)
     return named[name]
 
@@ -108,7 +108,7 @@ def _refuse_unknown(history: History, target: str) -> None:
     names = [str(row[0]) for row in history.sql(statement("target_names")).rows]
     if target not in names:
         raise BadInput(
-            f"there is neither an open event nor a target {target!r}",
+            f"no open event and no target is called {target!r}",
             hint=f"Targets: {', '.join(names) or 'none'}. `nightbench events` lists what is open.",
         )
 
@@ -157,5 +157,5 @@ def _land(home: Home, rows: list[AnnotationRow], now: Now) -> list[AnnotationRow
                 spool.append(row)
     damaged = land(home).damaged
     if damaged:
-        raise HistoryError(f"it was not all taken: {damaged[0].reason}")
+        raise HistoryError(f"not everything was ingested: {damaged[0].reason}")
     return rows

@@ -104,7 +104,7 @@ def read_ran(history: History, run_id: str) -> list[RanTarget]:
             target=name,
             hardware_class=None,
             status="never begun",
-            error="it was never begun",
+            error="it was not started",
         )
         for name in planned
         if name not in known

@@ -110,7 +110,7 @@ def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
     ]
     count = math.prod(len(values) for _, values in axes) * len(targets)
     if count > MOST_TARGETS:
-        raise ValueError(f"matrix: it makes {count:,} targets, more than {MOST_TARGETS:,}")
+        raise ValueError(f"matrix: it expands to {count:,} targets, more than {MOST_TARGETS:,}")
     combinations = list(itertools.product(*(values for _, values in axes)))
     keys = [key for key, _ in axes]
     expanded = [
@@ -216,7 +216,7 @@ def _short(given: object) -> str:
 def _did_you_mean(key: str) -> str:
     known = {name for model in _models() for name in model.model_fields}
     if key in known:
-        return " here: it belongs elsewhere in a suite"
+        return " here: it belongs elsewhere in the suite"
     close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -48,7 +48,7 @@ def _said(judged: Judged, tonight: date, changed: str) -> str:
         "ok": "is as it was",
         "invalid": f"could not be judged: no level is valid ({why})",
         "starved": f"could not be judged: what measured or served it was starved ({why})",
-        "method changed": f"starts anew: {asked} asks something else since tonight",
+        "method changed": f"starts a new series: {asked} asks something else since tonight",
         "not measured": f"was not measured ({why})",
     }[judged.word]
 

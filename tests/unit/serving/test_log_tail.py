@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nightbench.serving.supervise.supervision import tail_of, with_errors_before
+from nightbench.serving.supervise.supervisor_client import tail_of, with_errors_before
 
 CAUSE = "(EngineCore pid=7) ERROR 11-29 core.py:1: ValueError: max seq len (2048) needs 0.9 GiB"
 TRACEBACK = [f"  File {number}" for number in range(60)]

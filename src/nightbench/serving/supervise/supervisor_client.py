@@ -32,7 +32,7 @@ Isolation = Literal["auto", "watchdog"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class SupervisorReport:
     """What the supervisor says of its engine. `state`: starting, running, stopping, gone."""
 
     state: str = "starting"
@@ -124,13 +124,15 @@ class Supervised:
         """The guard, above everything else of this server."""
         return self._guard.pid
 
-    def report(self) -> Report:
+    def report(self) -> SupervisorReport:
         """The last report; of a supervisor that could not write one, only that it is starting."""
         try:
             fields = json.loads(self.order.report_path.read_text())
         except (FileNotFoundError, ValueError):
-            return Report()
-        return Report(**{key: value for key, value in fields.items() if key != "supervisor_pid"})
+            return SupervisorReport()
+        return SupervisorReport(
+            **{key: value for key, value in fields.items() if key != "supervisor_pid"}
+        )
 
     def running(self) -> bool:
         """Whether the engine runs. False from the moment its end has begun, for whatever reason."""
