@@ -76,10 +76,24 @@ def find_suite(suite: str, environ: Mapping[str, str] = os.environ) -> Path:
     raise BadInput(f"there is no suite file {suite}", hint=f"Suites by name: {', '.join(named)}.")
 
 
+def place_of_suite(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the suite of that name lies here, or would: in the first folder of suites."""
+    there = suites_by_name(environ).get(name)
+    return there or suite_folders(environ)[0] / f"{Path(name).name}.yaml"
+
+
 def read_suite(path: Path) -> SuiteFile:
     """Read and check a suite file. Raises SuiteError with every problem found."""
     try:
         text = bounded_yaml.read_text(path)
+    except bounded_yaml.YamlProblem as error:
+        raise SuiteError(str(path), [str(error)]) from None
+    return suite_of_text(path, text)
+
+
+def suite_of_text(path: Path, text: str) -> SuiteFile:
+    """Check what stands, or stood, in the file at `path`. Raises SuiteError as `read_suite`."""
+    try:
         document = bounded_yaml.parse(text)
     except bounded_yaml.YamlProblem as error:
         raise SuiteError(str(path), [str(error)]) from None
