@@ -32,7 +32,7 @@ from nightbench.serving.hardware.starvation import (
     starved_of_gpus,
 )
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.provision import environments, models, preflight
+from nightbench.serving.provision import environments, keeping, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launch import Launched, launched
 from nightbench.serving.supervise.launcher import Job, Options
@@ -179,6 +179,8 @@ def serve(
         return
     machine = machine or this_machine()
     environment, model = prepare(target, home, base_dir, machine, on_progress, built=built)
+    if environment is not None:
+        keeping.mark_used(home.engines / environment.key)
     job = Job(
         target=target,
         machine=machine,
