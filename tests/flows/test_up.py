@@ -30,6 +30,18 @@ def test_a_click_runs_a_suite_and_ctrl_c_leaves_nothing(up_house: UpHouse) -> No
     ]
     assert up_house.sql("SELECT count(*) AS n FROM load_levels") == [{"n": 2}]
 
+    form = up_house.deployment("accept/accept")["parameter_openapi_schema"]["properties"]
+    assert form["decision"]["enum"] == ["accept", "refuse"]
+    assert all(field["description"] for field in form.values())
+    with pytest.raises(httpx.HTTPStatusError, match=r"422|409"):
+        up_house.click("accept/accept", what="reference", author="ada", reason="")
+    wanted = {"what": "reference", "author": "ada", "reason": "as it is to be"}
+    up_house.wait_for(up_house.click("accept/accept", **wanted), "COMPLETED")
+    up_house.wait_for(up_house.click("accept/accept", **wanted, decision="refuse"), "FAILED")
+    assert up_house.sql("SELECT target, kind, author, reason FROM annotations") == [
+        {"target": "reference", "kind": "accepted", "author": "ada", "reason": "as it is to be"}
+    ]
+
     again = up_house("up", "--port", "1")
     assert again.returncode == 0
     assert f"nightbench is up already: http://127.0.0.1:{up_house.port}" in again.stdout

@@ -67,11 +67,11 @@ def _judge_run(given: str) -> int:
     home = home_to_write()
     with open_history(home) as history:
         run_id = find_run(history, given)
-        rows = judge(history, run_id)
-        kept = keep(history, home.spool, run_id, rows)
+        judged = judge(history, run_id)
+        kept = keep(history, home.spool, run_id, judged)
     if kept is not None:
         land(home)
-    print_verdicts(rows, Console(highlight=False))
+    print_verdicts(judged.rows, Console(highlight=False))
     print("landed" if kept is not None else "nothing new: the history says the same already")
     return 0
 

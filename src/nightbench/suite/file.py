@@ -97,16 +97,22 @@ def suite_of_text(path: Path, text: str) -> SuiteFile:
         document = bounded_yaml.parse(text)
     except bounded_yaml.YamlProblem as error:
         raise SuiteError(str(path), [str(error)]) from None
-    if not isinstance(document.value, dict):
-        raise SuiteError(str(path), ["expected a mapping with name and targets at the top"])
-    try:
-        suite = Suite.model_validate(expand_matrix(document.value))
-    except ValidationError as error:
-        raise SuiteError(str(path), _problems(error, document.lines)) from None
-    except ValueError as error:
-        raise SuiteError(str(path), [str(error)]) from None
+    suite = suite_of(document.value, str(path), document.lines)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return SuiteFile(path=path, digest=digest, suite=suite, text=text)
+
+
+def suite_of(value: object, file: str, lines: Mapping[KeyPath, int] | None = None) -> Suite:
+    """A suite of what its file says. Raises SuiteError with every problem found; `lines` says where
+    in the file each value stands."""
+    if not isinstance(value, dict):
+        raise SuiteError(file, ["expected a mapping with name and targets at the top"])
+    try:
+        return Suite.model_validate(expand_matrix(value))
+    except ValidationError as error:
+        raise SuiteError(file, _problems(error, lines or {})) from None
+    except ValueError as error:
+        raise SuiteError(file, [str(error)]) from None
 
 
 def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def _slug(value: object) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", str(value)).strip("-") or "x"
 
 
-def _problems(error: ValidationError, lines: dict[KeyPath, int]) -> list[str]:
+def _problems(error: ValidationError, lines: Mapping[KeyPath, int]) -> list[str]:
     details = error.errors(include_url=False)
     told = _telling(details[:MOST_PROBLEMS])
     more = [f"and {len(details) - MOST_PROBLEMS} more"] if len(details) > MOST_PROBLEMS else []
@@ -182,7 +188,7 @@ def _telling(details: list[ErrorDetails]) -> list[ErrorDetails]:
     return [detail for detail in details if not follows(detail)]
 
 
-def _describe(detail: ErrorDetails, lines: dict[KeyPath, int]) -> str:
+def _describe(detail: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
     path = _key_path(detail["loc"])
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"line {line}: " if line else ""
