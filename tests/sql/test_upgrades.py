@@ -61,7 +61,7 @@ def write_newest() -> None:
     """Keep a small history of the newest version, where there is none yet: `make generated`."""
     import tempfile
 
-    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.history.ingest import land
     from nightbench.home.paths import Home
     from tests.benchmarks.synthetic_nights import Shape, spool_night
 

@@ -13,7 +13,7 @@ import pytest
 from nightbench.dashboards import swanlab_mirror, swanlab_places
 from nightbench.dashboards.ledger import MirrorLedger
 from nightbench.dashboards.swanlab_retention import Drawn, drawn_in, remove_old, superfluous
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
