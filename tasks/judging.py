@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.logging import get_run_logger
 
 from nightbench.errors import BadInput, HistoryError
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.night import judging

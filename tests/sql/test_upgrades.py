@@ -15,8 +15,8 @@ import pytest
 from nightbench.history import sql_files
 from nightbench.history.duckdb_files import schema_dump
 from nightbench.history.duckdb_files.database import Database, open_writer
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.migrations import migrate
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home

@@ -10,8 +10,8 @@ import pytest
 
 from nightbench.cli.main import main
 from nightbench.errors import BadInput
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.reading import History, open_history
 from nightbench.history.run_results import read_run
 from nightbench.history.spool.writer import Spool, SpoolIdentity

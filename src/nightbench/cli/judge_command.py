@@ -59,7 +59,7 @@ def _judge_run(given: str) -> int:
     from rich.console import Console
 
     from nightbench.cli.results_view import print_verdicts
-    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.history.ingest import land
     from nightbench.history.query_parameters import find_run
     from nightbench.history.reading import open_history
     from nightbench.night.judging import judge, keep

@@ -8,7 +8,7 @@ from datetime import date
 
 from nightbench.errors import BadInput, HistoryError
 from nightbench.history.clock import Now, utc_now
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import History, open_history
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.sql_files import statement
