@@ -9,8 +9,7 @@ from pathlib import Path
 from prefect.logging import get_run_logger
 
 from nightbench.history.damage import Damaged
-from nightbench.history.duckdb_files import ingest
-from nightbench.history.duckdb_files.ingest import LandingReport
+from nightbench.history.ingest import LandingReport, land
 from nightbench.history.spool.writer import recover
 from nightbench.home.paths import Home
 from tasks.redacting import step
@@ -20,7 +19,7 @@ from tasks.reporting import Reporter
 @step(name="land", task_run_name="land")
 def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
-    report = ingest.land(Home.from_env(), on_progress=Reporter())
+    report = land(Home.from_env(), on_progress=Reporter())
     get_run_logger().info(
         "ingested %s folders, %s rows; %s had been ingested before",
         len(report.landed),

@@ -17,7 +17,8 @@ from nightbench.night import run as nights
 from nightbench.night.planning import refuse_what_cannot_run
 from nightbench.night.run import Night
 from nightbench.night.scheduling import known_timezone, machine_timezone
-from nightbench.suite.file import SuiteFile, find_suite, read_suite
+from nightbench.suite.file import SuiteFile, find_suite, place_of_suite, read_suite
+from nightbench.suite.travelling import received
 from tasks.home import home_to_write
 from tasks.redacting import step
 from tasks.run_naming import tag_run
@@ -39,10 +40,11 @@ def begin_night(
     ends_at: str = "",
     night_of: str = "",
     suite_digest: str = "",
+    suite_text: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
     home = home_to_write()
-    suite_file = suite_of_run(suite, run_id, suite_digest)
+    suite_file = suite_of_run(suite, run_id, suite_digest, suite_text)
     if resume is not None:
         unfinished = resuming.find_unfinished(home, resume)
         unfinished.refuse_another(suite_file)
@@ -73,21 +75,25 @@ def begin_night(
     return night
 
 
-def suite_of_run(suite: str, run_id: str | None, digest: str) -> SuiteFile:
+def suite_of_run(suite: str, run_id: str | None, digest: str, text: str = "") -> SuiteFile:
     """The suite as the run began with it: the very one where the run is of this process, else the
-    file of that name, which must have the `digest` that the run began with, if that is known.
+    `text` that the run's node sent, else the file of that name here. Both must be of the `digest`
+    that the run began with, if that is known.
 
-    Raises BadInput where it has another: another node has another file, or it was edited since.
+    Raises BadInput where they are not: another node has another file, or it was edited since.
     """
     begun = _begun.get(run_id) if run_id else None
     if begun is not None:
         return begun
+    if text:
+        return received(text, digest, place_of_suite(suite))
     found = read_suite(find_suite(suite))
     if digest and found.digest != digest:
         raise BadInput(
             f"{found.path} is not what {run_id} began with: that suite was {digest}, this file is "
             f"{found.digest}",
-            hint="Give every node the same file; what is edited meanwhile is for the next night.",
+            hint="Give every node the same file; what is edited meanwhile is for the next night. A "
+            "suite that names the variables of its secrets (${NAME}, pass_env) is sent along.",
         )
     return found
 

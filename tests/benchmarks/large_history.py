@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from nightbench.history import tables
 from nightbench.history.duckdb_files import compacted_night as merged_nights
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.history.spool import manifest as manifests

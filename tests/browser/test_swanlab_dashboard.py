@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nightbench.cli.ways_in import address
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
 from tests.browser.conftest import TakePicture

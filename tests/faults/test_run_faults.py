@@ -139,7 +139,7 @@ def test_a_dead_engine_ends_the_level_and_the_night_goes_on_to_its_end(night: Ni
     night.scene.assert_all_gone()
     text = night.output.read_text()
     assert "Traceback" not in text
-    assert "tiny died" in text
+    assert "tiny died" in text, text
     landed = night.landed(
         targets="status",
         servers="exit_reason, teardown_clean",

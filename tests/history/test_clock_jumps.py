@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from nightbench.history.clock import Uptime
-from nightbench.history.duckdb_files.ingest import LandingReport, land
 from nightbench.history.duckdb_files.passes import Pass, passage
 from nightbench.history.duckdb_files.rebuilding import rebuild
-from nightbench.history.duckdb_files.retention import Retention
+from nightbench.history.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
+from nightbench.history.store import Retention
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import (
     FIRST_NIGHT,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.kept_nights import KeptNight, next_merged_name
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, began, spool_night

@@ -18,8 +18,8 @@ import pytest
 from nightbench.errors import HistoryError
 from nightbench.history import sql_files
 from nightbench.history.duckdb_files.database import open_writer
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.locks import held
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history

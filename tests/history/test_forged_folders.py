@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.duckdb_files.ingest import LandingReport, land
+from nightbench.history.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.spool.recovery import Damaged, recover
 from nightbench.history.spool.writer import Spool, SpoolIdentity

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
-from nightbench.history.duckdb_files.retention import Retention
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
+from nightbench.history.store import Retention
 from nightbench.history.tables import TABLES
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night
@@ -30,9 +30,9 @@ KEPT = Retention({"load_chunks": 2})
 # Nights are merged, chunk times retired, and what may go is removed as soon as it may.
 LANDER = (
     "import sys; from pathlib import Path; from nightbench.home.paths import Home\n"
-    "from nightbench.history.duckdb_files.ingest import land\n"
+    "from nightbench.history.ingest import land\n"
     "from nightbench.history.duckdb_files.rebuilding import rebuild\n"
-    "from nightbench.history.duckdb_files.retention import Retention\n"
+    "from nightbench.history.store import Retention\n"
     "home, kept = Home(Path(sys.argv[1])), Retention({'load_chunks': 2})\n"
     "print('go', flush=True)\n"
     "if sys.argv[2] == 'rebuild':\n"

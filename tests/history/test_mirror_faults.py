@@ -18,7 +18,7 @@ from nightbench.cli.passwords import kept
 from nightbench.cli.prefect_access import basic
 from nightbench.dashboards import swanlab_mirror
 from nightbench.errors import DashboardError
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night

@@ -17,7 +17,7 @@ import pytest
 
 from nightbench.cli.passwords import kept
 from nightbench.dashboards import swanlab_mirror
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night

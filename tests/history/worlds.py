@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from nightbench.errors import NightbenchError
 from nightbench.history import tables
-from nightbench.history.duckdb_files.ingest import LandingReport, land
 from nightbench.history.duckdb_files.rebuilding import rebuild
-from nightbench.history.duckdb_files.retention import Retention
+from nightbench.history.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.history.spool import recovery
 from nightbench.history.spool.writer import Spool, SpoolIdentity
+from nightbench.history.store import Retention
 from nightbench.history.tables import TABLES
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, Shape, began, rows_of, spool_night

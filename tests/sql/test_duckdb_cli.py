@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.sql_files import views
 from nightbench.home.paths import Home

@@ -13,9 +13,9 @@ from nightbench.errors import HistoryError
 from nightbench.history import sql_files, tables
 from nightbench.history.duckdb_files import schema_dump
 from nightbench.history.duckdb_files.database import Database, open_writer
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.migrations import migrate
 from nightbench.history.duckdb_files.publishing import make_views
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import History, complete, open_history
 from nightbench.home.paths import Home

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import History, open_history
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night

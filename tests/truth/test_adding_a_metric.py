@@ -49,7 +49,7 @@ from nightbench.dashboards.curves import experiments_over_nights, level_points
 from nightbench.dashboards.level_chart import level_chart
 from nightbench.dashboards.run_page import run_page
 from nightbench.dashboards.sentences import level_sentence
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import read_run
 from nightbench.history.spool.writer import Spool, SpoolIdentity

@@ -126,6 +126,30 @@ def test_history_knows_records_and_sql_and_no_measuring() -> None:
             )
 
 
+FILES = "nightbench.history.duckdb_files"
+
+
+def test_which_store_a_history_has_is_known_in_one_place() -> None:
+    chosen_in = LIBRARY / "history" / "open_store.py"
+    for path in OURS:
+        if path != chosen_in and not in_part(path, "history/duckdb_files"):
+            assert not [n for n in imports(path) if reaches(n, FILES)], name(path)
+
+
+def test_a_store_knows_nothing_that_stands_above_it() -> None:
+    below = [f"nightbench.{part}" for part in ("errors", "home", "progress", "resources")]
+    above = ("ingest", "open_store", "reading", "run_results", "private_home", "importers")
+    for path in LIBRARY_FILES:
+        if in_part(path, "history/duckdb_files"):
+            ours = [n for n in imports(path) if reaches(n, "nightbench")]
+            strange = [n for n in ours if not any(reaches(n, b) for b in below)]
+            strange = [n for n in strange if not reaches(n, "nightbench.history")]
+            strange += [
+                n for n in ours if any(reaches(n, f"nightbench.history.{a}") for a in above)
+            ]
+            assert strange == [], name(path)
+
+
 @pytest.mark.parametrize(("package", "importer"), ONLY_IMPORTER.items())
 def test_a_heavy_package_has_one_importer(package: str, importer: str) -> None:
     importers = {name(path) for path in OURS if any(reaches(n, package) for n in imports(path))}

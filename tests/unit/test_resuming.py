@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import BadInput
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
 from nightbench.home.paths import Home
 from nightbench.night.resuming import answers, find_unfinished

@@ -168,6 +168,6 @@ def _ports() -> list[tuple[str, str]]:
 def _history(home: Home) -> list[tuple[str, str]]:
     from datetime import UTC, datetime
 
-    from nightbench.history.condition import condition
+    from nightbench.history.open_store import open_store
 
-    return condition(home, datetime.now(UTC))
+    return open_store(home).condition(datetime.now(UTC))

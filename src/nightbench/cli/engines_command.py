@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,15 +77,13 @@ def _described(environment: EngineEnvironment) -> str:
 
 
 def _remove(home: Home, key: str) -> int:
-    from nightbench.serving.file_locks import locked
+    from nightbench.serving.provision import keeping
 
     root = home.engines / key
     if Path(key).name != key or not root.is_dir():
         raise BadInput(
             f"no engine environment is called {key}", hint="`nightbench engines` lists them."
         )
-    with locked(home.engines / f"{key}.lock", on_wait=lambda: print("it is being built: waiting")):
-        (root / "ready.json").unlink(missing_ok=True)  # half a removal must not count as built
-        shutil.rmtree(root)
+    keeping.remove(home, key, on_wait=lambda: print("it is being built: waiting"))
     print(f"removed {key}")
     return 0

@@ -12,7 +12,7 @@ from nightbench.home.paths import Home
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nightbench.history.duckdb_files.database import Result
+    from nightbench.history.store import Result
 
 STATUS_STYLES = {"completed": "green", "failed": "red", "crashed": "red", "cancelled": "yellow"}
 

@@ -17,7 +17,6 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
-    from nightbench.history.duckdb_files.kept_nights import KeptNight
     from nightbench.history.importers.imported import Imported
 
 _MOST_NAME = 80
@@ -38,10 +37,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, spool and land; what was imported before is not imported again."""
-    from nightbench.history.duckdb_files.database import StorageError
-    from nightbench.history.duckdb_files.ingest import land
     from nightbench.history.importers.importing import read_each
+    from nightbench.history.ingest import land
     from nightbench.history.spool.identity import is_name
+    from nightbench.history.store import StorageError
 
     if not args.path.exists():
         raise BadInput(f"{args.path} does not exist")
@@ -90,8 +89,7 @@ def _refuse_several_models(results: Sequence[Imported], target: str) -> None:
 
 def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool:
     """One result as a run of its own; False where it is spooled or landed already."""
-    from nightbench.history.duckdb_files.kept_nights import kept_night
-    from nightbench.history.places import HistoryPlaces
+    from nightbench.history.open_store import open_store
     from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity
 
     digest = hashlib.sha256(imported.source.read_bytes()).hexdigest()
@@ -99,8 +97,7 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
     run_id = f"{moment:%Y%m%dT%H%M%SZ}-imported-{tool}-{digest[:8]}"
     name = target or _name(Redactor.from_env()(imported.model))
     night = moment.date()
-    kept = kept_night(HistoryPlaces.of(home), night)
-    if (home.spool / run_id).exists() or run_id in kept.runs or _merged(kept, run_id):
+    if (home.spool / run_id).exists() or open_store(home).holds(night, run_id):
         return False
     identities = [
         SpoolIdentity(run_id=run_id, target=part, night=night) for part in (name, RUN_FOLDER)
@@ -111,17 +108,6 @@ def spool(home: Home, tool: str, imported: Imported, target: str | None) -> bool
     with Spool.open(home.spool, identities[1]) as own:
         own.append(_run_row(imported, tool, digest))
     return True
-
-
-def _merged(night: KeptNight, run_id: str) -> bool:
-    """Whether a merged night holds the run."""
-    from nightbench.history.duckdb_files.compacted_night import read_merged
-
-    return any(
-        one.manifest.identity.run_id == run_id
-        for name in night.merged
-        for one in read_merged(night.root / name).folders
-    )
 
 
 def _target_rows(imported: Imported, name: str) -> Sequence[Any]:

@@ -59,7 +59,7 @@ def _judge_run(given: str) -> int:
     from rich.console import Console
 
     from nightbench.cli.results_view import print_verdicts
-    from nightbench.history.duckdb_files.ingest import land
+    from nightbench.history.ingest import land
     from nightbench.history.query_parameters import find_run
     from nightbench.history.reading import open_history
     from nightbench.night.judging import judge, keep
@@ -67,11 +67,11 @@ def _judge_run(given: str) -> int:
     home = home_to_write()
     with open_history(home) as history:
         run_id = find_run(history, given)
-        rows = judge(history, run_id)
-        kept = keep(history, home.spool, run_id, rows)
+        judged = judge(history, run_id)
+        kept = keep(history, home.spool, run_id, judged)
     if kept is not None:
         land(home)
-    print_verdicts(rows, Console(highlight=False))
+    print_verdicts(judged.rows, Console(highlight=False))
     print("landed" if kept is not None else "nothing new: the history says the same already")
     return 0
 

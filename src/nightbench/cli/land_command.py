@@ -11,7 +11,7 @@ from nightbench.errors import BadInput
 from nightbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
-    from nightbench.history.duckdb_files.ingest import LandingReport
+    from nightbench.history.ingest import LandingReport
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     if args.rebuild:
         return _rebuild(args)
     from nightbench.history.damage import Damaged
-    from nightbench.history.duckdb_files.ingest import land
-    from nightbench.history.duckdb_files.retention import Retention
+    from nightbench.history.ingest import land
     from nightbench.history.spool.writer import recover
+    from nightbench.history.store import Retention
 
     home = home_to_write()
     retention = Retention()
@@ -70,9 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rebuild(args: argparse.Namespace) -> int:
-    from nightbench.history.duckdb_files.rebuilding import rebuild
+    from nightbench.history.open_store import open_store
 
-    report = rebuild(home_to_write(), without_damaged=args.without_damaged, deadline_s=args.wait)
+    store = open_store(home_to_write())
+    report = store.rebuild(without_damaged=args.without_damaged, deadline_s=args.wait)
     print(f"rebuilt from {report.folders} folders, {report.row_count} rows")
     for damaged in report.damaged:
         print(safe_text(f"left out: {damaged}"), file=sys.stderr)

@@ -92,9 +92,14 @@ def as_wished(
 
 
 def for_node(document: Document, pool: str) -> Document:
-    """The deployment by which a night hands targets to a pool; it is named after the pool. Pure."""
+    """The deployment by which a night hands targets to a pool; it is named after the pool. Pure.
+
+    A night sends its suite along, and that need not be among the suites of the node: here the form
+    only proposes.
+    """
     [target] = [one for one in document["deployments"] if one["name"] == "benchmark-target"]
-    return document | {"deployments": [_in_pool(target, pool) | {"name": pool}]}
+    handed = {"name": pool, "enforce_parameter_schema": False}
+    return document | {"deployments": [_in_pool(target, pool) | handed]}
 
 
 def _in_pool(deployment: Document, pool: str) -> Document:

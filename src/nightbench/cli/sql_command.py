@@ -19,7 +19,7 @@ from nightbench.home.paths import Home
 from nightbench.terminal_text import escaped_controls, safe_line, safe_text, visible
 
 if TYPE_CHECKING:
-    from nightbench.history.duckdb_files.database import Result
+    from nightbench.history.store import Result
 
 _WIDEST = 60
 # As spreadsheets read them; the wide ones are what an East Asian keyboard writes.

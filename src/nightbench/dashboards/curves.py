@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from nightbench.history.duckdb_files.database import Result
 from nightbench.history.reading import History
 from nightbench.history.sql_files import statement
+from nightbench.history.store import Result
 from nightbench.metrics import shown
 from nightbench.terminal_text import safe_line
 

@@ -7,8 +7,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 from nightbench.errors import BadInput
-from nightbench.history.places import HistoryPlaces
-from nightbench.history.sharing import share
+from nightbench.history.open_store import open_store
 from nightbench.home.paths import Home
 from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_UMASK, GroupAccess, make_private
 from nightbench.home.safety import FOLDERS, is_a_home, refuse_to_write
@@ -39,7 +38,7 @@ def own_home(environ: Mapping[str, str] = os.environ, *, say: Callable[[str], No
     if _close_root(home, readers):
         say(f"{home.root} was open to other users and is now private")
     _close_folders(home)
-    if share(HistoryPlaces.of(home)):
+    if open_store(home).share():
         whose = "closed to others" if readers.gid is None else f"open to the group {home.group}"
         say(f"{home.history} is {whose} now (NIGHTBENCH_GROUP)")
     return home

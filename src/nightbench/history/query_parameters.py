@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from nightbench.errors import BadInput
 from nightbench.history.sql_files import NamedQuery, Parameter, statement
+from nightbench.history.store import Result
 from nightbench.terminal_text import safe_line
-
-if TYPE_CHECKING:
-    from nightbench.history.duckdb_files.database import Result
 
 _NAMES = ("target", "benchmark", "level", "name")
 _MOST = 1_000_000  # rows or nights: dates end not far beyond

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from nightbench.errors import BadInput, HistoryError
+from nightbench.errors import BadInput
 from nightbench.history import sql_files
-from nightbench.history.duckdb_files.database import CLOSED, DamagedFile, Database, Result
-from nightbench.history.duckdb_files.read_copy import StaleCopy, open_copy
-from nightbench.history.places import HistoryPlaces
+from nightbench.history.open_store import open_store
 from nightbench.history.query_parameters import resolved
+from nightbench.history.store import HistoryReader, Result
 from nightbench.home.paths import Home
 
 if TYPE_CHECKING:
@@ -24,14 +21,10 @@ Answer = TypeVar("Answer")
 
 
 class History:
-    """The published history. It shows the moment it was opened at.
+    """The published history. It shows the moment it was opened at."""
 
-    Where its file turns out to be damaged it is made again, once, and asked again.
-    """
-
-    def __init__(self, database: Database, places: HistoryPlaces) -> None:
-        self._database = database
-        self._places = places
+    def __init__(self, reader: HistoryReader) -> None:
+        self._reader = reader
 
     def sql(self, text: str, /, **params: object) -> Result:
         """One reading statement, with `$name` parameters bound.
@@ -40,11 +33,11 @@ class History:
             BadInput: it writes, is several, or does not parse.
             HistoryError: it failed.
         """
-        return self._ask(lambda database: database.read(text, params or None))
+        return self._reader.read(text, params or None)
 
     def frame(self, text: str, /, **params: object) -> pd.DataFrame:
         """`sql` as a DataFrame."""
-        return self._ask(lambda database: database.frame(text, params or None))
+        return self._reader.frame(text, params or None)
 
     def query(self, name: str, /, **params: object) -> pd.DataFrame:
         """A named question of sql/queries, as a DataFrame.
@@ -68,17 +61,9 @@ class History:
         completed = complete(question, params)
         return ask(question.text, **completed | resolved(self, question, params))
 
-    def _ask(self, ask: Callable[[Database], Answer]) -> Answer:
-        try:
-            return ask(self._database)
-        except DamagedFile as error:
-            self._database.close()
-            self._database = _renewed(self._places, error)
-        return ask(self._database)
-
     def close(self) -> None:
-        """Let go of the file."""
-        self._database.close()
+        """Let go of it."""
+        self._reader.close()
 
     def __enter__(self) -> History:
         return self
@@ -98,62 +83,7 @@ def open_history(home: Home) -> History:
     Raises:
         HistoryError: nothing has landed yet, or the history cannot be read.
     """
-    places = HistoryPlaces.of(home)
-    _refuse_missing_or_closed(home, places)
-    try:
-        database = open_copy(places)
-    except (DamagedFile, StaleCopy) as error:
-        database = _renewed(places, error)
-    return History(database, places)
-
-
-def _refuse_missing_or_closed(home: Home, places: HistoryPlaces) -> None:
-    if os.access(places.published, os.R_OK):
-        return
-    if not (_is_there(places.landing) or _is_there(places.published)):
-        raise HistoryError(
-            f"there is no history in {home.root} yet",
-            hint="Run a night first: `nightbench run`. (NIGHTBENCH_HOME says where it is kept.)",
-        )
-    if not os.access(places.landing, os.R_OK):
-        raise HistoryError(
-            f"you may not read the history in {home.root}",
-            hint=CLOSED,
-        )
-
-
-def _is_there(path: Path) -> bool:
-    """Whether something has that name; what may not be looked at is there."""
-    try:
-        path.stat()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def _renewed(places: HistoryPlaces, why: HistoryError) -> Database:
-    """The read copy, made again.
-
-    Raises:
-        HistoryError: it could not be; says which command helps.
-    """
-    from nightbench.history.duckdb_files.renewing import (
-        renew,  # half a second that reading can do without
-    )
-
-    try:
-        renew(places)
-    except DamagedFile:
-        raise  # the landing file itself: its own error says what helps
-    except (HistoryError, OSError) as error:
-        said = error.message if isinstance(error, HistoryError) else str(error)
-        raise HistoryError(
-            f"{why.message}; it could not be made again: {said}",
-            hint="`nightbench land`, typed by whom the history belongs to, makes it again.",
-        ) from error
-    return open_copy(places)
+    return History(open_store(home).read())
 
 
 def complete(question: sql_files.NamedQuery, given: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from datetime import date
 
 from nightbench.errors import BadInput, HistoryError
 from nightbench.history.clock import Now, utc_now
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import History, open_history
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.sql_files import statement
@@ -33,7 +33,7 @@ class OpenEvent:
 class Remark:
     """What is said, and by whom; `event` None where a target is meant as it is."""
 
-    kind: str  # accepted, acknowledged, note
+    kind: str  # accepted, refused, acknowledged, note
     reason: str
     author: str
     owner: str | None = None
@@ -78,6 +78,18 @@ def accept(home: Home, what: str, remark: Remark, *, now: Now = utc_now) -> list
             _refuse_unknown(history, what)
     rows = [row for event in meant for row in _rows_of(event, remark, now)]
     return _land(home, rows or [_row(what, remark, now)], now)
+
+
+def refuse(home: Home, what: str, remark: Remark, *, now: Now = utc_now) -> list[AnnotationRow]:
+    """Say of an event, or of all that is open of a target, that it is not the new level: it stays
+    open. Raises BadInput where nothing of that name is open."""
+    with open_history(home) as history:
+        meant = _events_meant(open_events(history), what)
+    if not meant:
+        raise BadInput(
+            f"nothing is open of {what!r}", hint="`nightbench events` lists what is open."
+        )
+    return _land(home, [row for event in meant for row in _rows_of(event, remark, now)], now)
 
 
 def say_of_event(home: Home, name: str, remark: Remark, *, now: Now = utc_now) -> OpenEvent:

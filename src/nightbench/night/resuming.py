@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from nightbench.errors import BadInput
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.query_parameters import find_run
 from nightbench.history.reading import History, open_history
 from nightbench.history.run_results import read_facts, read_run, read_samples

@@ -50,6 +50,11 @@ def ensure(docker: Path, image: str, on_progress: OnProgress) -> str:
     return digest
 
 
+def is_at_hand(docker: Path, image: str) -> bool:
+    """Whether an image, by its name or its digest, is on this machine."""
+    return _inspect(docker, image) is not None
+
+
 def remove_container(docker: str, name: str) -> bool:
     """End and remove a container by its name; whether it is gone (one that never was, too)."""
     done = _within(REMOVAL_S, docker, "rm", "--force", "--volumes", name)

@@ -32,7 +32,7 @@ from nightbench.serving.hardware.starvation import (
     starved_of_gpus,
 )
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.provision import environments, models, preflight
+from nightbench.serving.provision import environments, keeping, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launched_server import LaunchedServer, launched
 from nightbench.serving.supervise.launcher import LaunchRequest, Options
@@ -156,11 +156,13 @@ def serve(
     on_progress: OnProgress = ignore,
     on_row: Callable[[ServerRow], None] = lambda _: None,
     options: Options = DEFAULT_OPTIONS,
+    built: EngineEnvironment | None = None,
 ) -> Iterator[Server]:
     """Serve a target until the block is left.
 
     `base_dir` is what the suite's paths start from, `run_dir` takes log and reports, `launch`
-    counts the launches of a run. `on_row` gets a row for every launch when it is over, failed boots
+    counts the launches of a run. `built` is an engine environment from before, in the place of what
+    the suite's text makes today. `on_row` gets a row for every launch when it is over, failed boots
     included. Raises BadInput, EngineEnvironmentError, LeaseError, BootFailed, BootTimeout, and
     TeardownFailed where nothing worse is already on its way.
     """
@@ -176,7 +178,9 @@ def serve(
             yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return
     machine = machine or this_machine()
-    environment, model = prepare(target, home, base_dir, machine, on_progress)
+    environment, model = prepare(target, home, base_dir, machine, on_progress, built=built)
+    if environment is not None:
+        keeping.mark_used(home.engines / environment.key)
     job = LaunchRequest(
         target=target,
         machine=machine,
@@ -241,9 +245,16 @@ def _server(live: LaunchedServer) -> Server:
 
 
 def prepare(
-    target: Target, home: Home, base_dir: Path, machine: Machine, on_progress: OnProgress
+    target: Target,
+    home: Home,
+    base_dir: Path,
+    machine: Machine,
+    on_progress: OnProgress,
+    *,
+    built: EngineEnvironment | None = None,
 ) -> tuple[EngineEnvironment | None, str | None]:
     """Engine and model, before any hardware is held and before the boot clock starts. Slow once.
+    `built`: the environment, where it is known already.
 
     Raises ArgumentsRefused where the engine does not take the target's arguments.
     """
@@ -253,8 +264,7 @@ def prepare(
     if engine.provision:
         provide: Provisioner = resolve_name(engine.provision)
         return provide(target, home, base_dir, has_gpu=machine.has_gpu, on_progress=on_progress)
-    built = None
-    if engine.is_built(target.engine):
+    if built is None and engine.is_built(target.engine):
         built = environments.ensure(
             target_engine.environment_of(target) or "auto",
             home,

@@ -20,7 +20,7 @@ from nightbench.accuracy.replies import Reply
 from nightbench.accuracy.result_table import accuracy_table
 from nightbench.accuracy.sample_files import ReplySettings, read_samples, sample_line
 from nightbench.cli.main import main
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import read_samples as read_samples_of
 from nightbench.history.spool.writer import RUN_FOLDER, Spool, SpoolIdentity

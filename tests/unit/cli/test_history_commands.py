@@ -13,8 +13,8 @@ from nightbench.accuracy.sample_text import WHICH
 from nightbench.cli.main import main
 from nightbench.cli.show_command import SAMPLES
 from nightbench.cli.sql_command import cell, display_width, write_result
-from nightbench.history.duckdb_files.database import Result
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
+from nightbench.history.store import Result
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 

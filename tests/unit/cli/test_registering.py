@@ -116,6 +116,9 @@ def test_another_node_registers_a_target_under_the_name_of_its_pool() -> None:
     [deployment] = for_node(DOCUMENT, "gpu8")["deployments"]
     assert deployment["name"] == "gpu8"
     assert deployment["work_pool"] == {"name": "gpu8", "work_queue_name": "now"}
+    # A suite that is sent along need not be one of that node's.
+    assert deployment["enforce_parameter_schema"] is False
+    assert all("enforce_parameter_schema" not in one for one in DOCUMENT["deployments"])
 
 
 def test_nights_of_a_suite_that_is_gone_are_not_registered_again() -> None:

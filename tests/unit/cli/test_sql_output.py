@@ -10,8 +10,8 @@ import pytest
 
 from nightbench.cli.main import main
 from nightbench.cli.sql_command import display_width, write_result
-from nightbench.history.duckdb_files.database import Result
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
+from nightbench.history.store import Result
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night
 

@@ -15,7 +15,7 @@ from nightbench.dashboards import swanlab_mirror
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import log_path
 from nightbench.errors import DashboardError
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings

@@ -17,7 +17,7 @@ from nightbench.dashboards.curves import (
 )
 from nightbench.dashboards.mirror_ledger import MirrorLedger
 from nightbench.errors import DashboardError
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home

@@ -18,7 +18,7 @@ from nightbench.dashboards.swanlab_retention import (
     remove_old,
     superfluous,
 )
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings
 from tests.benchmarks.synthetic_nights import Shape, run_id_of, spool_night

@@ -12,9 +12,9 @@ import pytest
 from nightbench.cli import import_command
 from nightbench.dashboards.curves import experiments_over_nights
 from nightbench.errors import DataError
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.importers.imported import Imported
 from nightbench.history.importers.importing import read_each
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.records import AccuracyResult, LoadLevel

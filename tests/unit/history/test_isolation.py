@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightbench.history import tables
-from nightbench.history.condition import condition
 from nightbench.history.duckdb_files import housekeeping
-from nightbench.history.duckdb_files.ingest import LandingReport, land
+from nightbench.history.duckdb_files.condition import condition
+from nightbench.history.ingest import LandingReport, land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.history.spool import manifest

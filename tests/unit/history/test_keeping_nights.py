@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
-from nightbench.history.duckdb_files.retention import Retention
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
+from nightbench.history.store import Retention
 from nightbench.history.tables import TABLES
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, Shape, run_id_of, spool_night

@@ -13,9 +13,9 @@ import pytest
 
 import nightbench.history
 from nightbench.errors import BadInput, HistoryError
-from nightbench.history.duckdb_files import ingest
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history import ingest
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.reading import open_history
 from nightbench.history.spool import checked_json

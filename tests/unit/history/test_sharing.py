@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nightbench.history import sharing
-from nightbench.history.duckdb_files.ingest import land
 from nightbench.history.duckdb_files.rebuilding import rebuild
+from nightbench.history.ingest import land
 from nightbench.history.places import HistoryPlaces
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import Shape, spool_night

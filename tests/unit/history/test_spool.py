@@ -18,7 +18,7 @@ import pytest
 
 from nightbench.errors import HistoryError
 from nightbench.history import tables
-from nightbench.history.duckdb_files.ingest import land
+from nightbench.history.ingest import land
 from nightbench.history.spool import manifest
 from nightbench.history.spool.writer import Spool, SpoolIdentity, recover, sealed_folders
 from nightbench.home.paths import Home

@@ -26,7 +26,7 @@ from nightbench.history.duckdb_files.compacted_night import (
     sources_of,
     write_merged,
 )
-from nightbench.history.duckdb_files.database import Database, StorageError
+from nightbench.history.duckdb_files.database import Database
 from nightbench.history.duckdb_files.kept_nights import MERGING_SUFFIX, kept_night, next_merged_name
 from nightbench.history.duckdb_files.ledger import fact_row, record_fact_files
 from nightbench.history.duckdb_files.passes import read_pass
@@ -42,6 +42,7 @@ from nightbench.history.regular_files import (
 from nightbench.history.spool import manifest as manifests
 from nightbench.history.spool.manifest import FileEntry, Manifest
 from nightbench.history.sql_files import schema_version, statement
+from nightbench.history.store import StorageError
 from nightbench.home.private_files import PRIVATE_DIR
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from nightbench.errors import BadInput, HistoryError
+from nightbench.history.store import Result, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +55,6 @@ CLOSED = (
 ROOT_VARIABLE = "nightbench_history"  # of a session: the folder of its database file, with a slash
 
 
-class StorageError(HistoryError):
-    """The disk, the memory or the file itself failed: nothing more can be written now."""
-
-
 class DamagedFile(StorageError):
     """A database file is none, was changed, or is of a newer DuckDB. What it held is in nights/."""
 
@@ -69,14 +65,6 @@ class HeldFile(HistoryError):
 
 class KeptFileError(HistoryError):
     """A file in nights/, which a view reads in place, is missing or damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a statement returned."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
 
 
 class Database:

@@ -10,40 +10,44 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history.clock import Uptime
+from nightbench.history.damage import Damaged
 from nightbench.history.duckdb_files import passes, publishing
 from nightbench.history.duckdb_files.compacted_night import is_merged, sources_of
 from nightbench.history.duckdb_files.compaction import merge_nights
 from nightbench.history.duckdb_files.database import Database
 from nightbench.history.duckdb_files.kept_nights import KeptNight, kept_nights
 from nightbench.history.duckdb_files.passes import Pass, Passage
-from nightbench.history.duckdb_files.retention import Retention, last_night_by, retire
+from nightbench.history.duckdb_files.retention import last_night_by, retire
 from nightbench.history.duckdb_files.sweeping import removals, sweep
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.spool import manifest as manifests
-from nightbench.history.sql_files import statement
+from nightbench.history.sql_files import checks, statement
+from nightbench.history.store import Finding, Retention
 
 MERGES_PER_LANDING = 2  # one night ends when the next begins; two catch up after an outage
 _MOST_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is wrong with what has just landed, or with what is kept."""
-
-    check: str
-    detail: str
-
-
 @dataclass(slots=True)
 class House:
-    """What was done, and what of it a person should know."""
+    """How what is kept lies, and what of it a person should know."""
 
-    merged: list[date] = field(default_factory=list)
-    retired: int = 0
+    places: HistoryPlaces
     findings: list[Finding] = field(default_factory=list)
-    nights: list[KeptNight] = field(default_factory=list)  # as they lie now
     listed: set[str] = field(default_factory=set)  # paths that the views read
     past: set[str] = field(default_factory=set)  # paths that are past their retention
+    _kept: tuple[list[KeptNight], list[Damaged]] | None = None
+
+    def kept(self) -> tuple[list[KeptNight], list[Damaged]]:
+        """The nights as they lie now, and what lies among them: listed once, for there may be
+        thousands."""
+        if self._kept is None:
+            self._kept = kept_nights(self.places)
+        return self._kept
+
+    def has_moved(self) -> None:
+        """The nights lie otherwise now."""
+        self._kept = None
 
     def say(self, check: str, details: Sequence[str]) -> None:
         """Add findings."""
@@ -69,28 +73,38 @@ def _loose(night: KeptNight) -> list[Path]:
         return []  # merging and sweeping say so
 
 
-def keep_house(
-    database: Database, places: HistoryPlaces, retention: Retention, *, clock: datetime
-) -> House:
-    """Merge, retire, and make the views anew. The landing lock must be held.
+def merge_what_is_over(house: House, database: Database, *, clock: datetime) -> list[date]:
+    """Merge nights that are over, a few at a time. The landing lock must be held.
 
     Raises:
         StorageError: the history itself cannot be written.
     """
-    house = House()
     today = last_night_by(clock)
-    house.merged, problems = merge_nights(database, places, limit=MERGES_PER_LANDING, today=today)
+    merged, problems = merge_nights(database, house.places, limit=MERGES_PER_LANDING, today=today)
+    house.has_moved()
     house.say("merging", problems)
-    house.nights, strange = kept_nights(places)
-    retired = retire(database, places, retention, nights=house.nights, clock=clock)
-    house.retired, house.past = retired.count, retired.past
+    return merged
+
+
+def retire_what_is_past(
+    house: House, database: Database, retention: Retention, *, clock: datetime
+) -> int:
+    """Retire facts past their retention. The landing lock must be held."""
+    nights, _ = house.kept()
+    retired = retire(database, house.places, retention, nights=nights, clock=clock)
+    house.past = retired.past
     house.say("retention", retired.problems)
-    missing = publishing.make_views(database, places)
+    return retired.count
+
+
+def renew_views(house: House, database: Database) -> None:
+    """Make the views anew, over what lies in `nights/` now. The landing lock must be held."""
+    nights, strange = house.kept()
+    missing = publishing.make_views(database, house.places)
     house.say("kept files", _named("these are missing, and left out of the views", missing))
-    house.say("kept nights", _lost_nights(database, house.nights))
+    house.say("kept nights", _lost_nights(database, nights))
     house.say("kept nights", [one.reason for one in strange])
     house.listed = {str(row[0]) for row in database.run(statement("fact_paths")).rows}
-    return house
 
 
 def _lost_nights(database: Database, nights: Sequence[KeptNight]) -> list[str]:
@@ -109,6 +123,20 @@ def nights_ahead(database: Database, clock: datetime, run_ids: set[str]) -> list
         f"dated ahead of the clock, which says {clock:%Y-%m-%d %H:%M}; they count for no retention"
     )
     return _named(said, [str(row[0]) for row in rows])
+
+
+def check(database: Database, run_ids: set[str]) -> list[Finding]:
+    """Run sql/checks over these runs: a finding per row they return."""
+    if not run_ids:
+        return []
+    findings = []
+    for file in checks():
+        result = database.run(file.text, {"run_ids": sorted(run_ids)})
+        for row in result.rows:
+            told = zip(result.columns, row, strict=True)
+            detail = ", ".join(f"{name} {value}" for name, value in told if value is not None)
+            findings.append(Finding(file.name, detail))
+    return findings
 
 
 def _named(said: str, names: Sequence[str]) -> list[str]:
@@ -146,7 +174,8 @@ class Sweeper:
         Raises:
             OSError: the disk does not take it.
         """
-        found, problems = removals(self.places, house.nights, listed=house.listed, past=house.past)
+        nights, _ = house.kept()
+        found, problems = removals(self.places, nights, listed=house.listed, past=house.past)
         elapsed_s = self._passage.elapsed_s + (self._last.elapsed_s if self._last else 0.0)
         due = self._last.due if self._last else {}
         if self._passage.jump is None:

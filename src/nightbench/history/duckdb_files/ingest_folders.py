@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history.damage import Damaged, is_no_room, reason_of
-from nightbench.history.duckdb_files.database import Database, StorageError
+from nightbench.history.duckdb_files.database import Database
 from nightbench.history.duckdb_files.landed_at import LANDED_NAME, write_landed_at
 from nightbench.history.duckdb_files.ledger import (
     fact_rows,
@@ -34,16 +34,15 @@ from nightbench.history.spool.folders import LOCK_NAME
 from nightbench.history.spool.identity import check_place
 from nightbench.history.spool.manifest import Manifest
 from nightbench.history.sql_files import statement
+from nightbench.history.store import StorageError
 from nightbench.home.private_files import make_private
-
-__all__ = ["Damaged", "Sealed", "Taken", "take"]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a batch of folders. Those `again` wait: another of their name was before."""
+class Sorted:
+    """A batch of folders, looked through. Those `again` wait: another of their name was before."""
 
-    landed: tuple[Sealed, ...]
+    fresh: tuple[Sealed, ...]
     already: tuple[Sealed, ...]
     damaged: tuple[Damaged, ...]
     again: tuple[Path, ...]
@@ -75,10 +74,8 @@ class Sealed:
         return self.manifest.identity.run_id, self.manifest.identity.target
 
 
-def take(
-    database: Database, places: HistoryPlaces, folders: Sequence[Path], *, moment: datetime
-) -> Taken:
-    """Take what has not landed yet, move what has to `nights/`. The landing lock must be held.
+def stage(database: Database, places: HistoryPlaces, folders: Sequence[Path]) -> Sorted:
+    """Find what has not landed yet, move what has to `nights/`. The landing lock must be held.
 
     A folder may lie in `nights/` already, where the ledger has lost it: then it is taken there.
 
@@ -103,9 +100,20 @@ def take(
                 fresh[one.key] = one
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder
             damaged.append(_damaged(one.folder, error))
-    landed, refused = _insert(database, places, tuple(fresh.values()), moment)
-    unmoved = _keep_all(landed)
-    return Taken(landed, tuple(already), (*damaged, *refused, *unmoved), tuple(again))
+    return Sorted(tuple(fresh.values()), tuple(already), tuple(damaged), tuple(again))
+
+
+def commit(
+    database: Database, places: HistoryPlaces, fresh: tuple[Sealed, ...], *, moment: datetime
+) -> tuple[tuple[Sealed, ...], tuple[Damaged, ...]]:
+    """Take folders in, then move them to `nights/`: what landed, and what could not or is not moved
+    yet. The landing lock must be held.
+
+    Raises:
+        StorageError: the history itself cannot be written.
+    """
+    landed, refused = _insert(database, places, fresh, moment)
+    return landed, (*refused, *_keep_all(landed))
 
 
 def _damaged(folder: Path, error: Exception) -> Damaged:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from nightbench.history.duckdb_files import publishing
 from nightbench.history.duckdb_files.database import (
     Database,
     HeldFile,
-    StorageError,
     log_of,
     open_reader,
     open_writer,
@@ -30,20 +28,10 @@ from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import is_regular
 from nightbench.history.sharing import share
 from nightbench.history.sql_files import statement
+from nightbench.history.store import RebuildReport, StorageError
 from nightbench.home.paths import Home
 
 _FILES_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildReport:
-    """What was put together again. `damaged` folders are left out, and said; `notes` tell of what
-    is of no use to it, because other folders hold the same."""
-
-    folders: int
-    row_count: int
-    damaged: tuple[str, ...]
-    notes: tuple[str, ...] = ()
 
 
 def rebuild(

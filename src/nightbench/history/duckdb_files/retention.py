@@ -7,7 +7,7 @@ file is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -22,20 +22,9 @@ from nightbench.history.duckdb_files.retired import MARK, mark_retired, marker_o
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import is_regular, names_in
 from nightbench.history.sql_files import statement
+from nightbench.history.store import Retention
 
-CHUNK_NIGHTS = 90
 AHEAD = timedelta(days=1)  # nights are dated in UTC by other clocks: so far ahead is none
-
-
-def _default() -> Mapping[str, int]:
-    return {"load_chunks": CHUNK_NIGHTS}
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """The newest nights to keep, by bulky table; tables not named are kept for good."""
-
-    nights: Mapping[str, int] = field(default_factory=_default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from typing import IO, Literal
 
 from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.home.private_files import make_private
 from nightbench.progress import OnProgress, Progress
@@ -30,7 +31,7 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.serving import images
 from nightbench.serving.file_locks import locked
 from nightbench.serving.processes import descendants, kill_all
-from nightbench.serving.provision import recipes
+from nightbench.serving.provision import keeping, recipes
 from nightbench.serving.provision.recipes import Recipe
 from nightbench.suite.engines import Environment
 
@@ -137,6 +138,8 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
         if found is None:
             _build(recipe, root, on_progress)
             found = read_ready(root)
+    for key in keeping.make_room(home, recipe.key, RunRetention.from_env().engines_gb * 10**9):
+        on_progress(Progress("environment", key, "unused for longest: removed to make room"))
     if found is None:
         raise EngineEnvironmentError(
             f"{recipe.name} was built, but has no {recipe.command} in {root / 'bin'}",
