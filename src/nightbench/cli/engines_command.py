@@ -77,13 +77,13 @@ def _described(environment: EngineEnvironment) -> str:
 
 
 def _remove(home: Home, key: str) -> int:
-    from nightbench.serving.provision import keeping
+    from nightbench.serving.provision import environment_retention
 
     root = home.engines / key
     if Path(key).name != key or not root.is_dir():
         raise BadInput(
             f"no engine environment is called {key}", hint="`nightbench engines` lists them."
         )
-    keeping.remove(home, key, on_wait=lambda: print("it is being built: waiting"))
+    environment_retention.remove(home, key, on_wait=lambda: print("it is being built: waiting"))
     print(f"removed {key}")
     return 0

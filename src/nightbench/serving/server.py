@@ -32,7 +32,7 @@ from nightbench.serving.hardware.starvation import (
     starved_of_gpus,
 )
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.provision import environments, keeping, models, preflight
+from nightbench.serving.provision import environment_retention, environments, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.supervise.launched_server import LaunchedServer, launched
 from nightbench.serving.supervise.launcher import LaunchRequest, Options
@@ -180,7 +180,7 @@ def serve(
     machine = machine or this_machine()
     environment, model = prepare(target, home, base_dir, machine, on_progress, built=built)
     if environment is not None:
-        keeping.mark_used(home.engines / environment.key)
+        environment_retention.mark_used(home.engines / environment.key)
     job = LaunchRequest(
         target=target,
         machine=machine,

@@ -332,7 +332,9 @@ def test_without_a_docker_to_ask_the_hardware_of_a_container_stays_where_it_is(
 def test_an_image_that_nobody_has_is_one_message(bench: Bench, daemon: Daemon) -> None:
     absent = target("model", {"kind": "vllm", "environment": {"image": "absent:1"}})
     with (
-        pytest.raises(EngineEnvironmentError, match="absent:1 is not here and could not be pulled"),
+        pytest.raises(
+            EngineEnvironmentError, match="absent:1 is not on this machine and could not be pulled"
+        ),
         bench.serve(absent),
     ):
         pytest.fail("there is no such image")

@@ -31,7 +31,7 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.serving import images
 from nightbench.serving.file_locks import locked
 from nightbench.serving.processes import descendants, kill_all
-from nightbench.serving.provision import keeping, recipes
+from nightbench.serving.provision import environment_retention, recipes
 from nightbench.serving.provision.recipes import Recipe
 from nightbench.suite.engines import Environment
 
@@ -138,7 +138,9 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
         if found is None:
             _build(recipe, root, on_progress)
             found = read_ready(root)
-    for key in keeping.make_room(home, recipe.key, RunRetention.from_env().engines_gb * 10**9):
+    for key in environment_retention.make_room(
+        home, recipe.key, RunRetention.from_env().engines_gb * 10**9
+    ):
         on_progress(Progress("environment", key, "unused for longest: removed to make room"))
     if found is None:
         raise EngineEnvironmentError(

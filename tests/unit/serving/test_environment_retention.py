@@ -6,13 +6,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nightbench.home.paths import Home
-from nightbench.serving.provision.keeping import Kept, make_room, mark_used, size_of, to_remove
+from nightbench.serving.provision.environment_retention import (
+    KeptEnvironment,
+    make_room,
+    mark_used,
+    size_of,
+    to_remove,
+)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def kept(key: str, days_ago: int, size: int = 40) -> Kept:
-    return Kept(key, size, NOW - timedelta(days=days_ago))
+def kept(key: str, days_ago: int, size: int = 40) -> KeptEnvironment:
+    return KeptEnvironment(key, size, NOW - timedelta(days=days_ago))
 
 
 def test_all_stay_while_they_fit() -> None:

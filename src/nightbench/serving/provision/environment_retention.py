@@ -24,7 +24,7 @@ AT_WORK = timedelta(days=7)  # used this recently, it is not removed
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptEnvironment:
     """An environment on the disk."""
 
     key: str
@@ -39,7 +39,9 @@ def mark_used(root: Path, *, now: Now = utc_now) -> None:
         os.utime(root / READY, (moment, moment))
 
 
-def to_remove(kept: Sequence[Kept], most_bytes: int, now: datetime, *, but: str = "") -> list[str]:
+def to_remove(
+    kept: Sequence[KeptEnvironment], most_bytes: int, now: datetime, *, but: str = ""
+) -> list[str]:
     """Which environments go, the longest unused first, until the others take no more than that.
     Never `but`, nor what was used within a week: then they take more."""
     left = sum(one.size_bytes for one in kept)
@@ -56,7 +58,7 @@ def to_remove(kept: Sequence[Kept], most_bytes: int, now: datetime, *, but: str 
 def make_room(home: Home, built: str, most_bytes: int, *, now: Now = utc_now) -> list[str]:
     """Remove what is too much once `built` has been; the keys of what went."""
     kept = [
-        Kept(ready.parent.name, size_of(ready.parent), _date_of(ready, now()))
+        KeptEnvironment(ready.parent.name, size_of(ready.parent), _date_of(ready, now()))
         for ready in home.engines.glob(f"*/{READY}")
     ]
     going = to_remove(kept, most_bytes, now(), but=built)
