@@ -203,14 +203,14 @@ PARTS: dict[str, tuple[dict[str, pa.Array], int, str]] = {
         {"workload": pa.array(["openqa", None, "openqa"])}, 2, "workload is missing",
     ),
     "more than 64 bits": (
-        {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())}, 2, "prompt_tokens does not fit its column",
+        {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())}, 2, "prompt_tokens does not fit",
     ),
     "a text for a number": (
-        {"completion_tokens": pa.array(["1", "two", "3"])}, 2, "completion_tokens does not fit its column",
+        {"completion_tokens": pa.array(["1", "two", "3"])}, 2, "completion_tokens does not fit",
     ),
     "a column nobody knows": ({"surprise": pa.array([1, 2, 3])}, 3, "could not be read whole"),
     "nothing that is one": (
-        {"ttft_ms": pa.array([{"a": 1}, {"a": 2}, {"a": 3}])}, 0, "ttft_ms does not fit its column",
+        {"ttft_ms": pa.array([{"a": 1}, {"a": 2}, {"a": 3}])}, 0, "ttft_ms does not fit",
     ),
 }  # fmt: skip
 
