@@ -203,7 +203,8 @@ PARTS: dict[str, tuple[dict[str, pa.Array], int, str]] = {
         {"workload": pa.array(["openqa", None, "openqa"])}, 2, "workload is missing",
     ),
     "more than 64 bits": (
-        {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())}, 2, "prompt_tokens does not fit",
+        {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())},
+        2, "prompt_tokens does not fit",
     ),
     "a text for a number": (
         {"completion_tokens": pa.array(["1", "two", "3"])}, 2, "completion_tokens does not fit",
