@@ -43,6 +43,7 @@ def benchmark_target(
     ends_at: str = "",
     night_of: str = "",
     suite_digest: str = "",
+    suite_text: str = "",
 ) -> State[None]:
     """Measure one target of a suite.
 
@@ -55,6 +56,8 @@ def benchmark_target(
         ends_at: When the night's time is over. Left empty, the suite's time budget begins now.
         night_of: The date of the night this target belongs to. Left empty, today.
         suite_digest: What the suite's text was when the run began. Left empty, whatever it is.
+        suite_text: The suite as the run began with it, where another node sends it. Left empty, the
+            suite's file is read.
     """
     night = begin_night(
         suite,
@@ -64,6 +67,7 @@ def benchmark_target(
         ends_at=ends_at,
         night_of=night_of,
         suite_digest=suite_digest,
+        suite_text=suite_text,
     )
     chosen = night.targets[0]
     alone = not run_id

@@ -92,9 +92,9 @@ def send(message: Message, logger: Any) -> None:
             logger.warning("the message was not sent by %s: %s", name, reason(error))
         else:
             sent += 1
-            logger.info("told %s: %s", name, message.subject)
+            logger.info("alert sent by %s: %s", name, message.subject)
     if not sent:
-        logger.info("nobody was told, see docs/secrets.md: %s", message.subject)
+        logger.info("no alert was sent (see docs/secrets.md): %s", message.subject)
 
 
 def _everyone(logger: Any) -> Iterator[tuple[str, Send]]:
@@ -104,7 +104,7 @@ def _everyone(logger: Any) -> Iterator[tuple[str, Send]]:
     try:
         references = _references()
     except Exception as error:  # noqa: BLE001 - as above
-        logger.warning("the blocks to alert by could not be read: %s", reason(error))
+        logger.warning("the alert blocks could not be read: %s", reason(error))
         return
     for reference in references:
         yield from _of_block(reference, logger)
@@ -133,7 +133,7 @@ def _of_block(reference: str, logger: Any) -> Iterator[tuple[str, Send]]:
     elif isinstance(block, NotificationBlock):
         yield reference, _notifier(block)
     else:
-        logger.warning("the block %s sends no messages: use a notification block", reference)
+        logger.warning("the block %s cannot send messages: use a notification block", reference)
 
 
 def _notifier(block: NotificationBlock) -> Send:

@@ -27,6 +27,7 @@ from nightbench.night.waiting import Waiting, next_step
 from nightbench.serving.hardware.machine import this_machine
 from nightbench.suite.file import suites_by_name
 from nightbench.suite.models import Target
+from nightbench.suite.travelling import text_to_send
 from tasks.redacting import step
 
 TARGET_FLOW = "benchmark-target"
@@ -88,10 +89,10 @@ class Dispatch:
         since = None if has_worker else self._nobody_since.setdefault(name, now)
         step, why = next_step(waiting, now, has_begun=has_begun, nobody_since=since)
         if step == "call off":
-            get_run_logger().warning("%s is called off: %s", name, why)
+            get_run_logger().warning("%s cancelled: %s", name, why)
             self._waiting[name] = replace(waiting, called_off_at=now, why=why)
             self._call_off(name)
-        return Failed(message=f"{name} was given up: {why}") if step == "give up" else None
+        return Failed(message=f"{name} was abandoned: {why}") if step == "give up" else None
 
     @staticmethod
     def _has_worker(client: SyncPrefectClient, pool: str | None) -> bool:
@@ -136,10 +137,10 @@ def dispatch(night: Night) -> Dispatch:
         return Dispatch(night.targets, {}, night)
     with get_client(sync_client=True) as client:
         placed = place(night.targets, len(this_machine().inventory.gpus), _pools(client))
+    given = {target: pool for target, pool in placed.items() if pool is not None}
+    text = _text_for_others(night) if given else ""
     runs = {}
-    for target, pool in placed.items():
-        if pool is None:
-            continue
+    for target, pool in given.items():
         get_run_logger().info("%s is measured by %s", target, pool.name)
         run: Any = run_deployment(
             pool.deployment,
@@ -151,6 +152,7 @@ def dispatch(night: Night) -> Dispatch:
                 "ends_at": "" if night.ends_at is None else night.ends_at.isoformat(),
                 "night_of": night.date.isoformat(),
                 "suite_digest": night.suite_file.digest,
+                "suite_text": text,
             },
             flow_run_name=target,
             work_queue_name=QUEUE,
@@ -158,6 +160,19 @@ def dispatch(night: Night) -> Dispatch:
         )
         runs[target] = run.id
     return Dispatch([t for t in night.targets if t.name not in runs], runs, night)
+
+
+def _text_for_others(night: Night) -> str:
+    """The suite as it was when the night began; "" where each node has to have its file."""
+    text = text_to_send(night.suite_file)
+    if not text:
+        get_run_logger().warning(
+            "%s is not sent along, for a secret may stand in it (or it is very long): each node "
+            "reads its own file, which must be the same. Name the variables of secrets (${NAME}, "
+            "pass_env), and the suite is sent.",
+            night.suite_file.path.name,
+        )
+    return text
 
 
 def _pools(client: SyncPrefectClient) -> list[Pool]:

@@ -45,5 +45,5 @@ def conclude(results: RunResults, run: RunRecorder) -> State[RunResults]:
         return Failed(message=message, data=TargetsFailed(message, results))
     if results.skipped:
         skipped = "; ".join(map(str, results.skipped))
-        return Completed(message=f"{results.run_id}: landed, but {skipped}", data=results)
-    return Completed(message=f"{results.run_id}: everything measured and landed", data=results)
+        return Completed(message=f"{results.run_id}: ingested, but {skipped}", data=results)
+    return Completed(message=f"{results.run_id}: everything measured and ingested", data=results)

@@ -21,13 +21,13 @@ def land_spool() -> LandingReport:
     """Take every sealed folder into the history and publish the read copy."""
     report = land(Home.from_env(), on_progress=Reporter())
     get_run_logger().info(
-        "landed %s folders, %s rows; %s were there already",
+        "ingested %s folders, %s rows; %s had been ingested before",
         len(report.landed),
         report.row_count,
         len(report.already),
     )
     for damaged in report.damaged:
-        get_run_logger().warning("not landed: %s", damaged.reason)
+        get_run_logger().warning("not ingested: %s", damaged.reason)
     for finding in report.findings:
         get_run_logger().warning("check %s: %s", finding.check, finding.detail)
     return report
@@ -59,5 +59,5 @@ def recover_spool() -> list[Path]:
     for one in damaged:
         get_run_logger().warning("not sealed: %s", one.reason)
     for folder in folders:
-        get_run_logger().warning("recovered what a dead run had spooled: %s", folder)
+        get_run_logger().warning("recovered the spooled rows of a dead run: %s", folder)
     return folders

@@ -24,8 +24,8 @@ def judge_the_night(night: Night) -> list[VerdictRow]:
     home = Home.from_env()
     try:
         with open_history(home) as history:
-            rows = judging.judge(history, night.run_id)
-            kept = judging.keep(history, home.spool, night.run_id, rows)
+            judged = judging.judge(history, night.run_id)
+            kept = judging.keep(history, home.spool, night.run_id, judged)
         if kept is not None:
             land(home)
     except (BadInput, HistoryError) as error:
@@ -34,6 +34,6 @@ def judge_the_night(night: Night) -> list[VerdictRow]:
     except Exception:  # noqa: BLE001 - a row of the past must not cost the night its message
         get_run_logger().warning("%s was not judged", night.run_id, exc_info=True)
         return []
-    for row in rows:
+    for row in judged.rows:
         get_run_logger().info("%s", row.detail)
-    return rows
+    return judged.rows

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nightbench.accuracy import benchmarks, questions
+from nightbench.accuracy.benchmark_summary import ALL
 from nightbench.accuracy.evaluate import evaluate
-from nightbench.accuracy.summary import ALL
 from nightbench.dashboards.sentences import accuracy_sentence, level_sentence
 from nightbench.home.paths import Home
 from nightbench.load.drive.jobs import GeneratorOptions
-from nightbench.load.measure import Measured, measure_level, never_stop
+from nightbench.load.measure import MeasuredLevel, measure_level, never_stop
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.load.summarize.goodput_limits import GoodputLimits
@@ -63,7 +63,7 @@ def measure_accuracy(
     watch.mark()
     starved = watch.starved(recorder.take_telemetry(server), time.process_time() - own_cpu_s)
     if starved is not None:
-        log(f"{spec.label}: the engine did not get what it was leased: {starved}")
+        log(f"{spec.label}: the engine did not get its leased hardware: {starved}")
     trouble = server.look() if any(row.num_failed for row in results) else None
     reasons = (trouble, HOST_STARVED if starved else None)
     for row in (marked_invalid_for(row, reasons) for row in results):
@@ -104,7 +104,7 @@ def limits_of(slo: Slo) -> GoodputLimits | None:
 
 
 def keep_level(
-    measured: Measured,
+    measured: MeasuredLevel,
     recorder: TargetRecorder,
     *,
     trouble: str | None = None,
@@ -114,7 +114,7 @@ def keep_level(
     row = marked_invalid_for(measured.level, (trouble, HOST_STARVED if starved else None))
     recorder.keep(row)
     log(level_sentence(row))
-    notes = [f"the engine did not get what it was leased: {starved}"] if starved else []
+    notes = [f"the engine did not get its leased hardware: {starved}"] if starved else []
     for note in (*measured.notes, *notes):
         log(f"{row.workload} {row.level}: {note}")
     for interval in measured.intervals:
@@ -131,8 +131,8 @@ def measured_on(
     slo: Slo,
     over: Callable[[], str | None],
     keep_requests: bool = True,
-    on_cut: Callable[[Measured], None] | None = None,
-) -> tuple[Measured, str | None]:
+    on_cut: Callable[[MeasuredLevel], None] | None = None,
+) -> tuple[MeasuredLevel, str | None]:
     """One level, and what its engine did not get meanwhile of what it was leased."""
     recorder.take_telemetry(server)
     watch = server.watch_hardware()

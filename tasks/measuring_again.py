@@ -1,23 +1,25 @@
-"""What looks wrong is measured again the same night: on the same boot, then on fresh ones.
+"""What looks wrong is measured again the same night: on the same boot, then on fresh ones; what has
+changed, in turns with the accepted configuration.
 
 How often is the judge's to say (nightbench.verdicts). Nothing here fails a target: it was measured
-already, and what cannot be measured again is judged without it.
+already, and what cannot be measured again is said, and judged without.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from prefect.logging import get_run_logger
 
 from nightbench.errors import NightbenchError, TeardownFailed
-from nightbench.history.reading import open_history
+from nightbench.history.reading import History, open_history
 from nightbench.home.paths import Home
 from nightbench.load.plan.levels import Level
 from nightbench.load.plan.workloads import Prompts
-from nightbench.night.budget import NightClock
+from nightbench.night.allowance import Allowance, allowance_s
+from nightbench.night.budget import NightClock, TimeIsOver
+from nightbench.night.controls import Control, NoControl
 from nightbench.night.judging import settings_from
 from nightbench.night.run import Night, skipped_fact
 from nightbench.night.screening import level_values, screen
@@ -25,7 +27,9 @@ from nightbench.records import HOST_STARVED, FurtherValue, LoadLevel, marked_inv
 from nightbench.serving.server import Server
 from nightbench.suite.models import LoadSpec, Slo, Target
 from nightbench.verdicts.measured import Again, RanTarget
-from nightbench.verdicts.measuring import Further
+from nightbench.verdicts.measured_now import Wanted
+from nightbench.verdicts.measuring import Further, pair_order
+from tasks.controls import Controls
 from tasks.measuring import measured_on
 from tasks.recording import TargetRecorder
 from tasks.redacting import step
@@ -34,6 +38,11 @@ from tasks.serving import served
 
 Loads = Sequence[tuple[LoadSpec, Sequence[Level], Prompts]]
 LAUNCHES_OF_A_BOOT = 2  # a boot that failed is tried once more
+_CALLED: dict[Further, str] = {
+    "rep": "measuring again on the same server",
+    "fresh": "measuring again on fresh boots",
+    "ref": "measuring against the accepted configuration",
+}
 
 
 class MeasuringAgain:
@@ -54,9 +63,11 @@ class MeasuringAgain:
         self._measured: list[Again] = []
         self._counts: dict[Further, int] = {"rep": 0, "fresh": 0, "ref": 0}
         self._tonight: RanTarget | None = None
-        self._boots_wanted = 0
-        self._left_s = _allowance_s(night)
-        self._took_s: dict[Further, float] = {}
+        self._controls: Controls | None = None
+        self._paired: list[list[Again]] = []  # fresh boots of pairs that nobody has asked for yet
+        self._boots_wanted = self._boots = self._pairs = 0
+        self._allowance = Allowance(allowance_s(night.suite), clock)
+        self._said: set[str] = set()
 
     def on_this_boot(self, server: Server) -> None:
         """Screen what was measured; repeat it on this server where the judge wants that."""
@@ -64,20 +75,25 @@ class MeasuringAgain:
         if not self._levels or (row is None and not self._target.is_attached):
             return
         self._tonight = self._recorder.as_ran(self._night, server)
+        facts = self._recorder.facts_now(server)
+        self._controls = Controls(self._night, self._target, self._recorder, facts)
         levels = [row for row in self._recorder.measured if isinstance(row, LoadLevel)]
-        self._took_s["rep"] = sum(level.duration_s for level in levels)
-        boot_s = row.boot_s if row is not None else None
-        self._took_s["fresh"] = self._took_s["rep"] + (boot_s or 0.0)
+        measuring_s = sum(level.duration_s for level in levels)
+        boot_s = (row.boot_s if row is not None else None) or 0.0
+        self._allowance.expect("rep", measuring_s)
+        for kind in ("fresh", "ref"):
+            self._allowance.expect(kind, measuring_s + boot_s)
         # The same prompts again: where nobody can tell what the server's cache makes of them, only
         # a fresh boot is the same measurement.
         told = all(level.cached_tokens is not None for level in levels)
         repeats = told or self._target.is_attached
 
-        def live(_: str, kind: Further, count: int) -> list[list[Again]]:
-            if kind == "fresh":
-                self._boots_wanted += count
-            wanted = count if kind == "rep" and repeats else 0
-            return [self._repeat(server) for _ in range(wanted) if self._has_time_for("rep")]
+        def live(_: History, wanted: Wanted) -> list[list[Again]]:
+            if wanted.kind != "rep":
+                self._boots_wanted += wanted.count
+                return []
+            count = wanted.count if repeats else 0
+            return [self._repeat(server) for _ in range(count) if self._has_time_for("rep")]
 
         self._judge(live)
 
@@ -86,17 +102,14 @@ class MeasuringAgain:
         if not self._boots_wanted or self._target.is_attached:
             return
 
-        def live(_: str, kind: Further, count: int) -> list[list[Again]]:
-            found = []
-            for _number in range(count if kind == "fresh" else 0):
-                if not self._has_time_for("fresh"):
-                    break
-                found.append(self._on_a_fresh_boot())
-            return found
+        def live(history: History, wanted: Wanted) -> list[list[Again]]:
+            if wanted.kind == "ref":
+                return self._in_turns(history, wanted)
+            return self._fresh(wanted.count) if wanted.kind == "fresh" else []
 
         self._judge(live)
 
-    def _judge(self, live: Callable[[str, Further, int], list[list[Again]]]) -> None:
+    def _judge(self, live: Callable[[History, Wanted], list[list[Again]]]) -> None:
         assert self._tonight is not None  # noqa: S101
         rows = self._recorder.measured
         try:
@@ -110,27 +123,58 @@ class MeasuringAgain:
                     values,
                     self._settings,
                     again=list(self._measured),
-                    live=live,
+                    live=lambda wanted: live(history, wanted),
                 )
         except TeardownFailed:
             raise  # its hardware is not free: that is no matter of judging
         except NightbenchError as error:
-            get_run_logger().warning("nothing was measured again: %s", error)
+            self._say_skipped("measuring again", error)
         except Exception:  # noqa: BLE001 - what was measured stands, whatever judging meets
             get_run_logger().warning("nothing was measured again", exc_info=True)
 
-    def _on_a_fresh_boot(self) -> list[Again]:
-        launch = 1 + LAUNCHES_OF_A_BOOT * (1 + self._counts["fresh"])
-        began = time.monotonic()
-        try:
-            with served(
-                self._target, self._night.base_dir, self._recorder, self._clock, launch=launch
-            ) as server:
-                return self._measure(server, "fresh")
-        finally:
-            self._spend(began, "fresh")
+    def _repeat(self, server: Server) -> list[Again]:
+        with self._allowance.spent_on("rep"):
+            return self._measure(server, "rep", self._clock)
 
-    def _measure(self, server: Server, kind: Further) -> list[Again]:
+    def _fresh(self, count: int) -> list[list[Again]]:
+        """What pairs have left over first."""
+        found, self._paired = self._paired[:count], self._paired[count:]
+        while len(found) < count and self._has_time_for("fresh"):
+            found.append(self._boot("fresh", None))
+        return found
+
+    def _in_turns(self, history: History, wanted: Wanted) -> list[list[Again]]:
+        """Pairs of the accepted configuration and tonight's, A B B A: those of the former. What a
+        pair lacks is said."""
+        assert self._controls is not None  # noqa: S101
+        found: list[list[Again]] = []
+        try:
+            while len(found) < wanted.count and self._has_time_for("ref", "fresh"):
+                control = self._controls.look_up(history, wanted.accepted_run)
+                pair = {kind: self._boot(kind, control) for kind in pair_order(self._pairs)}
+                self._pairs += 1
+                found.append(pair["ref"])
+                self._paired.append(pair["fresh"])
+        except TeardownFailed:
+            raise
+        except NightbenchError as error:
+            self._say_skipped(_CALLED["ref"], error)
+        return found
+
+    def _boot(self, kind: Further, control: Control | None) -> list[Again]:
+        """A boot of tonight's configuration (fresh) or the accepted one (ref), measured."""
+        assert self._controls is not None  # noqa: S101
+        self._boots += 1
+        launch = 1 + LAUNCHES_OF_A_BOOT * self._boots
+        with self._allowance.spent_on(kind) as clock:
+            if kind == "ref" and control is not None:
+                with self._controls.boot(control, clock, launch) as server:
+                    return self._measure(server, kind, clock)
+            base_dir = self._night.base_dir
+            with served(self._target, base_dir, self._recorder, clock, launch=launch) as server:
+                return self._measure(server, kind, clock)
+
+    def _measure(self, server: Server, kind: Further, clock: NightClock) -> list[Again]:
         """Every level that was measured tonight, once more."""
         self._counts[kind] += 1
         known = {(r.workload, r.level) for r in self._recorder.measured if isinstance(r, LoadLevel)}
@@ -147,55 +191,43 @@ class MeasuringAgain:
                 number=self._counts[kind],
                 metrics=self._settings.metrics,
                 slo=self._night.suite.slo,
-                over=self._clock.over,
+                over=clock.over,
             )
-            found += [self._as_again(row) for row in rows if row.valid and row.value is not None]
+            found += [self._as_again(row, kind) for row in rows if row.valid]
+        found = [one for one in found if one.value]
         self._measured += found
         return found
 
-    def _repeat(self, server: Server) -> list[Again]:
-        began = time.monotonic()
-        try:
-            return self._measure(server, "rep")
-        finally:
-            self._spend(began, "rep")
+    def _has_time_for(self, *kinds: Further) -> bool:
+        reason = self._allowance.why_not(*kinds)
+        if reason is not None:
+            self._say_skipped(_CALLED[kinds[0]], reason)
+        return reason is None
 
-    def _spend(self, began: float, kind: Further) -> None:
-        took_s = time.monotonic() - began
-        self._took_s[kind] = took_s
-        if self._left_s is not None:
-            self._left_s = max(0.0, self._left_s - took_s)
+    def _say_skipped(self, what: str, why: NightbenchError | str) -> None:
+        """Among what was skipped, once a night."""
+        reason = why if isinstance(why, str) else why.message.splitlines()[0]
+        if isinstance(why, TimeIsOver):
+            reason = "its share of the night's time was over before the server was up"
+        if isinstance(why, NoControl):
+            get_run_logger().info("%s: no control: %s", self._target.name, reason)
+        else:
+            get_run_logger().warning("%s: %s was skipped: %s", self._target.name, what, reason)
+        if what not in self._said:
+            self._said.add(what)
+            self._recorder.keep(skipped_fact(what, reason))
 
-    def _has_time_for(self, kind: Further) -> bool:
-        needed_s = self._took_s.get(kind, 0.0)
-        left = [left for left in (self._left_s, self._clock.left_s()) if left is not None]
-        if not left or needed_s < min(left):
-            return True
-        reason = f"{needed_s:.0f} s are needed, {min(left):.0f} s were left for it"
-        self._recorder.keep(skipped_fact(f"measuring again ({kind})", reason))
-        get_run_logger().warning("%s was not measured again: %s", self._target.name, reason)
-        return False
-
-    def _as_again(self, row: FurtherValue) -> Again:
+    def _as_again(self, row: FurtherValue, kind: Further) -> Again:
         return Again(
             run_id=self._night.run_id,
             target=self._target.name,
-            kind="rep" if row.kind == "rep" else "fresh",
+            kind=kind,
             number=row.number,
             workload=row.workload,
             level=row.level,
             metric=row.metric,
             value=row.value or 0.0,
         )
-
-
-def _allowance_s(night: Night) -> float | None:
-    """The seconds that each target of a night may be measured again for; None: no budget, no end
-    but the judge's own (a repeat and four boots)."""
-    suite = night.suite
-    if suite.time_budget is None:
-        return None
-    return suite.verdicts.reserve * suite.time_budget / len(suite.targets)
 
 
 @step(

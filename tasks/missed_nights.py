@@ -38,7 +38,7 @@ NIGHTLY = "nightly"
 SILENCE = timedelta(minutes=10)
 
 
-@step(name="notice a missed night", task_run_name="notice a missed night")
+@step(name="report missed nights", task_run_name="report missed nights")
 def report_missed_nights() -> list[datetime]:
     """The nights that were due and did not begin; told once, in the log and as an alert."""
     home, now = Home.from_env(), utc_now()
@@ -94,7 +94,7 @@ def mark_dead_runs() -> list[UUID]:
         )
         dead = [run for run in runs if _is_silent(client, run, utc_now())]
         for run in dead:
-            message = f"its process has not been heard of for {SILENCE.total_seconds() / 60:g} min"
+            message = f"no heartbeat from its process for {SILENCE.total_seconds() / 60:g} min"
             client.set_flow_run_state(run.id, Crashed(message=message))
             get_run_logger().warning("%s (%s) crashed: %s", run.name, run.id, message)
     return [run.id for run in dead]

@@ -41,7 +41,9 @@ def retentions(environ: Mapping[str, str] = os.environ) -> tuple[Retention, ...]
     number of days."""
     said = environ.get(DAYS_NAME, str(DAYS))
     if not (said.isascii() and said.isdigit() and int(said) > 0):
-        raise BadInput(f"{DAYS_NAME}={said!r} is no number of days", hint="Say it as 90.")
+        raise BadInput(
+            f"{DAYS_NAME}={said!r} is not a number of days", hint="Set it to a number such as 90."
+        )
     days = int(said)
     return (
         Retention("nightly", days, 60),
@@ -50,7 +52,7 @@ def retentions(environ: Mapping[str, str] = os.environ) -> tuple[Retention, ...]
     )
 
 
-@step(name="forget old runs", task_run_name="forget old runs")
+@step(name="delete Prefect's old runs", task_run_name="delete Prefect's old runs")
 def forget_old_runs() -> int:
     """Have the Prefect server that we started forget runs of ours; how many it has forgotten.
 
@@ -66,7 +68,7 @@ def forget_old_runs() -> int:
                     client.delete_flow_run(run.id)
                     forgotten += 1
     if forgotten:
-        get_run_logger().info("Prefect has forgotten %d old flow runs", forgotten)
+        get_run_logger().info("deleted %d old flow runs from Prefect", forgotten)
     return forgotten
 
 

@@ -20,7 +20,9 @@ def prepare_engine_and_model(target: Target, base_dir: Path, clock: NightClock) 
     except TimeoutError as error:
         if clock.over() is None:
             raise
-        raise TimeIsOver("the night's time was over before engine and model were there") from error
+        raise TimeIsOver(
+            "the night's time budget ran out before engine and model were ready"
+        ) from error
 
 
 @step(

@@ -15,7 +15,7 @@ from nightbench.dashboards.swanlab_mirror import mirror_pending, mirror_run
 from nightbench.errors import DashboardError, HistoryError, ServerError
 from nightbench.history.reading import open_history
 from nightbench.history.run_results import RunResults, read_run
-from nightbench.home.kept_runs import Keep
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.night.run import Night
 from nightbench.suite.models import Target
@@ -61,14 +61,14 @@ def mirror_to_swanlab(night: Night) -> None:
     try:
         mirror_run(Home.from_env(), night.run_id, night.suite.swanlab)
     except DashboardError as error:
-        get_run_logger().warning("SwanLab was not fed: %s", error)
+        get_run_logger().warning("SwanLab was not updated: %s", error)
 
 
-@step(name="mirror what is pending", task_run_name="mirror what is pending")
+@step(name="mirror pending runs", task_run_name="mirror pending runs")
 def mirror_what_is_pending() -> int:
     """Feed SwanLab the runs that an outage or a killed mirror left out."""
     try:
-        return mirror_pending(Home.from_env(), limit=Keep.from_env().swanlab_runs)
+        return mirror_pending(Home.from_env(), limit=RunRetention.from_env().swanlab_runs)
     except (DashboardError, HistoryError) as error:
-        get_run_logger().warning("SwanLab was not fed: %s", error)
+        get_run_logger().warning("SwanLab was not updated: %s", error)
         return 0

@@ -62,11 +62,15 @@ class TargetRecorder:
     def serving(self, server: Server) -> None:
         """A server is up: note what the measurements are made on."""
         self._server = server
-        self._spool.keep_out(*server.endpoint.redact.secrets)
+        self.keep_out_secrets(server)
         self._spool.set_hardware_class(server.hardware_class)
         for fact in server.provenance():
             self._spool.append(fact)
         self._row("running")
+
+    def keep_out_secrets(self, server: Server) -> None:
+        """What a server is asked with is no matter of the history."""
+        self._spool.keep_out(*server.endpoint.redact.secrets)
 
     def take_telemetry(self, server: Server) -> list[TelemetryRow]:
         """Spool what the server's hardware and counters said since the last time; the readings."""
@@ -86,6 +90,13 @@ class TargetRecorder:
             row=self._target_row("completed", None, None),
             facts=server.provenance(),
         )
+
+    def facts_now(self, server: Server) -> dict[str, str]:
+        """What the target runs on tonight, by the names that the history has for it."""
+        row = self._target_row("running", None, None)
+        facts = {fact.name: fact.value for fact in server.provenance()}
+        facts |= {"engine_kind": row.engine_kind, "config_digest": row.config_digest}
+        return facts | ({"engine_version": row.engine_version} if row.engine_version else {})
 
     def close(self, status: str, error: BaseException | None) -> None:
         """Seal the folder with how the target went."""

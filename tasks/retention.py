@@ -8,15 +8,15 @@ from nightbench.dashboards.swanlab_retention import remove_old
 from nightbench.errors import DashboardError
 from nightbench.history.clock import utc_now
 from nightbench.home.cleanup import tidy
-from nightbench.home.kept_runs import Keep
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from tasks.redacting import step
 
 
-@step(name="remove what is old", task_run_name="remove what is old")
+@step(name="apply retention", task_run_name="apply retention")
 def remove_what_is_old() -> None:
     """Keep dashboards and logs for the newest runs alone. The numbers stay in the history."""
-    home, keep = Home.from_env(), Keep.from_env()
+    home, keep = Home.from_env(), RunRetention.from_env()
     done = tidy(home, keep.log_runs, utc_now())
     if done.num_files:
         get_run_logger().info(
@@ -26,7 +26,7 @@ def remove_what_is_old() -> None:
     try:
         folders = remove_old(home, keep.swanlab_runs)
     except DashboardError as error:
-        get_run_logger().warning("SwanLab's old runs are still there: %s", error)
+        get_run_logger().warning("SwanLab's old runs could not be removed: %s", error)
     else:
         if folders:
             get_run_logger().info("removed %s old experiments of SwanLab", len(folders))

@@ -20,6 +20,7 @@ from nightbench.engines import target_engine
 from nightbench.errors import BootFailed, BootTimeout, LeaseError, ServerError
 from nightbench.home.paths import Home
 from nightbench.night.budget import NightClock, TimeIsOver
+from nightbench.night.controls import Control
 from nightbench.serving.hardware import lease_folder, reaper
 from nightbench.serving.hardware.endpoint_leases import resource_of
 from nightbench.serving.server import Server, serve
@@ -42,11 +43,16 @@ def served(
     clock: NightClock,
     *,
     launch: int = 1,
+    control: Control | None = None,
 ) -> Iterator[Server]:
     """A server that really answers, gone when the context is left, however it is left. `launch`
-    numbers it among the target's launches of the night."""
+    numbers it among the target's launches of the night; `control` is booted in the target's place.
+    """
+    target, base_dir = (control.target, control.base_dir) if control else (target, base_dir)
     with alone_among_machines(target, clock), ExitStack() as stack:
-        server = boot_server(target, base_dir, recorder, stack, clock, launch=launch)
+        server = boot_server(
+            target, base_dir, recorder, stack, clock, launch=launch, control=control
+        )
         try:
             yield server
         except ServerError as error:
@@ -76,7 +82,7 @@ def alone_among_machines(target: Target, clock: NightClock) -> Iterator[None]:
         slot = ExitStack()
         slot.enter_context(concurrency(name, timeout_seconds=left_s, lease_duration=_SLOT_S))
     except TimeoutError as error:
-        raise TimeIsOver(f"another machine was at the server of {target.name}") from error
+        raise TimeIsOver(f"another machine was measuring the server of {target.name}") from error
     with slot:
         yield
 
@@ -101,8 +107,10 @@ def boot_server(
     clock: NightClock,
     *,
     launch: int = 1,
+    control: Control | None = None,
 ) -> Server:
-    """Lease, launch and wait for a real completion; note at once what it runs on.
+    """Lease, launch and wait for a real completion; note at once what it runs on, unless it is the
+    control of another.
 
     Raises TimeIsOver where the night ended before the server was up.
     """
@@ -117,16 +125,22 @@ def boot_server(
             on_row=recorder.keep,
             launch=launch - 1 + (runtime.task_run.run_count or 1),
             options=Options(lease_within_s=clock.at_most(math.inf)),
+            built=control.built if control else None,
         )
         try:
             server = stack.enter_context(serving)
         except (ServerError, LeaseError) as error:
             if clock.over():
-                raise TimeIsOver(f"the night's time was over before it was up: {error}") from error
+                raise TimeIsOver(
+                    f"the night's time budget ran out before it was ready: {error}"
+                ) from error
             if isinstance(error, ServerError):
                 attach_log(target, error)
             raise
-    recorder.serving(server)
+    if control is None:
+        recorder.serving(server)
+    else:
+        recorder.keep_out_secrets(server)
     log(boot_sentence(server.row(), server.hardware_class))
     return server
 

@@ -20,7 +20,8 @@ from nightbench.night import run as nights
 from nightbench.night.planning import refuse_what_cannot_run
 from nightbench.night.run import Night
 from nightbench.night.scheduling import known_timezone, machine_timezone
-from nightbench.suite.file import SuiteFile, find_suite, read_suite
+from nightbench.suite.file import SuiteFile, find_suite, place_of_suite, read_suite
+from nightbench.suite.travelling import received
 from tasks.home import home_to_write
 from tasks.redacting import step
 from tasks.run_naming import tag_run
@@ -54,6 +55,7 @@ def begin_night(
     ends_at: str = "",
     night_of: str = "",
     suite_digest: str = "",
+    suite_text: str = "",
 ) -> Night:
     """Read the suite, choose its targets and name the run; a run of this process is taken over as
     it began. Raises SuiteError or DataError."""
@@ -62,7 +64,7 @@ def begin_night(
         tag_run(part)
         return part
     home = home_to_write()
-    suite_file = suite_of_run(suite, run_id, suite_digest)
+    suite_file = suite_of_run(suite, run_id, suite_digest, suite_text)
     if resume is not None:
         unfinished = resuming.find_unfinished(home, resume)
         unfinished.refuse_another(suite_file)
@@ -99,19 +101,22 @@ def part_of(night: Night, targets: Sequence[str] | None, now: datetime) -> Night
     return replace(night, targets=chosen, started_at=now, dated=night.date)
 
 
-def suite_of_run(suite: str, run_id: str | None, digest: str) -> SuiteFile:
-    """The suite as the run began with it elsewhere: the file of that name here, which must have the
-    `digest` that the run began with, if that is known.
+def suite_of_run(suite: str, run_id: str | None, digest: str, text: str = "") -> SuiteFile:
+    """The suite as the run began with it elsewhere: the `text` that the run's node sent, else the
+    file of that name here. Both must be of the `digest` that the run began with, if that is known.
 
-    Raises BadInput where it has another: another node has another file, or it was edited since.
+    Raises BadInput where they are not: another node has another file, or it was edited since.
     """
+    if text:
+        return received(text, digest, place_of_suite(suite))
     path, read = find_suite(suite), _read.get()
     found = read if read is not None and read.path == path else read_suite(path)
     if digest and found.digest != digest:
         raise BadInput(
             f"{found.path} is not what {run_id} began with: that suite was {digest}, this file is "
             f"{found.digest}",
-            hint="Give every node the same file; what is edited meanwhile is for the next night.",
+            hint="Give every node the same file; what is edited meanwhile is for the next night. A "
+            "suite that names the variables of its secrets (${NAME}, pass_env) is sent along.",
         )
     return found
 

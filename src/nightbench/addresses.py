@@ -25,21 +25,21 @@ def checked(url: str) -> str:
     Raises ValueError, whose words go behind "URL: ".
     """
     if any(character <= " " or character == "\x7f" for character in url.strip()):
-        raise ValueError(f"there is a space or a control character in it; {_FORM}")
+        raise ValueError(f"it contains a space or a control character; {_FORM}")
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"it cannot be read ({error}); {_FORM}") from None
+        raise ValueError(f"it cannot be parsed ({error}); {_FORM}") from None
     if parts.scheme.lower() not in ("http", "https") or not host or port == 0:
-        raise ValueError(f"it is not a URL a server answers on; {_FORM}")
+        raise ValueError(f"it is not the URL of a server; {_FORM}")
     if "@" in parts.netloc:
-        raise ValueError("it has a user or a password in it: a key goes into a header")
+        raise ValueError("it contains a user or a password: put keys into a header")
     if parts.fragment or url.strip().endswith("#"):
-        raise ValueError("it has a # in it, and what is behind that is never sent")
+        raise ValueError("it contains a #, and the part after it is never sent")
     secret = [name for name, _ in parse_qsl(parts.query, True) if is_secret(name) or name == "sig"]
     if secret:
-        raise ValueError(f"its query has a key in it ({secret[0]}): a key goes into a header")
+        raise ValueError(f"its query contains a key ({secret[0]}): put keys into a header")
     netloc = _netloc(host, port)
     path, query = quote(parts.path.rstrip("/"), safe=_KEPT), quote(parts.query, safe=_KEPT)
     return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))

@@ -23,7 +23,7 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
             return environ[found[1]]
         except KeyError:
             raise BadInput(
-                f"a header names {found[1]}, which is not set", hint="Export it first."
+                f"a header refers to {found[1]}, which is not set", hint="Export it first."
             ) from None
 
     return _VARIABLE.sub(value_of, text)
@@ -84,7 +84,10 @@ def _refuse_unsendable(name: str, value: str) -> None:
         odd = value[error.start]
         raise BadInput(
             f"the header {name} cannot be sent: there is a character U+{ord(odd):04X} in its value",
-            hint="HTTP takes ASCII; quotes and spaces of another kind come with copied keys.",
+            hint="HTTP headers are ASCII; copied keys may contain typographic quotes or spaces.",
         ) from None
     if not name or not fits or any(bad in value for bad in "\r\n\0"):
-        raise BadInput(f"the header {name!r} cannot be sent", hint="one line, no control bytes")
+        raise BadInput(
+            f"the header {name!r} cannot be sent",
+            hint="It must be one line without control characters.",
+        )

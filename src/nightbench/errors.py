@@ -93,9 +93,7 @@ class ServerError(NightbenchError):
         if not self.log_tail:
             return super().__str__()
         tail = "\n".join(f"  | {line}" for line in self.log_tail.splitlines())
-        return f"{self.message}\n  its last words:\n{tail}" + (
-            f"\n  {self.hint}" if self.hint else ""
-        )
+        return f"{self.message}\n  log tail:\n{tail}" + (f"\n  {self.hint}" if self.hint else "")
 
 
 class BootFailed(ServerError):

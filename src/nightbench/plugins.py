@@ -95,7 +95,7 @@ class Group(Generic[T]):
     def problem(self, extension: Extension) -> str | None:
         """Why an extension cannot be used, None where it can."""
         if extension.name in self._ours():
-            return f"not used: {extension.name} is the name of one of nightbench's own"
+            return f"not used: {extension.name} is a built-in name"
         try:
             self.find(extension.name)
         except BadInput as error:
@@ -116,7 +116,7 @@ class Group(Generic[T]):
             raise self._broken(extension, f"it is {type(loaded).__name__}, expected {wanted}")
         found: T = loaded
         if self.name_of(found) != extension.name:
-            raise self._broken(extension, f"it calls itself {self.name_of(found)}")
+            raise self._broken(extension, f"its name is {self.name_of(found)}")
         return found
 
     def _broken(self, extension: Extension, why: str) -> PluginError:
@@ -142,7 +142,7 @@ def _extensions(group: str, _path: tuple[str, ...]) -> tuple[Extension, ...]:
 
 
 def _described(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "a distribution unknown"
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
 
 
 def _attribute(reference: str) -> Any:

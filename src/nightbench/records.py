@@ -332,8 +332,9 @@ class VerdictRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationRow:
     """What a person said about a series of a target, or about all of them where no name, level,
-    metric or key is given. `kind`: accepted (a shift that starts a new baseline), acknowledged
-    (somebody has taken an event on; quiet until a date) or note."""
+    metric or key is given. `kind`: accepted (a shift that starts a new baseline), refused (it stays
+    open), acknowledged (somebody has taken an event on; quiet until a date) or note; or, by
+    nightbench alone, accepted by itself (a configuration that makes no difference)."""
 
     target: str
     hardware_class: str | None = None

@@ -92,7 +92,7 @@ def pass_at_k(answers: int, correct: int, k: int) -> float:
     Raises ValueError where fewer than `k` answers were given.
     """
     if not 0 < k <= answers:
-        raise ValueError(f"pass@{k} needs {k} answers, and there are {answers}")
+        raise ValueError(f"pass@{k} needs {k} replies, there are {answers}")
     return 1 - math.comb(answers - correct, k) / math.comb(answers, k)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from nightbench.accuracy import benchmarks
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.questions import prepare
-from nightbench.accuracy.sample_files import AskedAs, SampleFile, read_samples
+from nightbench.accuracy.sample_files import ReplySettings, SampleFile, read_samples
 from nightbench.data.loading import read_records
 from nightbench.endpoint import Endpoint
 from nightbench.records import AccuracySample
@@ -100,7 +100,7 @@ def _asked_once(
     key = os.environ[args.api_key_env] if args.api_key_env else ""
     path = args.samples / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    asked_as = AskedAs.of(spec, args.model)
+    asked_as = ReplySettings.of(spec, args.model)
     with SampleFile(path, asked_as) as file:
         evaluate(
             spec,

@@ -29,7 +29,7 @@ from typing import Any
 
 import psutil
 
-from nightbench.load.drive.host import HostUse, read_host
+from nightbench.load.drive.host import HostUsage, read_host
 from tests.benchmarks.fidelity_tools import TOOLS, Said, Tool, Work, environment_of
 from tests.truth.reference import ReferenceServer
 
@@ -170,7 +170,7 @@ def spend(argv: list[str], folder: Path, server: int | None = None) -> Spent:
     now = read_host()
     assert machine is not None
     assert now is not None
-    use = HostUse(machine, now)
+    use = HostUsage(machine, now)
     elsewhere_s = now.busy_s - machine.busy_s - cpu_s - (_server_s(server) - serving)
     return Spent(began_ns, cpu_s, max(0.0, elsewhere_s / use.capacity_s))
 

@@ -26,7 +26,7 @@ from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.worker_protocol import ShardReport
 from nightbench.load.plan.levels import Level, LevelTimeouts
 from nightbench.load.summarize.level_rows import Finished, parse
-from nightbench.load.summarize.summary import sum_up
+from nightbench.load.summarize.level_summary import sum_up
 
 START_NS, OFFSET_NS, MS = 1_000_000_000_000, 1_763_000_000_000_000_000, 1_000_000
 STREAMS, SECOND = 512, 1_000_000_000

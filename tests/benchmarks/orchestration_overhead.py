@@ -157,7 +157,7 @@ def _bare(path: Path) -> float:
     from nightbench.load.measure import measure_level
     from nightbench.load.plan.levels import plan_levels
     from nightbench.load.plan.workloads import read_prompts
-    from nightbench.serving.remote import connect
+    from nightbench.serving.external_api import connect
     from nightbench.suite.file import read_suite
 
     file = read_suite(path)

@@ -91,7 +91,7 @@ def test_a_click_on_smoke_measures_a_real_server_and_tells_how_far_it_is(
         expect(page.get_by_text(f"smollm2-135m: {task}").first).to_be_visible()
     take_picture("3-target-tasks")
     open_tab(page, "Logs")
-    expect(page.get_by_text("vllm 0.").first).to_contain_text("answers after")
+    expect(page.get_by_text("vllm 0.").first).to_contain_text("ready after")
     expect(page.get_by_text("accuracy starter: 128 of 128").first).to_be_visible()
     take_picture("4-target-logs")
 

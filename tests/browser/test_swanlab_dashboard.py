@@ -56,7 +56,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     ):
         os.close(theirs)
         said = [terminal.readline() for _ in range(3)]
-        assert said[1] == f"made again from the history: {NIGHTS} runs\n"
+        assert said[1] == f"rebuilt from the history: {NIGHTS} runs\n"
         yield Board(sign_in_address(said[2]), home)
         watch.send_signal(signal.SIGINT)
         assert watch.wait(60) == 130

@@ -17,7 +17,7 @@ from scene import Scene
 
 from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home.paths import Home
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 NIGHTBENCH = [sys.executable, "-m", "nightbench.cli.main"]
 SHORT = {"temperature": 0, "max_tokens": 8}

@@ -16,7 +16,7 @@ from nightbench.serving.hardware import reaper
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 WITHIN_S = 15.0  # what a fault is given to be over: no process, no port, no lease

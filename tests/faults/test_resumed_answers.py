@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from night import Night
 
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
@@ -57,7 +57,7 @@ def test_resumed_answers_are_each_there_once_and_as_right(night: Night, smollm2:
     )
     assert len(landed["accuracy_samples"]) == len(whole) + len(crashed) + len(resumed)
     assert QUESTIONS / 2 <= len(crashed) < QUESTIONS
-    assert f"{len(crashed)} of {QUESTIONS} replies taken over" in said
+    assert f"{len(crashed)} of {QUESTIONS} replies reused" in said
     assert whole.keys() == resumed.keys()
     assert len(resumed) == QUESTIONS
     assert {name: resumed[name]["reply"] for name in crashed} == {

@@ -18,7 +18,7 @@ from scene import Scene
 from nightbench.cli.prefect_access import PrefectAccess
 from nightbench.home.paths import Home
 from nightbench.serving import processes
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -82,7 +82,7 @@ def test_a_killed_prefect_server_touches_no_measurement_and_a_night_leaves_no_se
     assert (night.home / "history" / "history.duckdb").exists()
     assert (night.home / "prefect" / "prefect.db").exists()
     assert night.files_with("benchmark-target"), "nothing was searched"
-    assert list(night.home.rglob("*swan*")), "SwanLab was not fed"
+    assert list(night.home.rglob("*swan*")), "SwanLab was not updated"
     for secret in secrets:
         assert secret not in command_lines
         assert night.files_with(secret) == []
@@ -139,7 +139,7 @@ def test_a_dead_engine_ends_the_level_and_the_night_goes_on_to_its_end(night: Ni
     night.scene.assert_all_gone()
     text = night.output.read_text()
     assert "Traceback" not in text
-    assert "tiny died" in text
+    assert "tiny died" in text, text
     landed = night.landed(
         targets="status",
         servers="exit_reason, teardown_clean",

@@ -70,7 +70,7 @@ def test_a_receiver_that_refuses_does_not_fail_a_night(
     assert night.returncode == 0, night.stdout + night.stderr
     assert len(chat.bodies) == 1
     [logged] = house.prefect("SELECT message FROM log WHERE message LIKE '%was not sent%'")
-    assert "it answered 500" in logged[0]
+    assert "HTTP 500" in logged[0]
     assert SECRET not in logged[0]
 
 
@@ -83,7 +83,7 @@ def test_a_night_that_never_began_is_not_silent(house: House, chat: Receiver) ->
     )
     assert python(house, code).returncode == 0
     [body] = chat.bodies
-    assert body["text"].startswith("❌ suite: the night did not get through")
+    assert body["text"].startswith("❌ suite: the night ended without results")
     assert "there is no history" in body["text"]
 
 

@@ -49,7 +49,7 @@ def test_three_nights_each_half_as_fast_end_in_a_regression_and_a_failed_gate(ho
     assert "reference has nothing to be held against yet" in said[0]
     assert "gate max_regression 5.0%: reference may have regressed: output tok/s −" in said[1]
     assert "one night cannot yet tell it from the node" in said[1]
-    assert "measuring again (fresh) was skipped: " in said[1]
+    assert "measuring again on fresh boots was skipped: " in said[1]
     assert "gate max_regression 5.0%: reference regressed: output tok/s −" in said[2]
     results = json.loads((house.folder / "results.json").read_text(encoding="utf-8"))
     assert [row["verdict"] for row in results["verdicts"]] == ["regressed"]

@@ -97,7 +97,7 @@ def test_a_killed_night_is_resumed_and_nothing_answered_is_asked_again(
     assert 0 < answered < QUESTIONS
     again = api.asked()[asked:]
     assert len(again) == QUESTIONS - answered
-    assert f"{answered} of {QUESTIONS} replies taken over" in resumed.stdout
+    assert f"{answered} of {QUESTIONS} replies reused" in resumed.stdout
 
     results = json.loads((house.folder / "results.json").read_text(encoding="utf-8"))
     assert results["resumed_from"] == crashed

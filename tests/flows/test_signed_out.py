@@ -213,7 +213,7 @@ def test_a_pool_that_lets_runs_choose_is_set_back_by_the_next_up(house: UpHouse)
     older = ProcessWorker.get_default_base_job_template()
     house.ask("PATCH", "/work_pools/cpu", {"base_job_template": older})
     again = house("up", "--nightly", "reference")
-    assert "is not as nightbench makes it: set back" in again.stdout
+    assert "was changed by hand: restored" in again.stdout
     assert house.ask("GET", "/work_pools/cpu")["base_job_template"] == ours
 
 

@@ -88,13 +88,13 @@ def test_when_the_time_is_over_the_level_ends_and_the_rest_is_skipped(
     assert "time_budget" in level["invalid_reasons"]
     assert house.sql("SELECT target, status, error FROM targets ORDER BY target") == [
         {"target": "first", "status": "completed", "error": None},
-        {"target": "later", "status": "skipped", "error": "the night's time was over"},
+        {"target": "later", "status": "skipped", "error": "the night's time budget was used up"},
     ]
     [row] = skipped(house)
     assert row == {
         "target": "first",
         "name": "skipped load one c1",
-        "value": "the night's time was over",
+        "value": "the night's time budget was used up",
     }
     said = house("show", "latest").stdout
-    assert "first: load one c1 was skipped: the night's time was over" in said
+    assert "first: load one c1 was skipped: the night's time budget was used up" in said

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from house import House
+from house import PROMPTS, House
 from up_house import UpHouse
 
 pytestmark = [pytest.mark.up, pytest.mark.timeout(900)]
@@ -29,6 +29,18 @@ def test_a_click_runs_a_suite_and_ctrl_c_leaves_nothing(up_house: UpHouse) -> No
         {"status": "completed", "trigger": "ui", "flow_run_id": run}
     ]
     assert up_house.sql("SELECT count(*) AS n FROM load_levels") == [{"n": 2}]
+
+    form = up_house.deployment("accept/accept")["parameter_openapi_schema"]["properties"]
+    assert form["decision"]["enum"] == ["accept", "refuse"]
+    assert all(field["description"] for field in form.values())
+    with pytest.raises(httpx.HTTPStatusError, match=r"422|409"):
+        up_house.click("accept/accept", what="reference", author="ada", reason="")
+    wanted = {"what": "reference", "author": "ada", "reason": "as it is to be"}
+    up_house.wait_for(up_house.click("accept/accept", **wanted), "COMPLETED")
+    up_house.wait_for(up_house.click("accept/accept", **wanted, decision="refuse"), "FAILED")
+    assert up_house.sql("SELECT target, kind, author, reason FROM annotations") == [
+        {"target": "reference", "kind": "accepted", "author": "ada", "reason": "as it is to be"}
+    ]
 
     again = up_house("up", "--port", "1")
     assert again.returncode == 0
@@ -75,11 +87,11 @@ def automation_of(up_house: UpHouse) -> dict[str, Any]:
     [
         (["--nightly", "refrence"], "there is no suite 'refrence' to run every night"),
         (["--timezone", "Mars/Base"], "there is no time zone 'Mars/Base'"),
-        (["--at", "2am"], "'2am' is no time of day"),
-        (["--suites", "nowhere"], "--suites nowhere is no folder"),
+        (["--at", "2am"], "'2am' is not a time of day"),
+        (["--suites", "nowhere"], "--suites nowhere is not a folder"),
         (["--database-url", "postgresql://me:pw@db/prefect"], "has a password in it"),
-        (["--database-url", "mysql://db/prefect"], "mysql:// is no Postgres"),
-        (["--allowed-host", "http://proxy"], "'http://proxy' is no name of a host"),
+        (["--database-url", "mysql://db/prefect"], "mysql:// is not a Postgres"),
+        (["--allowed-host", "http://proxy"], "'http://proxy' is not a host name"),
         (["--no-auth"], "--no-auth, and a password in PREFECT_SERVER_API_AUTH_STRING"),
     ],
     ids=["suite", "zone", "time", "folder", "password", "mysql", "name", "no-auth"],
@@ -135,6 +147,43 @@ def test_a_night_hands_targets_to_another_node_and_one_set_of_cores_is_shared_in
     assert up_house.sql(f"SELECT {one} OR {other} AS in_turn FROM servers") == [{"in_turn": True}]
 
 
+def test_another_node_measures_the_suite_the_night_began_with(up_house: UpHouse) -> None:
+    """It has no file of that name, the night's own is edited as it begins and its prompts go, and
+    what is not the text that was sent is refused."""
+    given = yaml.safe_load((up_house.suites / "reference.yaml").read_text(encoding="utf-8"))
+    [target], [load] = given["targets"], given["load"]
+    load["workload"]["path"] = "prompts.jsonl"
+    elsewhere = target | {"name": "elsewhere", "engine": target["engine"] | {"num_gpus": 4}}
+    edits = "echo 'name: edited at midnight' > travels.yaml && rm prompts.jsonl"
+    before = {"argv": ["sh", "-c", edits]}
+    suite = {"name": "travels", "targets": [elsewhere], "load": [load], "before": [before]}
+    (up_house.suites / "travels.yaml").write_text(yaml.safe_dump(suite), encoding="utf-8")
+    node_suites = up_house.folder / "suites-of-the-node"
+    node_suites.mkdir()
+    for folder in (up_house.suites, node_suites):
+        (folder / "prompts.jsonl").write_text(PROMPTS, encoding="utf-8")
+    up_house.up()
+    with up_house.join("gpu4", node_suites) as node:
+        up_house.until(lambda: "Ctrl-C stops it" in node.said(), 90)
+        up_house.until(lambda: up_house.ask("GET", "/work_pools/gpu4")["status"] == "READY", 60)
+        run = up_house.click("nightly/nightly", suite="travels")
+        up_house.wait_for(run, "COMPLETED", timeout_s=300)
+        [sent] = up_house.runs(name={"any_": ["elsewhere"]})
+        parameters = sent["parameters"]
+        changed = parameters["suite_text"].replace("num_prompts: 20", "num_prompts: 1")
+        forged = up_house.click("benchmark-target/gpu4", **parameters | {"suite_text": changed})
+        up_house.wait_for(forged, "FAILED")
+        assert "was changed on its way" in up_house.logs(forged)
+    assert "edited at midnight" in (up_house.suites / "travels.yaml").read_text(encoding="utf-8")
+    assert up_house.sql("SELECT target, status FROM targets") == [
+        {"target": "elsewhere", "status": "completed"}
+    ]
+    assert up_house.sql("SELECT level, completed FROM load_levels ORDER BY level") == [
+        {"level": "c2", "completed": 20},
+        {"level": "c4", "completed": 20},
+    ]
+
+
 def test_a_click_goes_before_what_is_left_of_a_night(up_house: UpHouse) -> None:
     given = yaml.safe_load((up_house.suites / "reference.yaml").read_text(encoding="utf-8"))
     [target] = given["targets"]
@@ -176,7 +225,7 @@ def test_no_password_opens_it_to_this_machine_says_so_and_to_no_page_of_another_
 ) -> None:
     up_house.arguments = ("--no-auth", "--host", "0.0.0.0", "--allowed-host", "inside")  # noqa: S104
     up_house.up()
-    assert "warning: no password is asked for. Whoever reaches 0.0.0.0" in up_house.said()
+    assert "warning: no password is required. Whoever reaches 0.0.0.0" in up_house.said()
     assert "assword  " not in up_house.said()
     assert len(up_house.ask("POST", "/deployments/filter", {})) == 4
 

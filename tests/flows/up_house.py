@@ -78,13 +78,16 @@ class UpHouse(House):
         self.access = PrefectAccess(self.url, known_auth(self.home, self.env))
 
     @contextmanager
-    def join(self, pool: str) -> Iterator[Node]:
-        """Another node that works for this server; it shares home and leases with it."""
+    def join(self, pool: str, suites: Path | None = None) -> Iterator[Node]:
+        """Another node that works for this server; it shares home and leases with it, and where it
+        has none of its own, the folder of suites."""
         output = self.folder / f"{pool}.txt"
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [*NIGHTBENCH, "up", "--join", self.url.removesuffix("/api"), "--pool", pool],
-                env=self.env | self.access.environment(),
+                env=self.env
+                | self.access.environment()
+                | {"NIGHTBENCH_SUITES": str(suites or self.suites)},
                 cwd=self.folder,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -172,14 +172,14 @@ def test_a_colleague_cannot_write(home: Home) -> None:
     for arguments in (("land",), ("watch",), ("run",), ("engines", "build", "auto")):
         answer = colleague(home, *NIGHTBENCH, *arguments)
         assert answer.returncode == 2, arguments
-        assert "belongs to root: only they run nights in it" in answer.stderr
+        assert "belongs to root: only that user runs nights in it" in answer.stderr
     assert tree(home) == before
 
 
 def test_what_a_colleague_cannot_look_into_is_said(home: Home) -> None:
     land(home)
     listed = colleague(home, *NIGHTBENCH, "engines", "list")
-    assert listed.stderr.startswith(f"nightbench: you may not read or write {home.engines}")
+    assert listed.stderr.startswith(f"nightbench: permission denied: {home.engines}")
     leases = home.root.parent / "leases"
     leases.mkdir()
     os.chown(leases, COLLEAGUE, -1)

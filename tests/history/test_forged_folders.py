@@ -152,7 +152,7 @@ OPEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "run id upwards": (of_identity(run_id="../../../canary"), "run_id"),
     "run id of another": (
         of_identity(run_id="20260101T000000Z-starter-000000"),
-        "against its name",
+        "which is not its name",
     ),
     "target upwards": (of_identity(target="../../x"), "target"),
     "target with NUL": (of_identity(target="a\0"), "target"),
@@ -171,7 +171,7 @@ OPEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "identity a folder": (instead_of("identity.json", Path.mkdir), "identity.json"),
     "lock a link": (instead_of("lock", forging.link("canary/made-by-a-lock")), "lock"),
     "lock a folder": (instead_of("lock", Path.mkdir), "lock"),
-    "sealed as another": (manifest_of_another, "against its name"),
+    "sealed as another": (manifest_of_another, "which is not its name"),
     "folder a link": (link_the_folder, "link"),
     "run a link": (link_the_run, "link"),
 }

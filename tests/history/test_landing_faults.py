@@ -239,7 +239,7 @@ def test_a_full_disk_loses_nothing_and_says_so(
     usage = os.statvfs(small_disk)
     used_kib = (usage.f_blocks - usage.f_bfree) * usage.f_bsize // 1024
     assert resize(small_disk, used_kib + free_kib)
-    assert "type `nightbench land`" in land_from_terminal(home)
+    assert "`nightbench land`" in land_from_terminal(home)
     assert resize(small_disk, 64_000)
     land_whole(home)
     assert digests(home) == sound[0]

@@ -205,7 +205,7 @@ def test_under_load_all_answers_together_have_a_limit_too(
 
     kinds = sorted(pq.read_table(measured.requests_path)["error_kind"].to_pylist())
     assert [kind.partition("_")[0] for kind in kinds] == ["timeout", "timeout", "too"]
-    assert measured.errors["too_large"] == "all answers were more than 2.6 MB"
+    assert measured.errors["too_large"] == "all responses together exceeded 2.6 MB"
 
 
 def accuracy(

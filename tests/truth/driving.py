@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nightbench.load.measure import Measured, measure_level
+from nightbench.load.measure import MeasuredLevel, measure_level
 from nightbench.load.plan.levels import Level, plan_levels
 from nightbench.load.plan.workloads import Prompts, read_prompts
 from nightbench.suite.models import LoadSpec
@@ -31,14 +31,14 @@ def planned(**fields: Any) -> tuple[Level, Prompts]:
 
 def drive(
     server: ReferenceServer, work_dir: Path, *, how: dict[str, Any] | None = None, **fields: Any
-) -> Measured:
+) -> MeasuredLevel:
     """Forget what the server recorded, then measure; `how` goes to `measure_level`."""
     level, prompts = planned(**fields)
     server.reset()
     return measure_level(level, prompts, server.endpoint, work_dir=work_dir, **(how or {}))
 
 
-def requests_of(measured: Measured) -> list[dict[str, Any]]:
+def requests_of(measured: MeasuredLevel) -> list[dict[str, Any]]:
     """The rows of the level's requests."""
     rows: list[dict[str, Any]] = pq.read_table(measured.requests_path).to_pylist()
     return rows

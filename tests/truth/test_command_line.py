@@ -88,7 +88,7 @@ def test_nobody_at_the_url_is_one_clear_message() -> None:
         argv = argv_of(gone, "--max-concurrency", "2")
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "nobody answers at http://127.0.0.1" in done.stderr
+    assert "no response from http://127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.load.measure import Measured
+from nightbench.load.measure import MeasuredLevel
 from tests.truth.driving import drive, requests_of
 from tests.truth.reference import ReferenceServer
 
@@ -37,7 +37,7 @@ def left_in(folder: Path) -> set[str]:
 def test_what_a_cancelled_level_had_measured_is_kept_and_the_cancellation_goes_on(
     server: ReferenceServer, tmp_path: Path
 ) -> None:
-    kept: list[Measured] = []
+    kept: list[MeasuredLevel] = []
     stop = cut_after(2.0, KeyboardInterrupt())
     how = {"stop": stop, "on_cut": kept.append}
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nightbench.endpoint import Endpoint
-from nightbench.load.drive.processes import GeneratorFailed
+from nightbench.load.drive.generator_processes import GeneratorFailed
 from nightbench.load.measure import measure_level
 from nightbench.load.native import parts
 from nightbench.load.plan.workloads import prompt_hash
@@ -192,6 +192,6 @@ def test_a_parser_that_does_not_fit_is_said_before_anything_is_sent(
     (tmp_path / "_answers.so").write_bytes(b"no library at all")
     monkeypatch.setattr(parts, "FOLDER", tmp_path)
     server.reset()
-    with pytest.raises(GeneratorFailed, match="install nightbench again"):
+    with pytest.raises(GeneratorFailed, match="reinstall nightbench"):
         drive(server, tmp_path, max_concurrency=1, num_prompts=1)
     assert server.truth() == []

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from nightbench.untrusted.http_reader import (
+    HttpRequest,
     NotRead,
     Page,
-    Question,
     fetch,
     fetch_status,
     lines,
@@ -54,7 +54,7 @@ def serving(pieces: Iterable[bytes], *, every_s: float = 0.0) -> Iterator[str]:
 def page_of(pieces: Iterable[bytes], *, every_s: float = 0.0, within_s: float = PLENTY_S) -> Page:
     with serving(pieces, every_s=every_s) as url:
         return fetch(
-            Question(url=url),
+            HttpRequest(url=url),
             within_s=within_s,
             most_bytes=MOST_BYTES,
             most_error_bytes=MOST_ERROR_BYTES,
@@ -147,13 +147,13 @@ def test_an_error_keeps_its_status_however_much_it_says() -> None:
 
 def test_of_a_status_nothing_else_is_read() -> None:
     with serving(endless(OK + b"\r\n", b"a")) as url:
-        assert fetch_status(Question(url=url), within_s=PLENTY_S) == 200
+        assert fetch_status(HttpRequest(url=url), within_s=PLENTY_S) == 200
 
 
 def test_nobody_there_and_no_url_are_failures_to_connect() -> None:
     for url in ("http://127.0.0.1:9/", "file:///etc/passwd", "nothing"):
         with pytest.raises(NotRead) as failed:
-            fetch_status(Question(url=url), within_s=PLENTY_S)
+            fetch_status(HttpRequest(url=url), within_s=PLENTY_S)
         assert failed.value.kind == "connect"
 
 
@@ -164,7 +164,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
 
 
 def test_a_header_with_a_second_line_is_refused_and_not_shown() -> None:
-    question = Question(
+    question = HttpRequest(
         url="http://127.0.0.1:9/", headers={"Authorization": "Bearer s3cret\r\nx: y"}
     )
 
@@ -180,9 +180,9 @@ def test_a_proxy_in_the_environment_is_for_the_world_and_not_for_this_machine(
     with serving([OK + b"Content-Length: 2\r\n\r\nok"]) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         with pytest.raises(NotRead) as failed:
-            fetch_status(Question(url="http://127.0.0.1:9/"), within_s=PLENTY_S)
+            fetch_status(HttpRequest(url="http://127.0.0.1:9/"), within_s=PLENTY_S)
         assert failed.value.kind == "connect"
-        assert fetch_status(Question(url="http://api.example/"), within_s=PLENTY_S) == 200
+        assert fetch_status(HttpRequest(url="http://api.example/"), within_s=PLENTY_S) == 200
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,15 @@ def test_time_is_kept_for_what_matters_more_and_not_for_what_matters_as_much() -
     assert why_not_now(IQUIZ, [C8], TOOK, 150) is None
     kept = why_not_now(IQUIZ, [C8, C16], TOOK, 500)
     assert (
-        kept == "it takes 2 min, 8 min of the night were left, 7 min of them for what matters more"
+        kept
+        == "it takes 2 min, 8 min of the night were left, 7 min of them for work of higher priority"
     )
     assert why_not_now(C16, [], TOOK, 500) is None
 
 
 def test_what_was_never_measured_is_begun_while_there_is_time() -> None:
     assert why_not_now(Stage("load new c1"), [], TOOK, 1) is None
-    assert why_not_now(Stage("load new c1"), [], TOOK, 0) == "the night's time was over"
+    assert why_not_now(Stage("load new c1"), [], TOOK, 0) == "the night's time budget was used up"
 
 
 def test_a_target_of_which_nothing_fits_is_not_booted() -> None:
@@ -58,7 +59,7 @@ def test_a_target_of_which_nothing_fits_is_not_booted() -> None:
         "it takes 2 min, 2 min of the night were left"
     )
     assert why_not_at_all([C8, IQUIZ], TOOK, 180) is None
-    assert why_not_at_all([], TOOK, 0) == "the night's time was over"
+    assert why_not_at_all([], TOOK, 0) == "the night's time budget was used up"
 
 
 @given(
@@ -110,7 +111,7 @@ def test_a_plan_says_what_is_begun_and_reports_the_rest() -> None:
 
 def test_a_target_that_cannot_fit_is_refused_before_its_boot() -> None:
     clock = NightClock(ends_at=TWO, now=lambda: TWO)
-    with pytest.raises(TimeIsOver, match="the night's time was over"):
+    with pytest.raises(TimeIsOver, match="the night's time budget was used up"):
         StagePlan([IQUIZ], TOOK, clock, lambda *_: None).refuse_what_cannot_fit()
 
 

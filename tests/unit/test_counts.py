@@ -51,7 +51,7 @@ def test_absurd_details_and_numbers_of_thousands_of_digits_are_told_in_few_words
     details = {"reasoning_tokens": -3}
     reply = parse_reply(completion({"completion_tokens": 7, "completion_tokens_details": details}))
     assert (reply.completion_tokens, reply.reasoning_tokens) == (7, None)
-    assert reply.odd_usage == "no counts: reasoning_tokens -3"
+    assert reply.odd_usage == "invalid token counts: reasoning_tokens -3"
     reply = parse_reply(completion({"completion_tokens": [[[["x" * 5000]]]]}))
     assert len(reply.odd_usage or "") < 200
 
@@ -95,7 +95,7 @@ def test_a_prefix_cache_that_counts_absurdly_has_no_counters(value: str) -> None
     for absurd in (page, "vllm:prefix_cache_queries_total\n"):
         counters = parse_cache_counters(absurd)
         assert counters is not None
-        assert CacheUse(counters, counters, counters).problem == "they hold what is no number"
+        assert CacheUse(counters, counters, counters).problem == "they contain NaN"
 
 
 def test_a_prefix_cache_that_began_anew_was_hit_by_nothing() -> None:

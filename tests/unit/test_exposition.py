@@ -31,7 +31,7 @@ def test_what_is_no_finite_number_is_read_over() -> None:
     assert list(readings(page, "vllm:")) == []
     counters = parse_cache_counters(page)
     assert counters is not None
-    assert CacheUse(counters, counters, counters).problem == "they hold what is no number"
+    assert CacheUse(counters, counters, counters).problem == "they contain NaN"
     assert parse_counters(page).prefix_cache_queries is None
 
 

@@ -16,11 +16,19 @@ from nightbench.history.reading import History, open_history
 from nightbench.history.run_results import read_run
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home
-from nightbench.night.annotating import Remark, accept, say_of_event
-from nightbench.night.judging import judge, keep, read_ran, read_values
+from nightbench.night.annotating import Remark, accept, refuse, say_of_event
+from nightbench.night.judging import judge, keep, read_accepted, read_ran, read_values
 from nightbench.night.screening import level_values, ran_tonight, screen
-from nightbench.records import LoadInterval, LoadLevel, ProvenanceRow, TargetRow, VerdictRow
+from nightbench.records import (
+    AnnotationRow,
+    LoadInterval,
+    LoadLevel,
+    ProvenanceRow,
+    TargetRow,
+    VerdictRow,
+)
 from nightbench.verdicts.measured import Again, RanTarget, Settings
+from nightbench.verdicts.measured_now import Wanted
 from tests.benchmarks.synthetic_nights import (
     Shape,
     began,
@@ -42,8 +50,7 @@ def home(tmp_path: Path) -> Home:
 def judge_night(home: Home, night: int) -> list[VerdictRow]:
     """Judge and land, as the end of a night does."""
     with open_history(home) as history:
-        rows = judge(history, run_id_of(night))
-        keep(history, home.spool, run_id_of(night), rows)
+        keep(history, home.spool, run_id_of(night), judge(history, run_id_of(night)))
     assert land(home).findings == []
     with open_history(home) as history:
         return list(read_run(history, run_id_of(night)).verdicts)
@@ -84,13 +91,35 @@ def test_a_night_judged_again_gives_the_same_rows_and_lands_nothing_new(home: Ho
     first = judge_night(home, 6)
     with open_history(home) as history:
         again = judge(history, run_id_of(6))
-        assert timeless(again) == timeless(first)
+        assert timeless(again.rows) == timeless(first)
         assert keep(history, home.spool, run_id_of(6), again) is None
-        other = [replace(again[0], verdict="recovered"), *again[1:]]
+        rows = [replace(again.rows[0], verdict="recovered"), *again.rows[1:]]
+        other = replace(again, rows=rows)
         assert keep(history, home.spool, run_id_of(6), other) is not None
     measure(home, range(7, 8), SHAPE)
     with open_history(home) as history:
-        assert timeless(judge(history, run_id_of(6))) == timeless(first)
+        assert timeless(judge(history, run_id_of(6)).rows) == timeless(first)
+
+
+def test_what_is_accepted_by_itself_is_kept_once_with_its_reason_and_starts_no_epoch(
+    home: Home,
+) -> None:
+    measure(home, range(3))
+    remark = AnnotationRow(
+        target="starter", kind="accepted by itself", reason="no difference", made_at=began(2)
+    )
+    for word in ("ok", "inconclusive"):
+        with open_history(home) as history:
+            judged = judge(history, run_id_of(2))
+            rows = [replace(judged.rows[0], verdict=word), *judged.rows[1:]]
+            judged = replace(judged, rows=rows, remarks=[remark])
+            assert keep(history, home.spool, run_id_of(2), judged) is not None
+        assert land(home).findings == []
+    with open_history(home) as history:
+        assert history.sql("SELECT target, kind, reason FROM annotations").rows == (
+            ("starter", "accepted by itself", "no difference"),
+        )
+        assert read_accepted(history) == []
 
 
 def test_verdicts_are_kept_by_a_rebuild(home: Home) -> None:
@@ -121,10 +150,10 @@ def test_a_person_sees_accepts_and_is_left_in_peace(
     told(
         capsys, "acknowledge", event, "--owner", "ada", "--ticket", "OPS-1", "--until", "2199-01-01"
     )
-    assert "ada is on it (OPS-1), quiet until 2199-01-01" in told(capsys, "events")
+    assert "acknowledged by ada (OPS-1), silenced until 2199-01-01" in told(capsys, "events")
     told(capsys, "annotate", "--event", event, "--reason", "the driver, it seems")
     told(capsys, "accept", event, "--reason", "the new driver stays")
-    assert told(capsys, "events") == "nothing is open\n"
+    assert told(capsys, "events") == "no open events\n"
     with open_history(home) as history:
         said = history.sql("SELECT kind, event, author, reason FROM annotations ORDER BY made_at")
         assert said.rows == (
@@ -147,10 +176,25 @@ def test_after_an_acceptance_the_next_night_is_held_against_the_new_level(home: 
     assert row.verdict == "ok"
 
 
+def test_what_is_refused_stays_open_with_its_reason(home: Home) -> None:
+    measure(home, range(7), replace(SHAPE, drop_from=5))
+    judge_night(home, 6)
+    remark = Remark(kind="refused", reason="the driver goes back", author="ada")
+    assert [row.event for row in refuse(home, "starter", remark)] == ["starter-20260106"]
+    with open_history(home) as history:
+        assert [row[0] for row in history.sql("SELECT event FROM open_events").rows] == [
+            "starter-20260106"
+        ]
+        said = history.sql("SELECT kind, reason, author FROM annotations").rows
+    assert said == (("refused", "the driver goes back", "ada"),)
+    with pytest.raises(BadInput, match="nothing is open of 'other'"):
+        refuse(home, "other", remark)
+
+
 def test_nobody_accepts_or_acknowledges_what_is_not_there(home: Home) -> None:
     measure(home, range(1))
     remark = Remark(kind="accepted", reason="r", author="ada")
-    with pytest.raises(BadInput, match="neither an open event nor a target 'startr'") as refused:
+    with pytest.raises(BadInput, match="no open event and no target is called 'startr'") as refused:
         accept(home, "startr", remark)
     assert "other, starter, third" in refused.value.hint
     with pytest.raises(BadInput, match="no event 'starter' is open"):
@@ -176,7 +220,7 @@ def test_a_target_that_failed_and_one_that_was_never_begun_are_said_not_to_be_me
         "other": "not measured",
     }
     assert rows["starter"].detail == "starter was not measured (exited before it was ready)"
-    assert rows["other"].detail == "other was not measured (it was never begun)"
+    assert rows["other"].detail == "other was not measured (it was not started)"
 
 
 def test_a_benchmark_that_fell_is_an_event_of_its_own_and_can_be_accepted(home: Home) -> None:
@@ -241,8 +285,8 @@ def test_a_screened_target_asks_for_more_only_where_it_looks_slow(home: Home) ->
     measure(home, range(6))
     asked: list[str] = []
 
-    def live(target: str, kind: str, count: int) -> list[list[Again]]:
-        asked.append(kind)
+    def live(wanted: Wanted) -> list[list[Again]]:
+        asked.append(wanted.kind)
         return []
 
     for slowness, wanted in ((1.0, []), (0.6, ["rep", "fresh"])):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightbench.errors import BadInput
-from nightbench.home.kept_runs import Keep, moment_in, newest_runs
+from nightbench.home.kept_runs import RunRetention, moment_in, newest_runs
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 
@@ -50,12 +50,12 @@ def test_exactly_so_many_are_kept_or_all_there_are(days: set[int], number: int) 
 
 
 def test_how_many_is_said_in_the_environment() -> None:
-    assert Keep.from_env({}) == Keep(swanlab_runs=60, log_runs=60)
+    assert RunRetention.from_env({}) == RunRetention(swanlab_runs=60, log_runs=60)
     named = {"NIGHTBENCH_KEEP_SWANLAB_RUNS": "10", "NIGHTBENCH_KEEP_LOG_RUNS": "365"}
-    assert Keep.from_env(named) == Keep(swanlab_runs=10, log_runs=365)
+    assert RunRetention.from_env(named) == RunRetention(swanlab_runs=10, log_runs=365)
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "many", "1.5", "²"])
 def test_what_is_no_number_of_runs_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="NIGHTBENCH_KEEP_LOG_RUNS is"):
-        Keep.from_env({"NIGHTBENCH_KEEP_LOG_RUNS": text})
+        RunRetention.from_env({"NIGHTBENCH_KEEP_LOG_RUNS": text})

@@ -168,7 +168,8 @@ def test_openqa_comes_by_name_once_and_is_there_when_the_hub_is_away(
 
 def test_openqa_names_its_place_where_it_cannot_be_had(tmp_path: Path) -> None:
     assert read("http://127.0.0.1:9", tmp_path, PROMPTS) == (
-        "modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl is not here, and the hub is not reached"
+        "modelscope:AI-ModelScope/HC3-Chinese/open_qa.jsonl is not here, "
+        "and the hub cannot be reached"
     )
 
 

@@ -65,7 +65,7 @@ def test_a_gate_holds_for_what_reaches_it_and_fails_for_what_was_not_measured() 
     gates = Gates(min_accuracy={"iquiz": 0.75, "mmlu": 0.5})
     lines = failed_gates(gates, [("a", "iquiz", 0.75), ("b", "iquiz", 0.74)])
     assert lines == [
-        "gate min_accuracy.iquiz: b reached 74.0%, 75.0% is asked",
+        "gate min_accuracy.iquiz: b reached 74.0%, required ≥ 75.0%",
         "gate min_accuracy.mmlu: it was not measured",
     ]
 

@@ -54,7 +54,7 @@ def test_a_command_is_ended_with_its_children_when_its_time_is_over(tmp_path: Pa
         "import os, subprocess, pathlib; child = subprocess.Popen(['sleep', '600']);"
         "pathlib.Path('child').write_text(str(child.pid)); child.wait()"
     )
-    with pytest.raises(NightCommandFailed, match=r"was ended after its 1\.5 s"):
+    with pytest.raises(NightCommandFailed, match=r"was stopped after its timeout of 1\.5 s"):
         run_command(python(code, timeout=1.5), context(tmp_path), os.environ)
     child = int((tmp_path / "child").read_text())
     give_up = time.monotonic() + 20

@@ -12,7 +12,7 @@ import pytest
 from nightbench.errors import BadInput
 from nightbench.history.private_home import own_home
 from nightbench.home.paths import Home
-from nightbench.home.private_files import PRIVATE_UMASK, Readers, write_as_asked
+from nightbench.home.private_files import PRIVATE_UMASK, GroupAccess, write_as_asked
 from nightbench.home.safety import name_of
 from tests.colleague import COLLEAGUE, only_for_root
 
@@ -55,7 +55,7 @@ def refused(root: Path, **environ: str) -> BadInput:
 def test_a_home_of_an_earlier_release_is_closed_once_and_that_is_said(tmp_path: Path) -> None:
     home = an_old_home(tmp_path / "home")
     home.chmod(0o775)
-    assert take(home) == [f"{home} was open to other users: it is its owner's alone now"]
+    assert take(home) == [f"{home} was open to other users and is now private"]
     assert [mode(home), mode(home / "spool"), mode(home / "prefect")] == [0o700] * 3
     assert take(home) == []
 
@@ -92,9 +92,9 @@ def test_a_home_that_everybody_may_write_into_is_refused(tmp_path: Path) -> None
     home = an_old_home(tmp_path / "home")
     home.chmod(0o1777)
     error = refused(home)
-    assert "every user may write into" in error.message
+    assert "is writable by every user" in error.message
     assert f"chmod 700 {home}" in error.hint
-    with pytest.raises(BadInput, match="every user may write"):
+    with pytest.raises(BadInput, match="writable by every user"):
         Home.from_env({"NIGHTBENCH_HOME": str(home)})
 
 
@@ -102,7 +102,7 @@ def test_a_folder_of_other_things_is_not_closed_to_their_readers(tmp_path: Path)
     (tmp_path / "models").mkdir()
     (tmp_path / "thesis.tex").write_text("")
     tmp_path.chmod(0o755)
-    assert "holds other things than a home" in refused(tmp_path).message
+    assert "contains more than a nightbench home" in refused(tmp_path).message
     assert mode(tmp_path) == 0o755
     tmp_path.chmod(0o700)
     assert take(tmp_path) == []
@@ -110,7 +110,7 @@ def test_a_folder_of_other_things_is_not_closed_to_their_readers(tmp_path: Path)
 
 def test_a_home_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    assert "is no folder" in refused(tmp_path / "home").message
+    assert "is not a folder" in refused(tmp_path / "home").message
 
 
 @only_for_root
@@ -137,7 +137,7 @@ def test_another_user_s_home_is_read_only_where_it_was_named(
     home.chmod(0o755)
     os.chown(home, COLLEAGUE, -1)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match="you did not name it"):
+    with pytest.raises(BadInput, match="was not set explicitly"):
         Home.from_env({})
     assert Home.from_env({"NIGHTBENCH_HOME": str(home)}).root == home
     assert Home.from_env({"SUDO_UID": str(COLLEAGUE)}).root == home  # who typed sudo, their own
@@ -149,7 +149,7 @@ def test_a_link_of_another_user_leads_nowhere(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     os.chown(link, COLLEAGUE, -1, follow_symlinks=False)
-    assert f"{link} is a link that belongs to" in refused(link / "home").message
+    assert f"{link} is a symbolic link owned by" in refused(link / "home").message
     assert mode(home) == 0o755
 
 
@@ -157,7 +157,7 @@ def test_a_link_of_another_user_leads_nowhere(tmp_path: Path) -> None:
 def test_sudo_makes_no_home_that_its_user_could_not_open(tmp_path: Path) -> None:
     os.chown(tmp_path, COLLEAGUE, -1)
     root = tmp_path / "not" / "there" / "yet"
-    assert "would be root's" in refused(root, SUDO_UID=str(COLLEAGUE)).message
+    assert "would belong to root" in refused(root, SUDO_UID=str(COLLEAGUE)).message
     assert take(root) == []  # root itself, in a container
 
 
@@ -186,15 +186,15 @@ def test_a_home_that_is_not_there_yet_is_made_so_that_a_group_may_pass(tmp_path:
 def test_a_group_that_there_is_not_is_refused_before_anything_changes(tmp_path: Path) -> None:
     home = an_old_home(tmp_path / "home")
     error = refused(home, NIGHTBENCH_GROUP="no-such-group")
-    assert "a group that this machine does not know" in error.message
+    assert "which does not exist on this machine" in error.message
     assert mode(home) == 0o755
 
 
 def test_a_group_that_one_is_not_in_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(BadInput, match="of which you are no member"):
-        Readers.of(str(TEAM))
-    assert Readers.of(str(os.getegid())).gid == os.getegid()
+    with pytest.raises(BadInput, match="of which you are not a member"):
+        GroupAccess.of(str(TEAM))
+    assert GroupAccess.of(str(os.getegid())).gid == os.getegid()
 
 
 def test_a_file_that_a_person_asked_for_has_their_own_umask(tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def test_a_parser_of_an_old_tutorial_is_refused_in_words_that_name_todays(
     [
         ({"benchmark": "iqiuz"}, "iqiuz"),
         ({"benchmark": "iquiz", "subsets": ["QI"]}, "iquiz has no subset named 'QI'. There are"),
-        ({"benchmark": "iquiz", "few_shot": 5}, "iquiz has no examples to show"),
-        ({"benchmark": "humaneval"}, "Say allow_code_execution: true"),
+        ({"benchmark": "iquiz", "few_shot": 5}, "iquiz has no few-shot examples"),
+        ({"benchmark": "humaneval"}, "Set allow_code_execution: true"),
     ],
 )
 def test_a_benchmark_that_cannot_be_asked_like_that_is_wrong_on_any_machine(
@@ -112,7 +112,7 @@ def test_a_benchmark_that_cannot_be_asked_like_that_is_wrong_on_any_machine(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ({"model": "builtin:smollm3", "engine": {"kind": "vllm"}}, "nothing built in is called"),
+        ({"model": "builtin:smollm3", "engine": {"kind": "vllm"}}, "there is no built-in model"),
         ({"model": "hf:no-name", "engine": {"kind": "vllm"}}, "hf:no-name"),
         ({"model": "hf:o/n", "engine": {"kind": "vllm", "args": {"port": 80}}}, "port"),
         ({"model": "hf:o/n", "engine": {"kind": "sglang", "args": {"host": "::"}}}, "host"),

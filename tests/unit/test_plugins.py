@@ -112,7 +112,7 @@ def test_plan_tells_an_engine_that_is_not_installed(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["plan", "acme"]) == 0
-    assert "acme-server: there is no such command" in capsys.readouterr().out
+    assert "acme-server: command not found" in capsys.readouterr().out
 
 
 def test_its_keys_are_checked_kept_and_part_of_what_the_target_is(suite: Path) -> None:
@@ -136,7 +136,7 @@ def test_serve_starts_the_engine_and_ends_it(suite: Path) -> None:
         first = run.stdout.readline()
         run.send_signal(signal.SIGINT)
         said = run.communicate(timeout=60)[1]
-    assert first.startswith("small answers at http://127.0.0.1:"), said
+    assert first.startswith("small is ready at http://127.0.0.1:"), said
     assert run.returncode == 130
 
 
@@ -273,7 +273,7 @@ BROKEN = {
     "it lacks the name": ("OTHER = 1", "AttributeError"),
     "it calls itself otherwise": (
         "from nightbench.engines.vllm import ENGINE",
-        "it calls itself vllm",
+        "its name is vllm",
     ),
 }
 
@@ -333,7 +333,7 @@ def test_a_name_of_ours_stays_ours(
     assert plugins.ENGINES.find("vllm").title == "vLLM"
     assert plugins.ENGINES.names() == plugins.ENGINES.our_names()
     main(["doctor"])
-    assert "of taker 1.0: not used: vllm is the name" in capsys.readouterr().out
+    assert "of taker 1.0: not used: vllm is a built-in name" in capsys.readouterr().out
 
 
 def test_a_name_that_nobody_has_is_told_with_those_there_are(suite: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_is_written_once_is_read_back_and_not_written_again(file: Path) -> 
 def test_a_file_that_others_could_read_or_write_is_refused(file: Path, mode: int) -> None:
     write_private_once(file, "one")
     file.chmod(mode)
-    with pytest.raises(NightbenchError, match="read or written by others"):
+    with pytest.raises(NightbenchError, match="accessible to other users"):
         read_private(file)
 
 
@@ -53,7 +53,7 @@ def test_a_link_a_folder_and_a_pipe_are_refused_without_waiting(file: Path) -> N
         read_private(file)
     file.unlink()
     os.mkfifo(file, 0o600)
-    with pytest.raises(NightbenchError, match="not a file of this user's own"):
+    with pytest.raises(NightbenchError, match="does not belong to this user"):
         read_private(file)
     file.unlink()
     file.mkdir(0o700)
@@ -65,7 +65,7 @@ def test_a_link_a_folder_and_a_pipe_are_refused_without_waiting(file: Path) -> N
 def test_a_file_that_another_user_has_made_is_refused(file: Path) -> None:
     write_private_once(file, "one")
     os.chown(file, NOBODY, NOBODY)
-    with pytest.raises(NightbenchError, match="not a file of this user's own"):
+    with pytest.raises(NightbenchError, match="does not belong to this user"):
         read_private(file)
 
 
@@ -74,7 +74,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "prefect"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
-    with pytest.raises(NightbenchError, match="is another user's"):
+    with pytest.raises(NightbenchError, match="belongs to another user"):
         private_folder(folder)
 
 

@@ -65,7 +65,7 @@ def test_a_time_of_day_is_a_daily_cron_line_and_anything_else_is_refused() -> No
     assert daily_at("02:00") == "0 2 * * *"
     assert daily_at("23:45") == "45 23 * * *"
     for wrong in ("2", "24:00", "02:60", "noon"):
-        with pytest.raises(BadInput, match="no time of day"):
+        with pytest.raises(BadInput, match="not a time of day"):
             daily_at(wrong)
 
 

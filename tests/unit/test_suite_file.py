@@ -72,12 +72,12 @@ def test_a_load_is_driven_in_exactly_one_way(tmp_path: Path, levels: str, expect
 
 def test_two_targets_of_one_name_are_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, f"name: x\ntargets: [{TARGET}, {TARGET}]\n")
-    assert "targets: expected distinct names, a is there twice" in found
+    assert "targets: expected distinct names, a appears twice" in found
 
 
 def test_a_key_that_is_there_twice_is_refused_with_its_place(tmp_path: Path) -> None:
     assert problems(tmp_path, "name: x\nname: y\n") == (
-        "line 2, column 1: the key 'name' is there twice"
+        "line 2, column 1: the key 'name' appears twice"
     )
 
 
@@ -118,7 +118,7 @@ def test_a_load_asks_an_api_no_oftener_than_it_may_be_asked(
         (tmp_path / "suite.yaml").write_text(text)
         assert read_suite(tmp_path / "suite.yaml")
     else:
-        expected = "load l: a may be asked 2 times a second: expected request_rate of at most 2"
+        expected = "load l: a allows 2 requests per second: expected request_rate of at most 2"
         assert expected in problems(tmp_path, text)
 
 
@@ -220,7 +220,7 @@ def test_a_part_of_a_target_may_be_said_once_and_merged(tmp_path: Path) -> None:
 def test_a_matrix_makes_no_more_targets_than_may_be(tmp_path: Path) -> None:
     axes = ", ".join(f"engine.env.A{n}: [a, b, c, d, e, f, g, h, i, j]" for n in range(9))
     found = problems(tmp_path, f"name: x\nmatrix: {{{axes}}}\ntargets: [{TARGET}]\n")
-    assert found == "matrix: it makes 1,000,000,000 targets, more than 1,000"
+    assert found == "matrix: it expands to 1,000,000,000 targets, more than 1,000"
     deep = ".".join("a" * 100)
     found = problems(tmp_path, f"name: x\nmatrix: {{{deep}: [1]}}\ntargets: [{TARGET}]\n")
     assert "a key of more than 50 parts" in found

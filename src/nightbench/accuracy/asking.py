@@ -21,7 +21,7 @@ _HOPELESS = frozenset({"connect", "unauthorized", "not_found"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class QuestionResult:
     """One question's end: a reply, or what went wrong. `retries` counts what came before.
 
     `latency_ms` is the last try's; `total_latency_ms` began with the first, and holds the tries
@@ -53,7 +53,7 @@ async def ask_all(
     send: Send,
     pace: Pace,
     *,
-    on_answer: Callable[[Answered], Awaitable[None]],
+    on_answer: Callable[[QuestionResult], Awaitable[None]],
     stop: Callable[[], str | None],
 ) -> str | None:
     """Ask all of `asks`; `on_answer` is awaited as each ends. Returns why it ended early, or None.
@@ -87,7 +87,7 @@ class _Asker:
         asks: Sequence[Ask],
         send: Send,
         pace: Pace,
-        on_answer: Callable[[Answered], Awaitable[None]],
+        on_answer: Callable[[QuestionResult], Awaitable[None]],
     ) -> None:
         self._asks = asks
         self._send = send
@@ -101,7 +101,7 @@ class _Asker:
         for index in queue:
             await self._on_answer(await self._ask(index))
 
-    async def _ask(self, index: int) -> Answered:
+    async def _ask(self, index: int) -> QuestionResult:
         retries = 0
         first_s: float | None = None
         while True:
@@ -119,7 +119,7 @@ class _Asker:
             ended_s = self._pace.clock()
             delay_s = self._delay_s(failure, retries)
             if delay_s is None:
-                return Answered(
+                return QuestionResult(
                     index=index,
                     reply=reply,
                     failure=failure,
@@ -147,11 +147,11 @@ class _Asker:
         hints = {
             "connect": "Is the server running, and is the base URL right? --wait-s waits for it.",
             "unauthorized": "Check the API key (api_key_env, --api-key-env).",
-            "not_found": "Check the model's name and the base URL (most end in /v1).",
+            "not_found": "Check the model name and the base URL (most end in /v1).",
         }
         said = f"{failure.url}: {failure.message}" if failure.url else failure.message
         raise EndpointError(
-            f"the endpoint answers nothing: {said}", hint=hints[failure.kind]
+            f"the endpoint does not respond: {said}", hint=hints[failure.kind]
         ) from None
 
     async def _wait_for_turn(self) -> None:

@@ -66,7 +66,7 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class RecordPool:
     """Records of all subsets that lie together, and the field that tells them apart.
 
     `configs` are read one after the other; `hubs` are those that hold them so.
@@ -101,7 +101,7 @@ class Benchmark:
     huggingface: str | None = None
     modelscope: str | None = None
     builtin: str | None = None
-    pool: Pool | None = None
+    pool: RecordPool | None = None
     executes_code: bool = False
     generation: Generation = field(default_factory=Generation)
     reference: str = ""  # whose prompts and scoring are followed

@@ -95,7 +95,9 @@ class _BoundedStream(httpx2.AsyncByteStream):
             return Inflater(self._encoding, self._most_bytes).feed
         if self._cut:
             return lambda part: b""
-        raise AskFailed("bad_reply", f"it comes as {self._encoding[:40]}, which was not asked for")
+        raise AskFailed(
+            "bad_reply", f"it is encoded as {self._encoding[:40]}, which was not requested"
+        )
 
     def _hold(self, size_bytes: int) -> None:
         self._held_bytes += size_bytes
@@ -103,4 +105,4 @@ class _BoundedStream(httpx2.AsyncByteStream):
         if max(self._held_bytes, self._come_bytes) > self._most_bytes:
             raise TooLarge(f"more than {megabytes(self._most_bytes)}")
         if self._shared.held_bytes > self._shared.most_bytes:
-            raise TooLarge(f"all replies are more than {megabytes(self._shared.most_bytes)}")
+            raise TooLarge(f"all replies together exceed {megabytes(self._shared.most_bytes)}")

@@ -145,7 +145,7 @@ def _status_failure(error: openai.APIStatusError, redact: Redactor) -> AskFailed
 
 def _server_words(error: openai.APIStatusError) -> str:
     if error.response.is_redirect:
-        return f"it redirects to {error.response.headers.get('location')}, and is not followed"
+        return f"redirect to {error.response.headers.get('location')}, not followed"
     body = error.body
     if isinstance(body, dict):
         message = body.get("message") or body.get("detail") or body.get("error")

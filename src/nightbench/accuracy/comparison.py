@@ -25,7 +25,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class AccuracyComparison:
     """The same questions in two runs. `p_value` is two-sided: exact McNemar where each question was
     asked once, a paired permutation test where it was repeated."""
 
@@ -45,7 +45,7 @@ class Comparison:
 
 def compare(
     before: Iterable[AccuracySample], after: Iterable[AccuracySample], *, rng: random.Random
-) -> Comparison:
+) -> AccuracyComparison:
     """Pair the samples that asked the same prompt in both runs, and compare them."""
     first, second = _shares(before), _shares(after)
     common = sorted(first.keys() & second.keys())
@@ -57,7 +57,7 @@ def compare(
     ]
     n = len(pairs)
     accuracy = sum(one for one, _ in pairs) / n if n else 0.0
-    return Comparison(
+    return AccuracyComparison(
         num_questions=n,
         accuracy_before=accuracy,
         accuracy_after=sum(two for _, two in pairs) / n if n else 0.0,

@@ -14,11 +14,11 @@ from nightbench.accuracy import benchmarks
 from nightbench.accuracy.asking import Pace, ask_all, given
 from nightbench.accuracy.asking_plan import AskingPlan, measurement_key, plan_asking
 from nightbench.accuracy.benchmark import opened_score
+from nightbench.accuracy.benchmark_summary import Circumstances, summarise
 from nightbench.accuracy.client import Send, opened_client
 from nightbench.accuracy.questions import PreparedBenchmark, prepare
-from nightbench.accuracy.recorder import Tally
+from nightbench.accuracy.recorder import SampleRecorder
 from nightbench.accuracy.retries import MAX_RETRIES
-from nightbench.accuracy.summary import Circumstances, summarise
 from nightbench.endpoint import Endpoint
 from nightbench.progress import OnProgress, Progress
 from nightbench.records import AccuracyResult, AccuracySample
@@ -79,7 +79,7 @@ def evaluate(
         on_plan(plan)
         if plan.kept:
             on_progress(_what_is_kept(plan, spec.label))
-        tally = Tally(
+        tally = SampleRecorder(
             spec.label,
             plan,
             score,
@@ -121,7 +121,7 @@ def _in_order(
 
 
 def _what_is_kept(plan: AskingPlan, benchmark: str) -> Progress:
-    detail = f"{len(plan.kept)} of {plan.total} replies taken over, not asked again"
+    detail = f"{len(plan.kept)} of {plan.total} replies reused from before"
     return Progress(phase="resume", subject=benchmark, detail=detail)
 
 
@@ -138,7 +138,7 @@ async def _ask(
     spec: AccuracySpec,
     sender: AbstractAsyncContextManager[Send],
     pace: Pace,
-    tally: Tally,
+    tally: SampleRecorder,
     *,
     stop: Callable[[], str | None],
 ) -> tuple[float, str | None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nightbench.accuracy.benchmark import Benchmark, Question, ScoreReply, Subset
-from nightbench.accuracy.reading import UNPLACED, RecordReader
+from nightbench.accuracy.record_sources import UNPLACED, RecordReader
 from nightbench.accuracy.templates import labels
 from nightbench.data import loading
 from nightbench.data.loading import Record
@@ -71,8 +71,8 @@ def as_asked(benchmark: Benchmark, spec: AccuracySpec) -> tuple[Benchmark, tuple
     benchmark = _with_shots(benchmark, spec)
     if benchmark.executes_code and not spec.allow_code_execution:
         raise BadInput(
-            f"{benchmark.name} runs programs that the model wrote, in a sandbox",
-            hint="Say allow_code_execution: true in the suite (--allow-code-execution).",
+            f"{benchmark.name} runs programs written by the model, in a sandbox",
+            hint="Set allow_code_execution: true in the suite (--allow-code-execution).",
         )
     return benchmark, _chosen_subsets(benchmark, spec)
 
@@ -120,7 +120,7 @@ def _with_shots(benchmark: Benchmark, spec: AccuracySpec) -> Benchmark:
         return benchmark
     if spec.few_shot and not benchmark.shot_split:
         raise BadInput(
-            f"{benchmark.name} has no examples to show", hint="Leave few_shot out, or set it to 0."
+            f"{benchmark.name} has no few-shot examples", hint="Leave few_shot out, or set it to 0."
         )
     return replace(benchmark, few_shot=spec.few_shot)
 

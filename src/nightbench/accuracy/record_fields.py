@@ -99,11 +99,11 @@ def label_of(
     if isinstance(gold, list | tuple) and len(gold) == 1:
         (gold,) = gold
     if is_missing(gold) or isinstance(gold, list | tuple | dict):
-        raise ValueError(f"expected one right choice, found {_shown(gold)}")
+        raise ValueError(f"expected one correct choice, found {_shown(gold)}")
     meant = _by_label(gold, choices, names)
     same = [index for index, choice in enumerate(choices) if _is_said(gold, choice)]
     if meant is not None and certain and same and meant not in same:
-        raise ValueError(f"the answer {_shown(gold)} labels one choice and is another's text")
+        raise ValueError(f"the answer {_shown(gold)} is one choice's label and another's text")
     return label(_by_text_or_position(gold, choices, same) if meant is None else meant)
 
 
@@ -134,7 +134,7 @@ def _by_text_or_position(gold: object, choices: Sequence[str], same: Sequence[in
     if len(meant) == 1:
         return meant.pop()
     if len(meant) > 1:
-        raise ValueError(f"the answer {_shown(gold)} may be any of {len(meant)} choices")
+        raise ValueError(f"the answer {_shown(gold)} matches {len(meant)} choices")
     last = len(choices) - 1
     raise ValueError(
         f"the answer {_shown(gold)} is none of the choices (expected A to {label(last)}, a "

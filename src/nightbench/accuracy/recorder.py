@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from nightbench.accuracy.asking import Answered
+from nightbench.accuracy.asking import QuestionResult
 from nightbench.accuracy.asking_plan import AskingPlan
 from nightbench.accuracy.benchmark import Score, ScoreReply
 from nightbench.accuracy.questions import PreparedQuestion
@@ -20,7 +20,7 @@ LONG_CHARS = 20_000  # of a reply: what is longer is scored beside the asking, n
 _NO_SCORE = Score(extracted=None, extracted_strict=None, correct=False, correct_strict=False)
 
 
-class Tally:
+class SampleRecorder:
     """The samples so far: those kept from before, then each answer's as it ends.
 
     Of answers only what counts is kept, not their texts: thousands may be of many megabytes.
@@ -49,7 +49,7 @@ class Tally:
         self._now = now
         self._correct = sum(sample.correct for sample in plan.kept)
 
-    async def answered(self, answer: Answered) -> None:
+    async def answered(self, answer: QuestionResult) -> None:
         """Score one answer and hand its sample on."""
         question, repeat = self._plan.todo[answer.index]
         ended_at = self._now()
@@ -82,7 +82,7 @@ class Tally:
             Progress(
                 phase="samples",
                 subject=self._benchmark,
-                detail=f"{self._correct / done:.0%} right so far",
+                detail=f"{self._correct / done:.0%} correct so far",
                 done=done,
                 total=self._plan.total,
             )
@@ -104,7 +104,7 @@ def sample_of(
     *,
     question: PreparedQuestion,
     repeat: int,
-    answer: Answered,
+    answer: QuestionResult,
     points: Score,
     ended_at: datetime,
 ) -> AccuracySample:
@@ -139,7 +139,7 @@ def sample_of(
     )
 
 
-def _said(answer: Answered) -> str | None:
+def _said(answer: QuestionResult) -> str | None:
     """What went wrong: the request itself, or what a good reply says of its tokens."""
     if answer.failure is not None:
         return answer.failure.message

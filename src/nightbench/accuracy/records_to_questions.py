@@ -157,7 +157,7 @@ def _position(value: object) -> int:
     """Where the right choice is, from 0: a number, or its digits."""
     index = int(as_text(value))
     if index < 0:
-        raise ValueError(f"expected a position from 0, found {value!r}")
+        raise ValueError(f"expected a position counted from 0, found {value!r}")
     return index
 
 

@@ -100,7 +100,7 @@ def _refuse_error(payload: dict[str, Any], redact: Redactor) -> None:
         error = next((reason for reason in reasons if is_failure(_text(reason))), None)
     if error is not None:
         said = redact(_shown(error, most_chars=ERROR_CHARS))
-        raise AskFailed("server_error", safe_line(f"HTTP 200, and an error in it: {said}"))
+        raise AskFailed("server_error", safe_line(f"HTTP 200 with an error: {said}"))
 
 
 def split_thinking(text: str) -> tuple[str, str | None]:
@@ -132,7 +132,7 @@ def _odd(counts: dict[str, object]) -> str | None:
         for name, value in counts.items()
         if value is not None and as_count(value) is None
     ]
-    return f"no counts: {', '.join(odd)}" if odd else None
+    return f"invalid token counts: {', '.join(odd)}" if odd else None
 
 
 def _shown(value: object, most_chars: int = 40) -> str:

@@ -21,11 +21,11 @@ from nightbench.suite.models import AccuracySpec
 from nightbench.terminal_text import escaped_controls
 
 _NAMES = tuple(field.name for field in fields(AccuracySample))
-_ANOTHER_FILE = "Give --samples a new file, or leave --resume out."
+_ANOTHER_FILE = "Pass a new file to --samples, or omit --resume."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedAs:
+class ReplySettings:
     """What an answer depends on beside its prompt: other values, other answers.
 
     `max_concurrency` is among them, since answers at temperature 0 vary with the batch size. The
@@ -40,7 +40,7 @@ class AskedAs:
     generation: dict[str, Any]
 
     @classmethod
-    def of(cls, spec: AccuracySpec, model: str) -> AskedAs:
+    def of(cls, spec: AccuracySpec, model: str) -> ReplySettings:
         """The settings of an evaluation."""
         return cls(
             model=model,
@@ -66,8 +66,8 @@ class AskedAs:
         ]
         if changed:
             raise BadInput(
-                f"{path}, line {number} was asked otherwise: {', '.join(changed)}",
-                hint=f"Ask as it was asked before. {_ANOTHER_FILE}",
+                f"{path}, line {number} was asked differently: {', '.join(changed)}",
+                hint=f"Use the same settings as before. {_ANOTHER_FILE}",
             )
 
 
@@ -78,7 +78,7 @@ class SampleFile:
     """
 
     def __init__(
-        self, path: Path, asked_as: AskedAs, already: Sequence[AccuracySample] = ()
+        self, path: Path, asked_as: ReplySettings, already: Sequence[AccuracySample] = ()
     ) -> None:
         self._path = path
         self._asked_as = asked_as
@@ -116,9 +116,9 @@ class SampleFile:
             prompt_hash = prompts.get(sample.sample_id, sample.prompt_hash)
             if sample.reply is not None and sample.prompt_hash != prompt_hash:
                 raise BadInput(
-                    f"{self._path} has an answer to another prompt as {sample.sample_id}: the "
-                    "data, the number of examples or the benchmark's wording was another",
-                    hint=f"Ask as it was asked before. {_ANOTHER_FILE}",
+                    f"{self._path} has a reply to another prompt for {sample.sample_id}: the "
+                    "data, the number of examples or the benchmark's prompt has changed",
+                    hint=f"Use the same settings as before. {_ANOTHER_FILE}",
                 )
 
     def add(self, sample: AccuracySample) -> None:
@@ -140,14 +140,14 @@ class SampleFile:
             self._file.close()
 
 
-def sample_line(sample: AccuracySample, asked_as: AskedAs) -> str:
+def sample_line(sample: AccuracySample, asked_as: ReplySettings) -> str:
     """One line, without its end."""
     row = {name: getattr(sample, name) for name in _NAMES}
     row |= {"asked_at": sample.asked_at.isoformat(), "asked_as": asked_as.members()}
     return escaped_controls(json.dumps(row, ensure_ascii=False))
 
 
-def read_samples(path: Path, asked_as: AskedAs | None = None) -> tuple[AccuracySample, ...]:
+def read_samples(path: Path, asked_as: ReplySettings | None = None) -> tuple[AccuracySample, ...]:
     """The samples in a file. A last line that a crash cut off is left out.
 
     Raises DataError when the file is not one of samples, and BadInput when one of them was asked

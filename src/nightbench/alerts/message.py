@@ -93,7 +93,7 @@ def trouble_message(suite: str, error: str, pointers: Sequence[Pointer] = ()) ->
     """A night that ended before it had results."""
     lines = [_said(line) for line in error.splitlines()[:12]]
     return Message(
-        subject=safe_line(f"{_BAD} {suite}: the night did not get through", max_chars=200),
+        subject=safe_line(f"{_BAD} {suite}: the night ended without results", max_chars=200),
         body=_cut("\n".join([*lines, "", *map(_pointer, pointers)]).strip()),
     )
 
@@ -127,7 +127,7 @@ def _validities(target: TargetResults) -> list[bool]:
 
 
 def _failed_line(target: TargetResults) -> str:
-    error = (target.row.error or "without a word").strip().splitlines()[0]
+    error = (target.row.error or "no error message").strip().splitlines()[0]
     status = "" if target.row.status == "failed" else f" ({target.row.status})"
     return f"{target.target}{status}: {error}"
 
@@ -178,7 +178,7 @@ def _when(results: RunResults) -> str:
     if row is None:
         return f"Run {results.run_id}"
     took = "" if row.ended_at is None else f", took {duration(row.ended_at - row.started_at)}"
-    return f"Begun {row.started_at:%Y-%m-%d %H:%M} UTC{took}. Run {results.run_id}"
+    return f"Started {row.started_at:%Y-%m-%d %H:%M} UTC{took}. Run {results.run_id}"
 
 
 def _pointer(pointer: Pointer) -> str:

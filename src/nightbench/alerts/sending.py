@@ -62,7 +62,7 @@ def without_secrets(message: Message, environ: Mapping[str, str]) -> Message:
 def reason(error: BaseException, *secrets: str) -> str:
     """What went wrong, in a line that has no address and none of these secrets in it."""
     if isinstance(error, httpx.HTTPStatusError):
-        return f"it answered {error.response.status_code}"
+        return f"HTTP {error.response.status_code}"
     redact = Redactor.from_env().knowing(*secrets)
     said = safe_line(_ADDRESS.sub("(its address)", redact(str(error))), max_chars=200)
     return f"{type(error).__name__}: {said}".rstrip(": ")
@@ -101,8 +101,8 @@ def _by_apprise(channel: Channel, message: Message) -> None:
     sender = apprise.Apprise()
     if not sender.add(channel.address):
         raise AlertError(
-            f"{channel.name}: apprise does not know what to do with the address",
-            hint="Its forms are listed in docs/secrets.md.",
+            f"{channel.name}: apprise does not support this address",
+            hint="The supported forms are listed in docs/secrets.md.",
         )
     with apprise.LogCapture(level=logging.WARNING) as captured:  # type: ignore[no-untyped-call]
         sent = sender.notify(

@@ -1,8 +1,8 @@
-"""`nightbench accept TARGET|EVENT --reason TEXT`: this is how it is from now on.
+"""`nightbench accept TARGET|EVENT --reason TEXT`: accept a change as the new baseline.
 
-The change of an event (or everything that is open of a target) becomes the new level, from its
-first night on: the event is closed, and the next run is held against that level. Where nothing is
-open, what the target ran last becomes the accepted configuration. `nightbench events` lists what is
+The change of an event (or every open event of a target) becomes the new baseline, from its
+first night on: the event is closed, and the next run is compared against it. Where nothing is
+open, the configuration the target ran last is accepted. `nightbench events` lists what is
 open.
 """
 
@@ -20,12 +20,12 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench accept`."""
     parser = subparsers.add_parser(
         "accept",
-        help="take a change for the new level",
+        help="accept a change as the new baseline",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", metavar="TARGET|EVENT", help="as `nightbench events` has it")
-    add_author(parser, reason="why it is all right")
+    parser.add_argument("what", metavar="TARGET|EVENT", help="a name from `nightbench events`")
+    add_author(parser, reason="why the change is acceptable")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +34,6 @@ def run(args: argparse.Namespace) -> int:
 
     remark = Remark(kind="accepted", reason=args.reason, author=author_of(args))
     for row in accept(home_to_write(), args.what, remark):
-        meant = f"event {row.event}" if row.event else "what it ran last"
-        print(safe_line(f"accepted for {row.target}: {meant}; the next run is held against it"))
+        meant = f"event {row.event}" if row.event else "its last configuration"
+        print(safe_line(f"accepted for {row.target}: {meant}; the next run is compared against it"))
     return 0

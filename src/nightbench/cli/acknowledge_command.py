@@ -1,7 +1,7 @@
-"""`nightbench acknowledge EVENT --owner NAME --ticket ID --until DATE`: somebody is on it.
+"""`nightbench acknowledge EVENT --owner NAME --ticket ID --until DATE`: take on an event.
 
-The event stays open and stays out of the baseline; until that date the morning's message does not
-count it as news, and `run --gate` does not fail for it.
+The event stays open and out of the baseline; until that date the morning message does not
+report it as new, and `run --gate` does not fail because of it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench acknowledge`."""
     parser = subparsers.add_parser(
         "acknowledge",
-        help="say who is on an event: open, and quiet until a date",
+        help="assign an owner to an event and silence it until a date",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("event", metavar="EVENT", help="as `nightbench events` has it")
-    parser.add_argument("--owner", required=True, metavar="NAME", help="who is on it")
-    parser.add_argument("--ticket", required=True, metavar="ID", help="where it is worked on")
+    parser.add_argument("event", metavar="EVENT", help="a name from `nightbench events`")
+    parser.add_argument("--owner", required=True, metavar="NAME", help="who is handling it")
+    parser.add_argument("--ticket", required=True, metavar="ID", help="where it is tracked")
     parser.add_argument(
-        "--until", required=True, type=_date, metavar="DATE", help="quiet until then: 2026-12-24"
+        "--until",
+        required=True,
+        type=_date,
+        metavar="DATE",
+        help="silence it until then, e.g. 2026-12-24",
     )
     add_author(parser, reason="what is known so far", needed=False)
 
@@ -36,11 +40,11 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-12-24") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-12-24") from None
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write it down."""
+    """Record it."""
     from nightbench.night.annotating import Remark, say_of_event
 
     remark = Remark(
@@ -52,6 +56,6 @@ def run(args: argparse.Namespace) -> int:
         quiet_until=args.until,
     )
     event = say_of_event(home_to_write(), args.event, remark)
-    said = f"{event.event} is {args.owner}'s ({args.ticket}): open, and quiet until {args.until}"
+    said = f"{event.event} acknowledged: {args.owner} ({args.ticket}), silenced until {args.until}"
     print(safe_line(said))
     return 0

@@ -1,6 +1,6 @@
 """`nightbench annotate TARGET --reason TEXT`: a note on a target, or with --event on an event.
 
-It changes no verdict. The table `annotations` has it, with its author and time.
+It changes no verdict. It is stored in the table `annotations`, with its author and time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     )
     meant = parser.add_mutually_exclusive_group(required=True)
     meant.add_argument("target", nargs="?", metavar="TARGET")
-    meant.add_argument("--event", metavar="EVENT", help="as `nightbench events` has it")
+    meant.add_argument("--event", metavar="EVENT", help="a name from `nightbench events`")
     add_author(parser, reason="the note")
 
 

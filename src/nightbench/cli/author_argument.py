@@ -13,16 +13,18 @@ def add_author(parser: argparse.ArgumentParser, *, reason: str, needed: bool = T
     parser.add_argument(
         "--reason", required=needed, default="(none given)", metavar="TEXT", help=reason
     )
-    parser.add_argument("--author", metavar="NAME", help="who says so (else: who is logged in)")
+    parser.add_argument("--author", metavar="NAME", help="your name (default: the logged-in user)")
 
 
 def author_of(args: argparse.Namespace) -> str:
     """Who says so. Raises BadInput where nobody can be told."""
     if not args.reason.strip():
-        raise BadInput("--reason is empty", hint="Say why in a sentence: others will read it.")
+        raise BadInput(
+            "--reason is empty", hint="Give the reason in a sentence; others will read it."
+        )
     if args.author:
         return str(args.author)
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise BadInput("nobody is known to be logged in", hint="Say --author NAME.") from None
+        raise BadInput("cannot tell who is logged in", hint="Pass --author NAME.") from None

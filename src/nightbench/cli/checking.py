@@ -1,4 +1,4 @@
-"""Asking the engines of a suite what they make of their arguments, for `plan --check`."""
+"""Having a suite's engines validate their arguments, for `plan --check`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def check_arguments(suite_file: SuiteFile, *, say: Callable[[str], None]) -> Non
     refused: list[str] = []
     for target in suite_file.suite.targets:
         if not preflight.is_checkable(target):
-            say(f"{target.name}: {target.engine.kind} has no arguments that could be checked here")
+            say(f"{target.name}: {target.engine.kind} has no arguments to check here")
             continue
         checked = check_target(target, home, suite_file.base_dir, has_gpu=has_gpu)
         refused += [f"{target.name}: {line}" for line in checked.refused]
         say(f"{target.name}: {_outcome(checked)}")
         for line in checked.unchecked:
-            say(f"    not looked at: {line}")
+            say(f"    not checked: {line}")
     if refused:
         raise ArgumentsRefused(
             "arguments are refused:\n" + "\n".join(f"  {line}" for line in refused),

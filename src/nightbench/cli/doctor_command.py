@@ -1,4 +1,4 @@
-"""`nightbench doctor`: what this machine can run, and what is in the way. Changes nothing."""
+"""`nightbench doctor`: what this machine can run, and what stands in the way. Changes nothing."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def _hardware(machine: Machine) -> list[tuple[str, str]]:
     use = machine.gpu_use([gpu.uuid for gpu in inventory.gpus])
     for gpu in inventory.gpus:
         used, total = use[gpu.uuid].memory_used_bytes / 2**30, gpu.memory_total_bytes / 2**30
-        who = ", ".join(map(str, use[gpu.uuid].pids)) or "nobody we may see"
+        who = ", ".join(map(str, use[gpu.uuid].pids)) or "no process visible to this user"
         lines.append(
             (f"gpu {gpu.index}", f"{gpu.name}, {used:.1f} of {total:.0f} GiB used ({who})")
         )
     if inventory.left_out:
         slices = ", ".join(gpu.uuid for gpu in inventory.left_out)
-        lines.append(("MIG slices", f"only where CUDA_VISIBLE_DEVICES names them: {slices}"))
-    kept = "PID namespace" if isolated else "watchdog (the kernel allows no PID namespace)"
-    return [*lines, ("servers are kept by", kept)]
+        lines.append(("MIG slices", f"used only if CUDA_VISIBLE_DEVICES names them: {slices}"))
+    kept = "PID namespace" if isolated else "guard process (the kernel allows no PID namespace)"
+    return [*lines, ("servers contained by", kept)]
 
 
 def _load_generator() -> tuple[str, str]:
@@ -77,7 +77,7 @@ def _load_generator() -> tuple[str, str]:
 
     try:
         missing = [part for part in PARTS if load_library(part) is None]
-        how = f"in Python, for want of its C: {', '.join(missing)}" if missing else "in C"
+        how = f"in Python (not compiled: {', '.join(missing)})" if missing else "in C"
     except ImportError as error:
         how = f"cannot start: {error}"
     return ("load generator", how)
@@ -88,12 +88,12 @@ def _programs() -> tuple[str, str]:
     from nightbench.accuracy.scoring.programs import confinement
 
     said = {
-        "bubblewrap": "bubblewrap: they see Python and no file of yours",
-        "landlock": "Landlock and seccomp: they read Python and no file of yours",
+        "bubblewrap": "bubblewrap: they see Python and none of your files",
+        "landlock": "Landlock and seccomp: they can read Python and none of your files",
         "audit hook": "seccomp, and Python's own checks of what is read (install bubblewrap)",
     }
     try:
-        how = said.get(confinement() or "", "nothing: this machine has no seccomp, and runs none")
+        how = said.get(confinement() or "", "nothing: this machine has no seccomp, so none are run")
     except OSError as error:  # a user who may not start this Python asks no less
         how = f"not known: {error.strerror}"
     return ("programs confined by", how)
@@ -116,7 +116,7 @@ def _engines(home: Home, machine: Machine) -> list[tuple[str, str]]:
         title = "vLLM" if recipe.distribution == "vllm" else recipe.distribution
         text = f"{title} {ready.version}, torch {ready.torch_version}" if ready else "not built"
         wanted = name == recipes.usual_recipe(has_gpu=machine.has_gpu)
-        lines.append((f"engine {name}", text + ("  (what auto means here)" if wanted else "")))
+        lines.append((f"engine {name}", text + ("  (what `auto` selects here)" if wanted else "")))
     return lines
 
 
@@ -149,7 +149,7 @@ def _leases(where: Path) -> tuple[list[tuple[str, str]], bool]:
     lines = [("leases", f"{where}{alone}"), *lease_lines(states), *stray_lines(strays)]
     left = any(state.is_leftover and (state.living or state.dirty) for state in states)
     if left:
-        lines.append(("", "something of a dead run is still there: `nightbench reap`"))
+        lines.append(("", "a dead run left something behind: `nightbench reap`"))
     return lines, not left
 
 

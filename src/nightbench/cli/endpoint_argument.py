@@ -24,16 +24,19 @@ def add_endpoint_arguments(group: Any) -> None:
     where.add_argument(
         "--base-url",
         metavar="URL",
-        help="http://HOST:PORT/v1, used as it is given; /v1 is added only where there is no path",
+        help="http://HOST:PORT/v1, used as given; /v1 is added only if it has no path",
     )
     where.add_argument(
         "--provider",
         metavar="NAME",
-        help="siliconflow, dashscope, modelscope, xunfei, internlm: its address, and the variable "
-        "its key is read from",
+        help="siliconflow, dashscope, modelscope, xunfei, internlm: sets the address and the "
+        "variable "
+        "the key is read from",
     )
     group.add_argument(
-        "--model", metavar="M", help="the name the server knows; asked of it where it has one only"
+        "--model",
+        metavar="M",
+        help="the served model's name (default: the only one the server lists)",
     )
     group.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key")
     group.add_argument(
@@ -41,8 +44,8 @@ def add_endpoint_arguments(group: Any) -> None:
         action="append",
         default=[],
         metavar="K=V",
-        help="one more header; repeatable. ${NAME} in it stands for an environment variable: "
-        "what is typed here, every user of this machine can read",
+        help="an extra header; repeatable. ${NAME} in it expands to an environment variable: "
+        "every user of this machine can read what is typed here",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
     group.add_argument(
@@ -50,15 +53,16 @@ def add_endpoint_arguments(group: Any) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="wait so long for a server that is not there yet, or loads its model (0: not at all)",
+        help="how long to wait for a server that is not up yet or still loads its model (0: do "
+        "not wait)",
     )
     _add_limits(group)
 
 
 def _add_limits(group: Any) -> None:
     for name, what, default in (
-        ("answer", "one answer", DEFAULT_LIMITS.answer_bytes),
-        ("error", "one answer that is an error", DEFAULT_LIMITS.error_bytes),
+        ("answer", "one response", DEFAULT_LIMITS.answer_bytes),
+        ("error", "one error response", DEFAULT_LIMITS.error_bytes),
         ("model-list", "the list of models", DEFAULT_LIMITS.model_list_bytes),
     ):
         group.add_argument(
@@ -67,7 +71,7 @@ def _add_limits(group: Any) -> None:
             type=_megabytes,
             default=default,
             metavar="MB",
-            help=f"the most that is read of {what} ({megabytes(default)})",
+            help=f"size limit of {what} ({megabytes(default)})",
         )
 
 
@@ -113,7 +117,7 @@ def _place(args: argparse.Namespace) -> tuple[str, str | None]:
 
         if args.provider not in PROVIDERS:
             raise BadInput(
-                f"--provider {args.provider} is not known", hint=f"Known: {', '.join(PROVIDERS)}."
+                f"unknown --provider {args.provider}", hint=f"Known: {', '.join(PROVIDERS)}."
             )
         provider = PROVIDERS[args.provider]
         return provider.base_url, args.api_key_env or provider.api_key_env
@@ -140,8 +144,8 @@ def _waited_for(endpoint: Endpoint, wait_s: float) -> Endpoint:
     """With its model, and once it has answered where that is waited for."""
     if endpoint.model and wait_s <= 0:
         return endpoint
+    from nightbench.serving.external_api import only_model, wait_until_answered
     from nightbench.serving.patience import Patience
-    from nightbench.serving.remote import only_model, wait_until_answered
 
     patience = Patience(patience_s=max(0.0, wait_s), say=_say)
     if not endpoint.model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         "engines", help="the engine environments: list, build, remove", description=__doc__
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("list", help="recipes, and what is built (the default)")
+    actions.add_parser("list", help="recipes, and which are built (the default)")
     build = actions.add_parser("build", help="build a recipe's environment now")
     build.add_argument("name", metavar="NAME", help="a recipe, such as vllm-cpu; or auto")
     remove = actions.add_parser("remove", help="delete a built environment")
@@ -46,7 +45,7 @@ def _list(home: Home) -> int:
     for path in folders:
         ready = environments.read_ready(path)
         state = _described(ready) if ready else "not whole"
-        use = "" if path.name in current else "  (no recipe makes this one here)"
+        use = "" if path.name in current else "  (no recipe builds this one here)"
         print(safe_text(f"{path.name}  {state}{use}"))
     built = {path.name for path in folders}
     for key, name in sorted(current.items()):
@@ -78,15 +77,13 @@ def _described(environment: EngineEnvironment) -> str:
 
 
 def _remove(home: Home, key: str) -> int:
-    from nightbench.serving.file_locks import locked
+    from nightbench.serving.provision import keeping
 
     root = home.engines / key
     if Path(key).name != key or not root.is_dir():
         raise BadInput(
             f"no engine environment is called {key}", hint="`nightbench engines` lists them."
         )
-    with locked(home.engines / f"{key}.lock", on_wait=lambda: print("it is being built: waiting")):
-        (root / "ready.json").unlink(missing_ok=True)  # half a removal must not count as built
-        shutil.rmtree(root)
+    keeping.remove(home, key, on_wait=lambda: print("it is being built: waiting"))
     print(f"removed {key}")
     return 0

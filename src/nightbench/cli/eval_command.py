@@ -1,4 +1,4 @@
-"""`nightbench eval`: ask any OpenAI-compatible endpoint a benchmark, and score it."""
+"""`nightbench eval`: run a benchmark against any OpenAI-compatible endpoint and score it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightbench.terminal_text import safe_line
 from nightbench.untrusted import json_reader
 
 if TYPE_CHECKING:
-    from nightbench.accuracy.sample_files import AskedAs
+    from nightbench.accuracy.sample_files import ReplySettings
     from nightbench.endpoint import Endpoint
     from nightbench.records import AccuracyResult, AccuracySample
     from nightbench.suite.models import AccuracySpec
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench eval`."""
     parser = subparsers.add_parser(
         "eval",
-        help="ask any OpenAI-compatible endpoint a benchmark and score it",
+        help="run a benchmark against any OpenAI-compatible endpoint and score it",
         description=__doc__,
     )
     add_endpoint_arguments(parser)
@@ -37,21 +37,24 @@ def add_parser(subparsers: Any) -> None:
         "--api",
         choices=["chat", "completions"],
         default="chat",
-        help="ask in a chat (the default), or have the prompt completed as it stands",
+        help="chat (the default), or completions: the prompt as it stands",
     )
-    parser.add_argument("--data", metavar="PATH", help="a local folder or file, not the hub")
+    parser.add_argument("--data", metavar="PATH", help="a local folder or file instead of the hub")
     parser.add_argument("--source", choices=["hf", "modelscope"], help="which hub")
     parser.add_argument("--subsets", metavar="A,B", help="only these subsets")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N questions in all")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N questions in total")
     parser.add_argument("--limit-per-subset", type=int, metavar="N")
     parser.add_argument(
-        "--sample-seed", type=int, metavar="S", help="under a limit: a random choice, by this seed"
+        "--sample-seed", type=int, metavar="S", help="with a limit: a random choice, by this seed"
     )
     parser.add_argument("--few-shot", type=int, metavar="N", help="examples shown before")
     parser.add_argument("--max-concurrency", type=int, default=16, metavar="N")
     parser.add_argument("--requests-per-second", type=float, metavar="R")
     parser.add_argument(
-        "--max-retries", type=int, metavar="N", help="of a failed question, with growing pauses (4)"
+        "--max-retries",
+        type=int,
+        metavar="N",
+        help="retries of a failed question, with increasing pauses (4)",
     )
     parser.add_argument("--repeats", type=int, default=1, metavar="N")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="per request")
@@ -60,16 +63,16 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_generation_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="write every answer (JSONL)")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="write every reply (JSONL)")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from what an interrupted eval left in --samples",
+        help="continue an interrupted eval from its --samples file",
     )
 
 
 def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("generation (what is not given is not sent)")
+    group = parser.add_argument_group("generation (unset options are not sent)")
     group.add_argument("--temperature", type=float)
     group.add_argument("--top-p", type=float)
     group.add_argument("--top-k", type=int)
@@ -82,12 +85,12 @@ def _add_generation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, score, write the files, print the table."""
-    from nightbench.accuracy.sample_files import AskedAs
+    from nightbench.accuracy.sample_files import ReplySettings
 
     spec = _spec(args)
     endpoint = endpoint_of(args)
     _refuse_one_file_for_two(args)
-    asked_as = AskedAs.of(spec, endpoint.model)
+    asked_as = ReplySettings.of(spec, endpoint.model)
     refusals = _Refusals()
     with result_file(args.json) as write:
         results = _evaluated(args, spec, endpoint, asked_as, refusals)
@@ -102,7 +105,7 @@ def _evaluated(
     args: argparse.Namespace,
     spec: AccuracySpec,
     endpoint: Endpoint,
-    asked_as: AskedAs,
+    asked_as: ReplySettings,
     refusals: _Refusals,
 ) -> tuple[AccuracyResult, ...]:
     from rich.console import Console
@@ -160,21 +163,23 @@ def _say(results: tuple[AccuracyResult, ...], refusals: _Refusals) -> None:
     finally:
         if refused:
             raise EndpointError(
-                f"none of {whole.num_samples} requests was answered: {refusals.most_said()}",
-                hint="What the server says is above; --extra-body and the generation options "
+                f"none of {whole.num_samples} requests succeeded: {refusals.most_said()}",
+                hint="The server's error is above; --extra-body and the generation options "
                 "change what is sent.",
             )
     if whole.num_failed:
         print(
-            f"nightbench: {whole.num_failed} of {whole.num_samples} requests were not answered, "
-            f"most of them: {safe_line(refusals.most_said())}",
+            f"nightbench: {whole.num_failed} of {whole.num_samples} requests failed, "
+            f"most of them with: {safe_line(refusals.most_said())}",
             file=sys.stderr,
         )
 
 
 def _refuse_one_file_for_two(args: argparse.Namespace) -> None:
     if args.json and args.samples and args.json.absolute() == args.samples.absolute():
-        raise BadInput(f"--json and --samples both name {args.json}", hint="Name two files.")
+        raise BadInput(
+            f"--json and --samples both name {args.json}", hint="Name two different files."
+        )
 
 
 def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
@@ -183,13 +188,15 @@ def results_json(results: Iterable[AccuracyResult]) -> dict[str, Any]:
     return whole | {"subsets": parts}
 
 
-def _answered_before(args: argparse.Namespace, asked_as: AskedAs) -> tuple[AccuracySample, ...]:
+def _answered_before(
+    args: argparse.Namespace, asked_as: ReplySettings
+) -> tuple[AccuracySample, ...]:
     from nightbench.accuracy.sample_files import read_samples
 
     if not args.resume:
         return ()
     if args.samples is None:
-        raise BadInput("--resume needs --samples FILE", hint="Name the file to go on from.")
+        raise BadInput("--resume needs --samples FILE", hint="Name the file to resume from.")
     return read_samples(args.samples, asked_as) if args.samples.exists() else ()
 
 
@@ -255,6 +262,6 @@ def _json_object(text: str) -> dict[str, Any]:
 def _print_table(results: Iterable[AccuracyResult]) -> None:
     from rich.console import Console
 
-    from nightbench.accuracy.table import accuracy_table
+    from nightbench.accuracy.result_table import accuracy_table
 
     Console().print(accuracy_table(results))

@@ -1,7 +1,7 @@
-"""`nightbench events`: the changes that are open, the oldest first.
+"""`nightbench events`: the open changes, oldest first.
 
-An event is open from its first night until it has recovered or somebody accepts it. `accept` takes
-it for the new level; `acknowledge` says who is on it, and keeps it quiet until a date.
+An event is open from its first night until it recovers or somebody accepts it. `accept` makes
+it the new baseline; `acknowledge` assigns an owner and silences it until a date.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench events`."""
     parser = subparsers.add_parser(
         "events",
-        help="what is open",
+        help="the open changes",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write them there, in full")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write them to this file, in full"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,11 +39,11 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         print(f"{safe_line(str(row['event']))}  {safe_line(str(row['detail']), max_chars=600)}")
         if row["owner"]:
-            quiet = f", quiet until {row['quiet_until']}" if row["is_quiet"] else ""
+            quiet = f", silenced until {row['quiet_until']}" if row["is_quiet"] else ""
             owner, ticket = safe_line(str(row["owner"])), safe_line(str(row["ticket"]))
-            print(f"    {owner} is on it ({ticket}){quiet}")
+            print(f"    acknowledged by {owner} ({ticket}){quiet}")
     if not rows:
-        print("nothing is open")
+        print("no open events")
     if args.json:
         with args.json.open("w", encoding="utf-8") as file:
             write_result(result, "json", file)

@@ -1,7 +1,7 @@
-"""`nightbench fetch SUITE`: bring what a suite needs, before any night waits for it.
+"""`nightbench fetch SUITE`: download and build what a suite needs, before its night.
 
 The engine's environment, the model (at its revision), the data sets of benchmarks and workloads.
-What is here already is left as it is; an interrupted download goes on where it was. Nothing is
+What is already here stays as it is; an interrupted download is resumed. Nothing is
 leased.
 """
 
@@ -31,7 +31,9 @@ Step = tuple[str, Callable[[], str]]
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench fetch`."""
     parser = subparsers.add_parser(
-        "fetch", help="bring what a suite needs and is not here", description=__doc__
+        "fetch",
+        help="download and build what a suite needs and this machine lacks",
+        description=__doc__,
     )
     add_suite_argument(parser)
 
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
                 failed.append(f"  {name}: {error.message}\n    {error.hint}".rstrip())
     if failed:
         raise DataError("not everything could be fetched:\n" + "\n".join(failed))
-    print(f"Everything is here. What to type next: nightbench plan --check {args.suite}")
+    print(f"Nothing is missing. Next: nightbench plan --check {args.suite}")
     return 0
 
 

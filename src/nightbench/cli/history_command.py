@@ -1,4 +1,4 @@
-"""`nightbench history`: the runs there are, newest first."""
+"""`nightbench history`: the runs in the history, newest first."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ STATUS_STYLES = {"completed": "green", "failed": "red", "crashed": "red", "cance
 
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench history`."""
-    parser = subparsers.add_parser("history", help="the runs there are", description=__doc__)
-    parser.add_argument("--limit", type=count, default=20, help="how many runs (20)")
+    parser = subparsers.add_parser(
+        "history", help="list the runs in the history", description=__doc__
+    )
+    parser.add_argument("--limit", type=count, default=20, help="how many runs to show (20)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         result = history.rows("runs", limit=args.limit)
     console = Console(highlight=False)
     console.print(runs_table(result))
-    console.print("One of them: nightbench show RUN (the first letters will do)", style="dim")
+    console.print("For one of them: nightbench show RUN (a unique prefix will do)", style="dim")
     return 0
 
 

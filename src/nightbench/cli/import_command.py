@@ -1,4 +1,4 @@
-"""`nightbench import`: results that other tools left on disk become nights of the history."""
+"""`nightbench import`: import result files of other tools as nights of the history."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TOOLS = ("vllm-bench", "evalscope", "evalscope-perf")
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench import`."""
     parser = subparsers.add_parser(
-        "import", help="results of other tools as nights of the history", description=__doc__
+        "import", help="import other tools' results as nights of the history", description=__doc__
     )
     parser.add_argument("--from", dest="tool", required=True, choices=_TOOLS)
-    parser.add_argument("path", type=Path, help="a result file, or a folder with some")
+    parser.add_argument("path", type=Path, help="a result file, or a folder of them")
     parser.add_argument(
         "--target", help="the name of the series (imported-ORG--MODEL unless given)"
     )
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from nightbench.history.store import StorageError
 
     if not args.path.exists():
-        raise BadInput(f"{args.path} is not there")
+        raise BadInput(f"{args.path} does not exist")
     if args.target is not None and not is_name(args.target):
-        raise BadInput(f"{args.target!r} cannot be the name of a target")
+        raise BadInput(f"{args.target!r} is not a valid target name")
     home = home_to_write()
     results, problems = read_each(args.tool, args.path)
     if problems and not results:
@@ -64,15 +64,16 @@ def run(args: argparse.Namespace) -> int:
     report = land(home)
     _tell((*problems, *(damaged.reason for damaged in report.damaged)))
     print(
-        f"imported {taken} results, marked as imported: they have series of their own, and are not "
-        "in latest, leaderboard or capacity"
+        f"imported {taken} results, marked as imported: they form their own series and are left "
+        f"out "
+        "of latest, leaderboard and capacity"
     )
     return 1 if report.damaged or problems else 0
 
 
 def _tell(problems: Iterable[object]) -> None:
     for said in problems:
-        print(safe_text(f"not taken: {said}"), file=sys.stderr)
+        print(safe_text(f"not imported: {said}"), file=sys.stderr)
 
 
 def _refuse_several_models(results: Sequence[Imported], target: str) -> None:

@@ -1,8 +1,8 @@
-"""`nightbench judge RUN`: judge a run of the history against all runs before it. Its verdicts land
-where they are others than those it has; the same history gives the same. (A run is judged at its
-end anyway.)
+"""`nightbench judge RUN`: judge a run of the history against all runs before it. Verdicts are
+stored only if they differ from those it has; the same history gives the same ones. (Every run is
+judged at its end anyway.)
 
-`nightbench judge --series FILE.csv --out VERDICTS.csv`: judge anybody's series of nights, as they
+`nightbench judge --series FILE.csv --out VERDICTS.csv`: judge any series of nights, as they
 would have been judged as they came. Reads a CSV with one row a target's night: night, node, target,
 metric, better (lower or higher), valid, value, se, provenance (what ran) and accepted (what had
 been accepted by then). Optional columns hold further measurements of that night, used only where
@@ -31,14 +31,18 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench judge`."""
     parser = subparsers.add_parser(
         "judge",
-        help="judge a run anew, or anybody's series of nights",
+        help="judge a run again, or any series of nights",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     judged = parser.add_mutually_exclusive_group(required=True)
-    judged.add_argument("run_id", nargs="?", metavar="RUN", help="an id or its beginning; `latest`")
-    judged.add_argument("--series", type=Path, metavar="FILE.csv", help="the nights, see above")
-    parser.add_argument("--out", type=Path, metavar="VERDICTS.csv", help="their verdicts go there")
+    judged.add_argument(
+        "run_id", nargs="?", metavar="RUN", help="a run id or a prefix of one; `latest`"
+    )
+    judged.add_argument("--series", type=Path, metavar="FILE.csv", help="CSV of nights, as above")
+    parser.add_argument(
+        "--out", type=Path, metavar="VERDICTS.csv", help="where to write their verdicts"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,11 +67,11 @@ def _judge_run(given: str) -> int:
     home = home_to_write()
     with open_history(home) as history:
         run_id = find_run(history, given)
-        rows = judge(history, run_id)
-        kept = keep(history, home.spool, run_id, rows)
+        judged = judge(history, run_id)
+        kept = keep(history, home.spool, run_id, judged)
     if kept is not None:
         land(home)
-    print_verdicts(rows, Console(highlight=False))
+    print_verdicts(judged.rows, Console(highlight=False))
     print("landed" if kept is not None else "nothing new: the history says the same already")
     return 0
 
@@ -106,5 +110,5 @@ def _event_line(row: JudgedRow) -> str:
     size = ""
     if row.size_pct is not None:
         size = f" {row.size_pct:+.1f} % ({row.lo_pct:+.1f} … {row.hi_pct:+.1f})"
-    word = "its node is off" if row.verdict == "node" else row.verdict
+    word = "the whole node is off" if row.verdict == "node" else row.verdict
     return f"{row.target}: {word}{size} since night {row.since}, seen on night {row.night}"

@@ -1,4 +1,4 @@
-"""`nightbench land`: take what runs have spooled into the history."""
+"""`nightbench land`: ingest what runs have spooled into the history."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench land`."""
     parser = subparsers.add_parser(
-        "land", help="take what runs have spooled into the history", description=__doc__
+        "land", help="ingest spooled results into the history", description=__doc__
     )
     parser.add_argument(
-        "--wait", type=float, default=60.0, metavar="SECONDS", help="for another lander (60)"
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for another ingest (60)",
     )
 
     parser.add_argument(
@@ -30,10 +34,10 @@ def add_parser(subparsers: Any) -> None:
         help="how many of the newest nights keep their chunk times (90)",
     )
     parser.add_argument(
-        "--rebuild", action="store_true", help="make the whole history again from what is kept"
+        "--rebuild", action="store_true", help="rebuild the whole history from the stored files"
     )
     parser.add_argument(
-        "--without-damaged", action="store_true", help="rebuild although kept folders are damaged"
+        "--without-damaged", action="store_true", help="rebuild even if stored folders are damaged"
     )
 
 
@@ -54,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
         retention = Retention({"load_chunks": args.keep_chunk_nights})
     damaged: list[Damaged] = []
     for folder in recover(home.spool, on_damaged=damaged.append):
-        print(safe_line(f"recovered {folder.parent.name}/{folder.stem}, whose run had died"))
+        print(safe_line(f"recovered {folder.parent.name}/{folder.stem} of a dead run"))
     report = land(home, deadline_s=args.wait, retention=retention, check_copy=True)
     damaged += report.damaged
     print(summary(report))
     for reason in dict.fromkeys(one.reason for one in damaged):
-        print(safe_text(f"not taken: {reason}"), file=sys.stderr)
+        print(safe_text(f"not ingested: {reason}"), file=sys.stderr)
     for finding in report.findings:
-        print(safe_text(f"looks wrong ({finding.check}): {finding.detail}"), file=sys.stderr)
+        print(safe_text(f"check {finding.check} failed: {finding.detail}"), file=sys.stderr)
     return 1 if damaged else 0
 
 
@@ -74,13 +78,13 @@ def _rebuild(args: argparse.Namespace) -> int:
     for damaged in report.damaged:
         print(safe_text(f"left out: {damaged}"), file=sys.stderr)
     for note in report.notes:
-        print(safe_text(f"of no use: {note}"), file=sys.stderr)
+        print(safe_text(f"unusable: {note}"), file=sys.stderr)
     return 1 if report.damaged else 0
 
 
 def summary(report: LandingReport) -> str:
     """One line on what landed."""
     if not report.landed and not report.already:
-        return "the read copy was renewed" if report.published else "nothing to land"
-    again = f", {len(report.already)} were in already" if report.already else ""
-    return f"landed {len(report.landed)} folders, {report.row_count} rows{again}"
+        return "the read copy was renewed" if report.published else "nothing to ingest"
+    again = f", {len(report.already)} had already been ingested" if report.already else ""
+    return f"ingested {len(report.landed)} folders, {report.row_count} rows{again}"

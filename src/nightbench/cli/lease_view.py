@@ -28,7 +28,7 @@ def _said(state: LeaseState) -> str:
         return f"held: {state.describe()}{port}"
     if not (state.is_leftover or state.living or state.dirty):
         return ""
-    pids = ", ".join(map(str, state.living)) or "nothing alive"
+    pids = ", ".join(map(str, state.living)) or "no live process"
     dirty = f" ({state.dirty})" if state.dirty else ""
     whose = "" if state.file.is_mine else f" by {state.owner}"
     remedy = f"; {state.remedy()}" if state.living else ""
@@ -45,4 +45,4 @@ def stray_lines(strays: Sequence[Stray]) -> list[tuple[str, str]]:
     ]
     more = len(strays) - MOST_STRAYS
     named += [f"and {more} more"] if more > 0 else []
-    return [("no leases", f"left alone: {'; '.join(named)}")]
+    return [("not leases", f"ignored: {'; '.join(named)}")]

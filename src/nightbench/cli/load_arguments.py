@@ -35,7 +35,7 @@ def _add_target(group: Any) -> None:
         "--endpoint",
         default="/chat/completions",
         metavar="PATH",
-        help="what is asked beneath the URL (/chat/completions); /completions gets plain prompts",
+        help="path below the URL (/chat/completions); /completions gets plain prompts",
     )
 
 
@@ -44,7 +44,7 @@ def _add_levels(group: Any) -> None:
         "--max-concurrency",
         type=_integers,
         metavar="N[,N…]",
-        help="closed loop: so many requests in flight; each is a level",
+        help="closed loop: number of requests in flight; each is a level",
     )
     group.add_argument(
         "--request-rate",
@@ -52,7 +52,7 @@ def _add_levels(group: Any) -> None:
         type=_rates,
         metavar="R[,R…]",
         help="open loop: requests per second; inf (or -1) sends all at once; each is a level. "
-        "-1 beside --max-concurrency says nothing: a closed loop has no rate",
+        "-1 has no effect with --max-concurrency: a closed loop has no rate",
     )
     group.add_argument(
         "--burstiness",
@@ -62,12 +62,16 @@ def _add_levels(group: Any) -> None:
         help="shape of an open loop's gaps: 1 is Poisson (default), inf is constant",
     )
     bound = group.add_mutually_exclusive_group()
-    bound.add_argument("--num-prompts", type=int, metavar="N", help="requests a level (100)")
-    bound.add_argument("--duration", type=float, metavar="S", help="seconds a level sends for")
-    group.add_argument(
-        "--warmup", type=int, default=0, metavar="N", help="requests before each level's clock"
+    bound.add_argument("--num-prompts", type=int, metavar="N", help="requests per level (100)")
+    bound.add_argument(
+        "--duration", type=float, metavar="S", help="how many seconds each level sends"
     )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="order and arrivals (0)")
+    group.add_argument(
+        "--warmup", type=int, default=0, metavar="N", help="warm-up requests before each level"
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="seed of prompt order and arrivals (0)"
+    )
 
 
 def _add_workload(group: Any) -> None:
@@ -77,7 +81,9 @@ def _add_workload(group: Any) -> None:
         help=", ".join(_data_sets()),
     )
     group.add_argument(
-        "--column", metavar="NAME", help="the prompts' column of a custom JSONL, JSON, CSV, Parquet"
+        "--column",
+        metavar="NAME",
+        help="the prompt column of a custom JSONL, JSON, CSV or Parquet file",
     )
     group.add_argument("--prompt", metavar="TEXT|@FILE", help="one prompt, sent every time")
     group.add_argument(
@@ -91,31 +97,33 @@ def _add_workload(group: Any) -> None:
         "--max-prompt-length",
         type=int,
         metavar="N",
-        help="take only prompts of such lengths: tokens with --tokenizer, characters without",
+        help="use only prompts within these lengths: tokens with --tokenizer, else characters",
     )
     group.add_argument(
         "--tokenizer", type=Path, metavar="PATH", help="a model folder or its tokenizer.json"
     )
     group.add_argument(
-        "--repeat", action="store_true", help="go through a short data set again (hits the cache)"
+        "--repeat",
+        action="store_true",
+        help="cycle through a short data set (hits the prefix cache)",
     )
-    group.add_argument("--no-stream", action="store_true", help="ask for whole answers")
+    group.add_argument("--no-stream", action="store_true", help="request whole responses")
     group.add_argument(
         "--stream-options",
         type=_stream_options,
         default={},
         metavar="JSON|off",
-        help="beside include_usage; off: not sent, for servers that know none",
+        help="added to include_usage; off: send none, for servers that reject it",
     )
     group.add_argument(
         "--continuous-usage",
         action="store_true",
-        help="ask for the count of tokens in each chunk (continuous_usage_stats)",
+        help="request token counts in each chunk (continuous_usage_stats)",
     )
     group.add_argument(
         "--response-parser",
         metavar="FILE.py:FUNCTION",
-        help="for answers of another shape than OpenAI's: gets each event (a dict), returns what "
+        help="for responses not in OpenAI's format: gets each event (a dict), returns what "
         "OpenAI would have sent",
     )
 
@@ -139,7 +147,9 @@ def _add_generation(group: Any) -> None:
         ("--n-choices", int),
     ):
         group.add_argument(flag, type=kind, metavar="X")
-    group.add_argument("--ignore-eos", action="store_true", help="every answer max-tokens long")
+    group.add_argument(
+        "--ignore-eos", action="store_true", help="generate exactly max-tokens tokens"
+    )
     group.add_argument("--stop", action="append", default=[], metavar="TEXT")
     group.add_argument("--stop-token-ids", type=_integers, default=[], metavar="N[,N…]")
     group.add_argument("--logprobs", action="store_true")
@@ -157,16 +167,18 @@ def _add_timeouts(group: Any) -> None:
 
 
 def _add_output(group: Any) -> None:
-    group.add_argument("--name", default="load", metavar="NAME", help="what results are called")
+    group.add_argument("--name", default="load", metavar="NAME", help="name of the results")
     group.add_argument(
         "--goodput",
         type=_limits,
         metavar="ttft:MS,tpot:MS,e2el:MS",
         help="count requests that meet all of these",
     )
-    group.add_argument("--strict", action="store_true", help="exit 4 where a level is invalid")
+    group.add_argument("--strict", action="store_true", help="exit with 4 if a level is invalid")
     group.add_argument("--json", type=Path, metavar="FILE", help='write {"levels": [...]}')
-    group.add_argument("--requests", type=Path, metavar="FILE.parquet", help="one row a request")
+    group.add_argument(
+        "--requests", type=Path, metavar="FILE.parquet", help="write one row per request"
+    )
 
 
 def spec_of(args: argparse.Namespace) -> LoadSpec:
@@ -210,7 +222,7 @@ def spec_of(args: argparse.Namespace) -> LoadSpec:
 def _workload(args: argparse.Namespace) -> dict[str, Any]:
     if args.prompt is not None:
         if args.dataset is not None:
-            raise BadInput("--prompt and --dataset are two sources of prompts", hint="give one")
+            raise BadInput("--prompt and --dataset exclude each other", hint="give one")
         return {"kind": "prompt", "prompt": _text_or_file(args.prompt)}
     dataset = args.dataset or "random:128"
     workload: dict[str, Any] = {"repeat": args.repeat}
@@ -308,7 +320,7 @@ def _asked_of_streams(args: argparse.Namespace) -> dict[str, Any] | bool:
     continuous = {"continuous_usage_stats": True} if args.continuous_usage else {}
     if args.stream_options is False:
         if continuous:
-            raise BadInput("--continuous-usage is one of the --stream-options, which are off")
+            raise BadInput("--continuous-usage needs stream options, and --stream-options is off")
         return False
     return {**continuous, **args.stream_options}
 

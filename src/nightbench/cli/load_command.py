@@ -1,6 +1,6 @@
 """`nightbench load`: put any OpenAI-compatible endpoint under load and measure it.
 
-Nothing heavy is imported before the first request has left.
+Nothing heavy is imported before the first request is sent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightbench.cli.endpoint_argument import endpoint_of
-from nightbench.cli.files import cannot_be_written, make_room_for, temporary_folder
 from nightbench.cli.load_arguments import (
     add_arguments,
     limits_of,
@@ -21,6 +20,7 @@ from nightbench.cli.load_arguments import (
     refuse_missing_parser,
     spec_of,
 )
+from nightbench.cli.output_paths import cannot_be_written, make_room_for, temporary_folder
 from nightbench.errors import EndpointError
 from nightbench.progress import OnProgress, Progress
 from nightbench.proxies import proxies_of
@@ -28,7 +28,7 @@ from nightbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from nightbench.endpoint import Endpoint
-    from nightbench.load.measure import Measured
+    from nightbench.load.measure import MeasuredLevel
     from nightbench.load.plan.levels import Level
     from nightbench.load.plan.workloads import Prompts
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         response_parser=args.response_parser,
     )
     prompts = prompts_of(args, spec, levels[-1].prompts_needed)
-    measured: list[Measured] = []
+    measured: list[MeasuredLevel] = []
     with temporary_folder() as work_dir:
         try:
             # What came before an error stays in the list.
@@ -82,7 +82,7 @@ def _measured(
     prompts: Prompts,
     endpoint: Endpoint,
     work_dir: Path,
-) -> Iterator[Measured]:
+) -> Iterator[MeasuredLevel]:
     """Level after level. Raises EndpointError where nobody answers at all."""
     from nightbench.load.drive.jobs import GeneratorOptions
     from nightbench.load.measure import measure_level
@@ -102,22 +102,22 @@ def _measured(
         yield result
 
 
-def _refuse_unreachable(measured: Measured, endpoint: Endpoint) -> None:
+def _refuse_unreachable(measured: MeasuredLevel, endpoint: Endpoint) -> None:
     """Where nobody answers at all there is nothing to measure; say so instead of a table."""
     if measured.level.completed:
         return
     errors = measured.errors
     if errors and errors.keys() <= _UNREACHABLE:
         kind, error = next(iter(errors.items()))
-        proxied = " (a load goes through no proxy)" if proxies_of(os.environ) else ""
+        proxied = " (load bypasses proxies)" if proxies_of(os.environ) else ""
         raise EndpointError(
-            f"nobody answers at {endpoint.base_url}: {error or kind}{proxied}",
+            f"no response from {endpoint.base_url}: {error or kind}{proxied}",
             hint=f"check the URL and that the server is up: curl {endpoint.url_of('/models')}; "
             "--wait-s waits for one that is starting",
         )
 
 
-def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
+def _write(args: argparse.Namespace, measured: list[MeasuredLevel]) -> None:
     from nightbench.load.report import write_json, write_requests
 
     for path, write in ((args.json, write_json), (args.requests, write_requests)):
@@ -128,9 +128,9 @@ def _write(args: argparse.Namespace, measured: list[Measured]) -> None:
             raise cannot_be_written(path, error) from None
 
 
-def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measured]) -> int:
+def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[MeasuredLevel]) -> int:
     """The table first: no file that cannot be written takes it away."""
-    from nightbench.load.summarize.table import levels_text, verdict_of
+    from nightbench.load.summarize.level_table import levels_text, verdict_of
 
     rows = [result.level for result in measured]
     title = f"{endpoint.model} at {endpoint.base_url}"
@@ -144,7 +144,7 @@ def _conclude(args: argparse.Namespace, endpoint: Endpoint, measured: list[Measu
     return EXIT_INVALID if invalid and args.strict else 0
 
 
-def _failures(measured: list[Measured], url: str) -> list[str]:
+def _failures(measured: list[MeasuredLevel], url: str) -> list[str]:
     """Each kind of failure of each level, with what the first of it said; then what else is to be
     known of the server."""
     failures = [

@@ -23,30 +23,30 @@ LEAVE_WITHIN_S = 15.0
 
 COMMANDS = {
     "run": "run a suite now, as a Prefect flow run",
-    "new-suite": "write a suite: by asking, or by flags",
+    "new-suite": "write a suite, interactively or from flags",
     "plan": "what a suite would do, exactly: commands, hardware, requests, time",
-    "fetch": "what a suite needs and is not here: engine, model, data sets",
+    "fetch": "download and build what a suite needs and this machine lacks",
     "rehearse": "the whole night in miniature, on any machine",
-    "eval": "ask any OpenAI-compatible endpoint a benchmark and score it",
-    "score": "score replies that were made elsewhere",
+    "eval": "run a benchmark against any OpenAI-compatible endpoint and score it",
+    "score": "score replies generated elsewhere",
     "load": "put any OpenAI-compatible endpoint under load and measure it",
     "up": "Prefect server, worker and deployments on this machine",
     "sql": "read-only SQL over the history",
-    "history": "the runs there are",
+    "history": "list the runs in the history",
     "show": "one run: its targets, accuracies and levels",
-    "verdicts": "what a run means: is anything worse than it was?",
-    "events": "the changes that are open",
-    "accept": "take a change for the new level",
-    "acknowledge": "say who is on an event; it is quiet until a date",
+    "verdicts": "verdicts of a run: is anything worse than before?",
+    "events": "the open changes",
+    "accept": "accept a change as the new baseline",
+    "acknowledge": "assign an owner to an event and silence it until a date",
     "annotate": "a note on a target or an event",
-    "judge": "judge a run anew, or anybody's series of nights",
+    "judge": "judge a run again, or any series of nights",
     "watch": "serve the SwanLab dashboard",
     "serve": "start a suite's server by hand, until Ctrl-C",
     "engines": "the engine environments: list, build, remove",
-    "doctor": "what this machine can run, and what is in the way",
+    "doctor": "what this machine can run, and what stands in the way",
     "reap": "end what dead runs left behind",
-    "import": "results of other tools as nights of the history",
-    "land": "take what runs have spooled into the history",
+    "import": "import other tools' results as nights of the history",
+    "land": "ingest spooled results into the history",
 }
 
 
@@ -101,7 +101,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nightbench",
         description="Nightly accuracy and concurrency benchmarks for self-hosted LLM servers.",
-        epilog="`nightbench COMMAND --help` explains each.",
+        epilog="`nightbench COMMAND --help` explains each command.",
     )
     parser.add_argument("--version", action="version", version=f"nightbench {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)

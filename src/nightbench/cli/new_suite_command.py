@@ -12,8 +12,8 @@ from typing import Any
 
 from nightbench.cli.new_suite_text import (
     DEFAULT_BENCHMARKS,
-    Answers,
     Found,
+    SuiteChoices,
     offered,
     suite_text,
     wizard_of,
@@ -33,23 +33,26 @@ _PAGES = {
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench new-suite`."""
     parser = subparsers.add_parser(
-        "new-suite", help="write a suite: by asking, or by flags", description=__doc__
+        "new-suite", help="write a suite, interactively or from flags", description=__doc__
     )
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="NAME.yaml unless said")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: NAME.yaml")
     parser.add_argument("--engine", metavar="KIND", help=", ".join(offered()))
     parser.add_argument("--model", metavar="M", help="hf:…, modelscope:…, a folder, gemma3:4b, …")
-    parser.add_argument("--base-url", metavar="URL", help="a server that runs already")
+    parser.add_argument("--base-url", metavar="URL", help="a server that is already running")
     parser.add_argument("--provider", metavar="NAME", help="a service: siliconflow, dashscope, …")
     parser.add_argument("--api-key-env", metavar="NAME")
     parser.add_argument("--tensor-parallel-size", type=int, metavar="N")
     parser.add_argument(
-        "--for-gpus", type=int, metavar="N", help="GPUs of the node it is for (this machine's)"
+        "--for-gpus",
+        type=int,
+        metavar="N",
+        help="number of GPUs of the target node (default: this machine's)",
     )
     parser.add_argument("--benchmarks", metavar="A,B", help="starter, iquiz, ceval, …; '' for none")
     parser.add_argument("--max-concurrency", metavar="N[,N…]", help="load levels; '' for no load")
     parser.add_argument("--name", help="the suite's name")
-    parser.add_argument("--yes", action="store_true", help="ask nothing, take what is usual")
-    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument("--yes", action="store_true", help="do not ask, use the defaults")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     path: Path = args.file or Path(f"{answers.suite_name()}.yaml")
     answers = replace(answers, model=_named(answers, path, ask))
     _write(path, suite_text(answers, found), force=args.force)
-    print(f"{path} is written. Next: nightbench plan {path}")
+    print(f"wrote {path}. Next: nightbench plan {path}")
     return 0
 
 
@@ -90,7 +93,7 @@ def meant_for(found: Found, for_gpus: int | None, size: int | None) -> Found:
     return found if for_gpus is None else replace(found, for_gpus=for_gpus)
 
 
-def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
+def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> SuiteChoices:
     """The flags, and `ask`ing (with what is usual) for what is decided by none of them."""
     engine = args.engine or _engine(args, ask)
     wizard, base_url = wizard_of(engine), args.base_url
@@ -111,7 +114,7 @@ def answers_of(args: argparse.Namespace, found: Found, ask: Ask) -> Answers:
     levels = args.max_concurrency
     if levels is None:
         levels = ask("load levels: requests at once", "1,4,16")
-    return Answers(
+    return SuiteChoices(
         engine=engine,
         model=model or None,
         base_url=base_url,
@@ -129,7 +132,7 @@ def _power_of_two(most: int) -> int:
     return 1 << max(0, most.bit_length() - 1)
 
 
-def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
+def _named(answers: SuiteChoices, path: Path, ask: Ask) -> str | None:
     """The model as the suite is to name it: paths in a suite start from its folder, not from where
     a person types, and a hub's name says which hub."""
     model, wizard = answers.model, wizard_of(answers.engine)
@@ -144,8 +147,10 @@ def _named(answers: Answers, path: Path, ask: Ask) -> str | None:
         return str(here.absolute()) if elsewhere and not here.is_absolute() else model
     if not looks_like_a_hub_s(model):
         return model
-    taken = ask(f"{model} is no folder here: Hugging Face's, or another", f"hf:{model}")
-    print(f"{model} is no folder here: the suite says {taken}")
+    taken = ask(
+        f"{model} is not a folder here: a Hugging Face model, or another one", f"hf:{model}"
+    )
+    print(f"{model} is not a folder here: the suite uses {taken}")
     return taken
 
 
@@ -174,7 +179,7 @@ def _ask(question: str, usual: str) -> str:
     try:
         return input(f"{question}{shown}: ").strip() or usual
     except EOFError:
-        raise BadInput("no answer came", hint="--yes asks nothing.") from None
+        raise BadInput("no input", hint="--yes asks nothing.") from None
 
 
 def _take_the_usual(_: str, usual: str) -> str:
@@ -183,7 +188,7 @@ def _take_the_usual(_: str, usual: str) -> str:
 
 def _write(path: Path, text: str, *, force: bool) -> None:
     if path.exists() and not force:
-        raise BadInput(f"{path} is there already", hint="Name another file, or --force.")
+        raise BadInput(f"{path} already exists", hint="Name another file, or --force.")
     aside = path.with_name(f".{path.name}.new")
     try:
         aside.write_text(text, encoding="utf-8")
@@ -203,4 +208,4 @@ def _check(path: Path) -> None:
     suite = read_suite(path).suite
     refuse_what_is_wrong(plan_suite(suite))
     if not (suite.accuracy or suite.load):
-        raise BadInput("no benchmark and no load level: there is nothing to measure")
+        raise BadInput("no benchmark and no load level: nothing to measure")

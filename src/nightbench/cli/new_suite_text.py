@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class SuiteChoices:
     """What is to be benchmarked."""
 
     engine: str
@@ -75,14 +75,14 @@ def wizard_of(kind: str) -> Wizard:
     return there[kind]
 
 
-def suite_text(answers: Answers, found: Found) -> str:
+def suite_text(answers: SuiteChoices, found: Found) -> str:
     """The file."""
     return "\n".join(
         [*_head(answers, found), *_target(answers, found), *_accuracy(answers), *_load(answers)]
     )
 
 
-def _head(answers: Answers, found: Found) -> list[str]:
+def _head(answers: SuiteChoices, found: Found) -> list[str]:
     name = answers.suite_name()
     return [
         f"# Written by nightbench new-suite: {found.sentence()}.",
@@ -90,12 +90,12 @@ def _head(answers: Answers, found: Found) -> list[str]:
         f"#   nightbench plan {name}.yaml     what it would do: commands, hardware, requests, time",
         f"#   nightbench run  {name}.yaml     do it now",
         f"name: {yaml_scalar(name)}",
-        "time_budget: 4h # what does not fit is left out by priority, and said",
+        "time_budget: 4h # what does not fit is skipped, by priority, and reported",
         "",
     ]
 
 
-def _target(answers: Answers, found: Found) -> list[str]:
+def _target(answers: SuiteChoices, found: Found) -> list[str]:
     wizard, name = wizard_of(answers.engine), f"{answers.suite_name()}-{answers.engine}"
     lines = ["targets:", f"  - name: {yaml_scalar(name)}"]
     if wizard.is_started and answers.model:
@@ -103,13 +103,13 @@ def _target(answers: Answers, found: Found) -> list[str]:
     elif answers.model:
         lines.append(f"    served_model_name: {yaml_scalar(answers.model)}")
     else:
-        lines.append("    # served_model_name: asked of the API, where it lists one only")
+        lines.append("    # served_model_name: default: the only one the API lists")
     lines += ["    engine:", f"      kind: {answers.engine}"]
     lines += _engine(answers, found)
     return [*lines, *(["    boot_timeout_s: 1800"] if wizard.is_started else []), ""]
 
 
-def _engine(answers: Answers, found: Found) -> list[str]:
+def _engine(answers: SuiteChoices, found: Found) -> list[str]:
     known = WizardAnswers(
         num_gpus=found.num_gpus,
         tensor_parallel_size=answers.tensor_parallel_size,
@@ -120,7 +120,7 @@ def _engine(answers: Answers, found: Found) -> list[str]:
     return [f"      {line}" for line in wizard_of(answers.engine).lines(known)]
 
 
-def _accuracy(answers: Answers) -> list[str]:
+def _accuracy(answers: SuiteChoices) -> list[str]:
     if not answers.benchmarks:
         return []
     lines = ["accuracy:"]
@@ -130,12 +130,12 @@ def _accuracy(answers: Answers) -> list[str]:
             f"    max_concurrency: {max(answers.max_concurrency, default=16)}",
             "    generation: {temperature: 0}",
             "    # limit: 100                     only the first questions",
-            "    # data: path/to/a/local/copy     where no hub is reached",
+            "    # data: path/to/a/local/copy     if no hub can be reached",
         ]
     return [*lines, ""]
 
 
-def _load(answers: Answers) -> list[str]:
+def _load(answers: SuiteChoices) -> list[str]:
     if not answers.max_concurrency:
         return []
     return [
@@ -146,7 +146,7 @@ def _load(answers: Answers) -> list[str]:
         f"    max_concurrency: {json.dumps(list(answers.max_concurrency))}",
         "    num_prompts: 50 # of each level",
         "    warmup_prompts: 5",
-        "    # ignore_eos makes every answer equally long: what is judged best.",
+        "    # ignore_eos makes all outputs equally long, which compares best over nights.",
         "    generation: {max_tokens: 128, ignore_eos: true}",
         "",
         "slo: {ttft_p95_ms: 1000, tpot_p95_ms: 100}",

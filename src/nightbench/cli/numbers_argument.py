@@ -10,7 +10,7 @@ _MOST_PORT = 65535
 def port(text: str) -> int:
     """A TCP port. Raises ArgumentTypeError, which argparse tells."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MOST_PORT):
-        raise argparse.ArgumentTypeError(f"{text} is no port: expected 1 to {_MOST_PORT}")
+        raise argparse.ArgumentTypeError(f"{text} is not a port: expected 1 to {_MOST_PORT}")
     return int(text)
 
 

@@ -56,6 +56,6 @@ def kept(file: Path) -> str | None:
     user, colon, password = auth.partition(":")
     if not (user and colon and password and auth.isprintable() and auth.isascii()):
         raise NightbenchError(
-            f"{file} holds no user:password", hint="Remove it; the next start makes another."
+            f"{file} holds no user:password", hint="Remove it; the next start creates a new one."
         )
     return auth

@@ -35,7 +35,7 @@ from nightbench.home.private_files import close_to_others
 from nightbench.secrets.child_env import FOR_PREFECT, environment_for, past_proxies
 from nightbench.secrets.values import secrets_of
 from nightbench.serving.probing import free_port
-from nightbench.serving.supervise.supervision import Order, Supervised, tail_of
+from nightbench.serving.supervise.supervisor_client import Order, Supervised, tail_of
 from nightbench.web.door import Door
 from nightbench.web.listening import is_ours
 

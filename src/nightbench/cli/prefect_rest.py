@@ -17,8 +17,8 @@ TIMEOUT_S = 30.0
 BUSY_ATTEMPTS = 10
 BUSY_WAIT_S = 1.0
 WANTED = (
-    f"Set {AUTH_NAMES[1]} to the server's user:password. The machine that started it keeps that"
-    " in its NIGHTBENCH_HOME/prefect/password; where it is gone, a new start makes another."
+    f"Set {AUTH_NAMES[1]} to the server's user:password. The machine that started it keeps it"
+    " in its NIGHTBENCH_HOME/prefect/password; if it is gone, the next start creates a new one."
 )
 
 

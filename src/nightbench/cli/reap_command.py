@@ -1,11 +1,11 @@
-"""`nightbench reap`: ends what dead runs of this user left behind, as far as it is proven."""
+"""`nightbench reap`: ends what dead runs of this user provably left behind."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-UNENDED = "what it started could not be ended"
+UNENDED = "its processes could not be ended"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,14 +22,14 @@ def run(_args: argparse.Namespace) -> int:
     found = reaper.reap(where)
     for state in found:
         pids = ", ".join(map(str, sorted(state.standing.proven)))
-        subject = state.subject or "a run that had hardly begun"
+        subject = state.subject or "a run that had barely started"
         print(f"{state.resource}: {subject}: " + (f"ended {pids}" if pids else "nothing was left"))
     if not found:
-        print(f"nothing was left behind ({where})")
+        print(f"nothing left behind ({where})")
     left, strays = reaper.survey(where)
     for state in left:
         if state.is_leftover and not state.living:
-            print(f"{state.resource}: not leased again yet: {state.dirty or UNENDED}")
+            print(f"{state.resource}: cannot be leased yet: {state.dirty or UNENDED}")
         elif state.living and not state.held:
             pids = ", ".join(map(str, state.living))
             print(f"{state.resource}: still alive: {pids}, of {state.owner} ({state.remedy()})")

@@ -30,7 +30,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nights:
+class NightlySchedule:
     """How the nights are to be; None leaves it as it is."""
 
     suite: str | None = None  # naming one switches the schedule on
@@ -51,14 +51,18 @@ class Present:
         return str(self.parameters.get("suite", ""))
 
 
-def register(url: str, pool: str, nights: Nights, timezone: str, env: Mapping[str, str]) -> None:
+def register(
+    url: str, pool: str, nights: NightlySchedule, timezone: str, env: Mapping[str, str]
+) -> None:
     """Put everything into the server at `url`. `timezone` is for a schedule that is new."""
     with PrefectRest(url, env) as api:
         document = _read("prefect-server.yaml")
         _put_pool(api, pool, document)
         present = present_nights(api.get(f"/deployments/name/{NIGHTLY}/{NIGHTLY}"))
         if present is not None and not still_offered(present, catalogue.suite_names(env)):
-            print(f"the suite of the nights, {present.suite}, is no longer there: switched off")
+            print(
+                f"the suite of the nights, {present.suite}, no longer exists: its schedule is off"
+            )
             present = None
         wanted = as_wished(_read("prefect.yaml"), pool, nights, present, timezone)
         deploy(wanted, Path(env["PREFECT_HOME"]), env)
@@ -75,7 +79,7 @@ def register_node(url: str, pool: str, env: Mapping[str, str]) -> None:
 
 
 def as_wished(
-    document: Document, pool: str, nights: Nights, present: Present | None, timezone: str
+    document: Document, pool: str, nights: NightlySchedule, present: Present | None, timezone: str
 ) -> Document:
     """The deployments as they are to be registered. Pure."""
     deployments = [_in_pool(one, pool) for one in document["deployments"]]
@@ -88,9 +92,14 @@ def as_wished(
 
 
 def for_node(document: Document, pool: str) -> Document:
-    """The deployment by which a night hands targets to a pool; it is named after the pool. Pure."""
+    """The deployment by which a night hands targets to a pool; it is named after the pool. Pure.
+
+    A night sends its suite along, and that need not be among the suites of the node: here the form
+    only proposes.
+    """
     [target] = [one for one in document["deployments"] if one["name"] == "benchmark-target"]
-    return document | {"deployments": [_in_pool(target, pool) | {"name": pool}]}
+    handed = {"name": pool, "enforce_parameter_schema": False}
+    return document | {"deployments": [_in_pool(target, pool) | handed]}
 
 
 def _in_pool(deployment: Document, pool: str) -> Document:
@@ -98,7 +107,7 @@ def _in_pool(deployment: Document, pool: str) -> Document:
 
 
 def _nightly(
-    deployment: Document, nights: Nights, present: Present | None, timezone: str
+    deployment: Document, nights: NightlySchedule, present: Present | None, timezone: str
 ) -> Document:
     [shipped] = deployment["schedules"]
     schedules = (
@@ -176,7 +185,7 @@ def _put_pool(api: PrefectRest, pool: str, document: Document) -> None:
     if not api.create("/work_pools/", {"name": pool, **wanted}):
         there = api.get(f"/work_pools/{pool}")
         if there["type"] == wanted["type"] and changes_pool(there, wanted):
-            print(f"the work pool {pool} is not as nightbench makes it: set back")
+            print(f"the work pool {pool} was changed by hand: restored")
             api.patch(f"/work_pools/{pool}", {"base_job_template": wanted["base_job_template"]})
     for queue in document["queues"]:
         api.create(f"/work_pools/{pool}/queues", queue)

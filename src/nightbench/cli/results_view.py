@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from nightbench.accuracy.table import accuracy_table
+from nightbench.accuracy.result_table import accuracy_table
 from nightbench.history.run_results import RunResults, TargetResults
-from nightbench.load.summarize.table import levels_table
+from nightbench.load.summarize.level_table import levels_table
 from nightbench.records import VerdictRow
 from nightbench.terminal_text import safe_line, safe_text
 from nightbench.verdicts.concern import MARKS, concern, in_order_of_concern
@@ -59,10 +59,10 @@ def _headline(target: TargetResults) -> Text:
         if server.boot_s is not None:
             text.append(f", booted in {server.boot_s:.0f} s", style="dim")
         if server.teardown_clean:
-            text.append(f", gone in {server.teardown_s or 0:.1f} s", style="dim")
+            text.append(f", stopped in {server.teardown_s or 0:.1f} s", style="dim")
         if server.teardown_clean is False:
             detail = safe_line(server.teardown_detail or "")
-            text.append(f"  teardown not proven: {detail}", style="red")
+            text.append(f"  teardown incomplete: {detail}", style="red")
     if target.hardware_class:
         text.append(f"\n  on {safe_line(target.hardware_class)}", style="dim")
     if not done:

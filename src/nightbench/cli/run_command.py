@@ -1,4 +1,4 @@
-"""`nightbench run SUITE`: run a suite now, as a Prefect flow run, and show what came of it."""
+"""`nightbench run SUITE`: run a suite now, as a Prefect flow run, and show its results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightbench.cli.files import make_room_for
 from nightbench.cli.home_argument import home_to_write
+from nightbench.cli.output_paths import make_room_for
 from nightbench.cli.prefect_api import prefect_api, prefect_settings
 from nightbench.cli.suite_argument import DEFAULT_SUITE, add_suite_argument, suite_from
 from nightbench.errors import GateNotPassed, NightbenchError
@@ -30,28 +30,25 @@ if TYPE_CHECKING:
     from nightbench.history.run_results import RunResults
 
 
-RESUME = (
-    "\nWhat was measured is kept. This goes on where it ended:  "
-    "[cyan]nightbench run --resume latest[/cyan]"
-)
+RESUME = "\nWhat was measured is kept. To resume:  [cyan]nightbench run --resume latest[/cyan]"
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench run`."""
     parser = subparsers.add_parser("run", help="run a suite now", description=__doc__)
     add_suite_argument(parser)
-    parser.add_argument("--target", action="append", metavar="NAME", help="only this target")
+    parser.add_argument("--target", action="append", metavar="NAME", help="run only this target")
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on where this run ended too early: its replies are taken over, its load is not",
+        help="resume this unfinished run: its replies are reused, its load is measured again",
     )
-    parser.add_argument(
-        "--gate", action="store_true", help="exit with 3 where a gate is not passed"
-    )
+    parser.add_argument("--gate", action="store_true", help="exit with 3 if a gate fails")
     # A rehearsal's run is nobody's to look up afterwards.
     parser.add_argument("--rehearsal", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the results to this file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,11 +134,11 @@ def _show(results: RunResults, console: Console, *, is_kept: bool) -> None:
     print_results(results, console)
     if not is_kept:
         return
-    console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. What to type next:\n")
+    console.print(f"\nRun [bold]{results.run_id}[/bold] is in the history. Next:\n")
     for line, why in (
         (f"nightbench show {results.run_id}", "this run again, in full"),
         ("nightbench sql --query latest_night", "the history answers; --list has more, or any SQL"),
-        ("nightbench history", "the runs there are"),
+        ("nightbench history", "list the runs"),
         ("nightbench watch", "the curves, on a SwanLab dashboard"),
         ("make up", "the Prefect UI: schedules, runs, a button"),
     ):
@@ -160,4 +157,6 @@ def _judge_gates(suite_file: SuiteFile, results: RunResults) -> None:
         *failed_regressions(gates, results.verdicts, quiet=quiet_events(Home.from_env())),
     ]
     if failed:
-        raise GateNotPassed("\n".join(failed), hint="The results above are landed all the same.")
+        raise GateNotPassed(
+            "\n".join(failed), hint="The results above are in the history all the same."
+        )

@@ -11,8 +11,8 @@ from typing import cast
 from rich.console import Console
 from rich.text import Text
 
-from nightbench.accuracy.comparison import Comparison, Flip, compare
-from nightbench.accuracy.sample_view import Which, change_text, chosen_samples, sample_text
+from nightbench.accuracy.comparison import AccuracyComparison, Flip, compare
+from nightbench.accuracy.sample_text import Which, change_text, chosen_samples, sample_text
 from nightbench.errors import BadInput
 from nightbench.history.reading import History
 from nightbench.history.run_results import KeptSample, read_run, read_samples
@@ -50,11 +50,11 @@ def print_flipped(console: Console, history: History, chosen: Chosen, against: s
         kept = read_samples(history, other, target=target, benchmark=benchmark) if other else []
         before = [one.sample for one in kept]
         if other is None or not before:
-            told = f"no answers in {other}" if other else "no run before this one"
+            told = f"no replies in {other}" if other else "no earlier run"
             console.print(_title(target, benchmark, told))
             continue
         if _asked_otherwise(history, chosen.run_id, other, target, benchmark):
-            told = f"asked otherwise in {other} (another measurement key): not held against it"
+            told = f"asked differently in {other} (another measurement key): not comparable"
             console.print(_title(target, benchmark, told))
             continue
         compared = compare(before, after, rng=random.Random(_SEED))  # noqa: S311
@@ -120,12 +120,12 @@ def _flip_text(
     return text if one is None or two is None else text.append_text(change_text(one, two))
 
 
-def _summary(compared: Comparison) -> Text:
+def _summary(compared: AccuracyComparison) -> Text:
     return Text(
         f"{compared.accuracy_before:.1%} → {compared.accuracy_after:.1%} "
         f"over the {compared.num_questions} questions both were asked: "
         f"{len(compared.lost)} lost, {len(compared.gained)} gained, p = {compared.p_value:.2g}; "
-        f"so many questions show a drop of {compared.minimum_detectable_drop:.1%}\n",
+        f"minimum detectable drop {compared.minimum_detectable_drop:.1%}\n",
         style="dim",
     )
 

@@ -1,4 +1,4 @@
-"""`nightbench score`: score replies that were made elsewhere."""
+"""`nightbench score`: score replies generated elsewhere."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench score`."""
     parser = subparsers.add_parser(
-        "score", help="score replies that were made elsewhere", description=__doc__
+        "score", help="score replies generated elsewhere", description=__doc__
     )
     parser.add_argument("--benchmark", required=True, metavar="NAME", help="iquiz, gsm8k, …")
-    parser.add_argument("--subset", metavar="NAME", help="where a subset has scoring of its own")
+    parser.add_argument("--subset", metavar="NAME", help="for subsets that are scored differently")
     parser.add_argument(
         "--replies",
         required=True,
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="JSONL with reply, gold and (multiple choice) choices",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to this file")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`nightbench serve [SUITE] --target NAME`: the server a run would measure, until Ctrl-C."""
+"""`nightbench serve [SUITE] --target NAME`: start the server a run would measure, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--target", metavar="NAME", help="which target (default: the only one)")
     parser.add_argument("--port", type=port, help="default: a free one")
     parser.add_argument(
-        "--no-wait", action="store_true", help="fail if the hardware is leased, instead of waiting"
+        "--no-wait", action="store_true", help="fail instead of waiting if the hardware is leased"
     )
 
 
@@ -85,7 +85,7 @@ def _how_to_use(server: Server) -> str:
     is_ours = server.row() is not None  # the key of somebody else's server is known where it is set
     key = f"export OPENAI_API_KEY={endpoint.api_key}\n" if is_ours and endpoint.api_key else ""
     return (
-        f"{safe_line(endpoint.model)} answers at {safe_line(endpoint.base_url)}\n\n"
+        f"{safe_line(endpoint.model)} is ready at {safe_line(endpoint.base_url)}\n\n"
         f"{key}export OPENAI_BASE_URL={endpoint.base_url}\n\nCtrl-C stops it."
     )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nightbench.history.run_results import RunResults
 
-# The kinds of nightbench.accuracy.sample_view, which is too slow to import for a parser.
+# The kinds of nightbench.accuracy.sample_text, which is too slow to import for a parser.
 SAMPLES = ("wrong", "flipped", "unparsed", "right", "truncated", "failed", "disputed", "all")
 
 
@@ -24,14 +24,16 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench show`."""
     parser = subparsers.add_parser("show", help="one run", description=__doc__)
     parser.add_argument(
-        "run_id", metavar="RUN", help="a run id or the beginning of one; `latest` for the newest"
+        "run_id", metavar="RUN", help="a run id or a prefix of one; `latest` for the newest"
     )
-    group = parser.add_argument_group("its questions and answers, instead of its results")
-    group.add_argument("--samples", choices=SAMPLES, help="which (flipped: since the run before)")
+    group = parser.add_argument_group("show its samples instead of its results")
+    group.add_argument("--samples", choices=SAMPLES, help="which (flipped: since the previous run)")
     group.add_argument("--benchmark", metavar="NAME", help="only of this benchmark")
     group.add_argument("--target", metavar="NAME", help="only of this target")
     group.add_argument("--against", metavar="RUN", help="flipped since this run")
-    group.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (20)")
+    group.add_argument(
+        "--limit", type=count, default=20, metavar="N", help="at most this many (20)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _refuse_what_needs_samples(args: argparse.Namespace) -> None:
     if args.against and args.samples != "flipped":
-        raise BadInput("--against says what to compare with", hint="Add --samples flipped.")
+        raise BadInput("--against is only for flipped samples", hint="Add --samples flipped.")
     if args.samples is None and (args.target or args.benchmark):
-        raise BadInput("--target and --benchmark choose samples", hint="Add --samples wrong.")
+        raise BadInput("--target and --benchmark only select samples", hint="Add --samples wrong.")
 
 
 def _print_head(console: Console, results: RunResults) -> None:
@@ -76,7 +78,7 @@ def _print_head(console: Console, results: RunResults) -> None:
 
     row = results.row
     if row is None:
-        console.print(Text(f"run {cell(results.run_id, 80)} (its own row has not landed)"))
+        console.print(Text(f"run {cell(results.run_id, 80)} (not ingested yet)"))
         return
     lasted = None if row.ended_at is None else (row.ended_at - row.started_at).total_seconds()
     console.print(

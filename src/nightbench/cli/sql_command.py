@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--safe",
         action="store_true",
-        help="in CSV: put ' before a text that a spreadsheet would take for a formula",
+        help="in CSV: prefix text that a spreadsheet would run as a formula with '",
     )
 
 
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     params = _params(args.param)
     if args.safe and args.format != "csv":
-        raise BadInput("--safe is for CSV", hint="Add --format csv.")
+        raise BadInput("--safe applies to CSV only", hint="Add --format csv.")
     if args.statement is not None and params:
-        raise BadInput("--param goes with --query", hint="Put the value into the statement.")
+        raise BadInput("--param needs --query", hint="Write the value into the statement.")
     with open_history(Home.from_env()) as history:
         result = (
             history.sql(args.statement)
@@ -226,7 +226,7 @@ def _print_list() -> None:
             needed = " (needed)" if parameter.default is None else default
             choices = f": {', '.join(parameter.choices)}" if parameter.choices else ""
             print(f"      {parameter.name}{needed}: {parameter.what}{choices}")
-    print("\nA run is its id, the beginning of one, or latest.")
+    print("\nA run is given as its id, a prefix of one, or latest.")
     print(f"\nViews:  {', '.join(view.name for view in sql_files.views())}")
     print(f"Tables: {', '.join(table.name for table in tables.TABLES)}")
     print("Every column is explained in sql/README.md.")

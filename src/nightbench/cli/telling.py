@@ -23,16 +23,16 @@ def told(text: str, words: Iterable[str], environ: Mapping[str, str] = os.enviro
 
 
 _OF_THE_SYSTEM = {
-    errno.ENOSPC: "Make room there, or set TMPDIR (NIGHTBENCH_HOME) to a folder that has it.",
-    errno.EDQUOT: "Make room there, or set TMPDIR (NIGHTBENCH_HOME) to a folder that has it.",
-    errno.EMFILE: "Raise the limit of open files (ulimit -n 65536), and begin again.",
-    errno.ENFILE: "The machine has no more open files to give: see which process has them.",
-    errno.EROFS: "Set NIGHTBENCH_HOME (or TMPDIR) to a folder that may be written.",
-    errno.ENOTDIR: "A file is where a folder belongs: see NIGHTBENCH_HOME and what was typed.",
-    errno.EACCES: "It is somebody else's, or closed: see whose it is, or name another.",
-    errno.EPERM: "It is somebody else's, or closed: see whose it is, or name another.",
-    errno.EADDRINUSE: "Somebody listens there: name another port.",
-    errno.EADDRNOTAVAIL: "This machine has no such address: name one of its own, or 127.0.0.1.",
+    errno.ENOSPC: "Free some space, or set TMPDIR (NIGHTBENCH_HOME) to a folder on another disk.",
+    errno.EDQUOT: "Free some space, or set TMPDIR (NIGHTBENCH_HOME) to a folder on another disk.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n 65536) and try again.",
+    errno.ENFILE: "The machine is out of file handles: find the process that holds them.",
+    errno.EROFS: "Set NIGHTBENCH_HOME (or TMPDIR) to a writable folder.",
+    errno.ENOTDIR: "A file is in the place of a folder: check NIGHTBENCH_HOME and the paths given.",
+    errno.EACCES: "Check its owner and permissions, or use another path.",
+    errno.EPERM: "Check its owner and permissions, or use another path.",
+    errno.EADDRINUSE: "Another process listens there: choose another port.",
+    errno.EADDRNOTAVAIL: "This machine has no such address: use one of its own, or 127.0.0.1.",
 }
 
 
@@ -42,9 +42,9 @@ def of_the_system(error: OSError) -> str:
     said = error.strerror or str(error) or type(error).__name__
     hint = _OF_THE_SYSTEM.get(error.errno or 0, "")
     if isinstance(error, PermissionError) and named:
-        return f"you may not read or write {named}\n  {hint}"
+        return f"permission denied: {named}\n  {hint}"
     if isinstance(error, socket.gaierror):
-        hint = "There is no such host: see how it is written."
+        hint = "No such host: check the spelling."
     return f"{f'{named}: ' if named else ''}{said}" + (f"\n  {hint}" if hint else "")
 
 

@@ -1,6 +1,6 @@
 """`nightbench up`: Prefect server, worker and deployments on this machine, until Ctrl-C.
 
-With --join, only a worker: this machine measures what a server elsewhere hands to it.
+With --join, only a worker: this machine measures what a Prefect server elsewhere dispatches to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 from nightbench.cli import registering
 from nightbench.cli.home_argument import home_to_write
-from nightbench.cli.kept_process import KeptProcess
 from nightbench.cli.numbers_argument import port
 from nightbench.cli.passwords import Password
 from nightbench.cli.prefect_access import (
@@ -38,7 +37,8 @@ from nightbench.cli.prefect_api import (
     why_not_healthy,
 )
 from nightbench.cli.prefect_rest import PrefectRest
-from nightbench.cli.registering import Nights, prefect_argv, present_nights
+from nightbench.cli.registering import NightlySchedule, prefect_argv, present_nights
+from nightbench.cli.restarted_process import RestartedProcess
 from nightbench.cli.up_settings import (
     allowed_hosts,
     client_host,
@@ -69,28 +69,30 @@ def add_parser(subparsers: Any) -> None:
         "up", help="Prefect server, worker and deployments", description=__doc__
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="where the UI binds (default: %(default)s)")
+    add("--host", default="127.0.0.1", help="address the UI binds to (default: %(default)s)")
     add("--port", type=port, default=4200, help="the UI's port (default: %(default)s)")
     add("--nightly", metavar="SUITE", help="run this suite every night: switches the schedule on")
-    add("--at", metavar="HH:MM", help="when (02:00, or as it was set before)")
-    add("--timezone", metavar="ZONE", help="in which time zone (this machine's)")
-    add("--suites", type=Path, metavar="DIR", help="a folder of suites to choose from in the UI")
+    add("--at", metavar="HH:MM", help="when (default: 02:00, or the time set before)")
+    add("--timezone", metavar="ZONE", help="time zone of --at (default: this machine's)")
+    add("--suites", type=Path, metavar="DIR", help="a folder of suites to offer in the UI")
     add(
         "--database-url",
         metavar="URL",
-        help="a Postgres for the Prefect server, its password in PGPASSWORD or ~/.pgpass; "
-        "or the whole URL in PREFECT_SERVER_DATABASE_CONNECTION_URL (SQLite in NIGHTBENCH_HOME)",
+        help="Postgres for the Prefect server, with the password in PGPASSWORD or ~/.pgpass; "
+        "or set PREFECT_SERVER_DATABASE_CONNECTION_URL (default: SQLite in NIGHTBENCH_HOME)",
     )
     add(
         "--allowed-host",
         metavar="NAME",
         action="append",
         default=[],
-        help="a further name of this server, of a proxy or a container (NIGHTBENCH_ALLOWED_HOSTS)",
+        help="another host name of this server, such as a proxy's (NIGHTBENCH_ALLOWED_HOSTS)",
     )
-    add("--no-auth", action="store_true", help="ask for no password; says what that opens")
-    add("--pool", metavar="NAME", help="the work pool of this machine (by its GPUs: gpu4, cpu)")
-    add("--join", metavar="URL", help="work for the Prefect server there instead of starting one")
+    add("--no-auth", action="store_true", help="require no password (prints what that exposes)")
+    add(
+        "--pool", metavar="NAME", help="work pool of this machine (default: by its GPUs: gpu4, cpu)"
+    )
+    add("--join", metavar="URL", help="work for the Prefect server at URL instead of starting one")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     nights = _nights(args)
     if args.suites is not None:
         if not args.suites.is_dir():
-            raise BadInput(f"--suites {args.suites} is no folder")
+            raise BadInput(f"--suites {args.suites} is not a folder")
         os.environ["NIGHTBENCH_SUITES"] = str(args.suites.absolute())
     for problem in unreadable_suites().values():
         print(f"left out: {problem}")
@@ -115,15 +117,15 @@ def run(args: argparse.Namespace) -> int:
     return _up(args, home, nights, pool)
 
 
-def _nights(args: argparse.Namespace) -> Nights:
-    return Nights(
+def _nights(args: argparse.Namespace) -> NightlySchedule:
+    return NightlySchedule(
         suite=args.nightly,
         cron=daily_at(args.at) if args.at else None,
         timezone=known_timezone(args.timezone) if args.timezone else None,
     )
 
 
-def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
+def _up(args: argparse.Namespace, home: Home, nights: NightlySchedule, pool: str) -> int:
     already = running_api(home)
     if already:
         return _already_up(home, already, nights, pool)
@@ -131,7 +133,7 @@ def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
     if is_listening(client_host(args.host), args.port):
         raise BadInput(
             f"port {args.port} on {args.host} is taken",
-            hint="Choose another with --port, or stop what listens there.",
+            hint="Choose another with --port, or stop the process that listens there.",
         )
     url = f"http://{client_host(args.host)}:{args.port}/api"
     access = PrefectAccess(url, _auth(password), is_ours=True)
@@ -145,7 +147,9 @@ def _up(args: argparse.Namespace, home: Home, nights: Nights, pool: str) -> int:
     Tokens(sign_in_folder(home)).forget()
     with ExitStack() as stack:
         print("starting the Prefect server …", flush=True)
-        server = KeptProcess("server", server_argv(door), settings, home.prefect / "server.log")
+        server = RestartedProcess(
+            "server", server_argv(door), settings, home.prefect / "server.log"
+        )
         stack.enter_context(server)
         wait_until_healthy(access.url, server.is_running, server.log_path)
         stack.enter_context(_announced(address_file(home), access.url))
@@ -186,11 +190,11 @@ def _door(args: argparse.Namespace, home: Home) -> Door:
     )
 
 
-def _already_up(home: Home, url: str, nights: Nights, pool: str) -> int:
+def _already_up(home: Home, url: str, nights: NightlySchedule, pool: str) -> int:
     access = PrefectAccess(url, known_auth(home), is_ours=True)
     print(f"nightbench is up already: {url.removesuffix('/api')}")
     refuse_wrong_password(access, os.environ)
-    if nights != Nights():
+    if nights != NightlySchedule():
         env = worker_settings(home, access)
         registering.register(url, pool, nights, machine_timezone(), env)
         _say_nights(access)
@@ -217,7 +221,9 @@ def _say_ways_in(home: Home, access: PrefectAccess, password: Password | None) -
 def _join(home: Home, url: str, pool: str) -> int:
     access = PrefectAccess(f"{url}/api", auth_string())
     if why := why_not_healthy(access.url):
-        raise NightbenchError(f"no Prefect server answers at {url}: {why}", hint="Start it first.")
+        raise NightbenchError(
+            f"cannot reach a Prefect server at {url}: {why}", hint="Start it first."
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     env = worker_settings(home, access)
     registering.register_node(access.url, pool, env)
@@ -227,12 +233,12 @@ def _join(home: Home, url: str, pool: str) -> int:
         return _keep(worker)
 
 
-def _worker(home: Home, pool: str, env: dict[str, str], *arguments: str) -> KeptProcess:
+def _worker(home: Home, pool: str, env: dict[str, str], *arguments: str) -> RestartedProcess:
     argv = prefect_argv("worker", "start", "--pool", pool, *arguments)
-    return KeptProcess("worker", argv, env, home.prefect / f"worker-{pool}.log")
+    return RestartedProcess("worker", argv, env, home.prefect / f"worker-{pool}.log")
 
 
-def _keep(*processes: KeptProcess) -> int:
+def _keep(*processes: RestartedProcess) -> int:
     """Start again what ends by itself, until Ctrl-C: neither touches a measurement."""
     try:
         while True:

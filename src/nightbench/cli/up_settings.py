@@ -52,15 +52,15 @@ def is_loopback(host: str) -> bool:
 def database_url(given: str | None, environ: Mapping[str, str]) -> str | None:
     """The URL of the server's database, None for SQLite.
 
-    Raises BadInput where it is no Postgres, or was typed with a password in it.
+    Raises BadInput where it is not a Postgres URL, or was typed with a password in it.
     """
     if given is None:
         return environ.get(DATABASE_NAME)
     parts = urlsplit(given)
     if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
         raise BadInput(
-            f"--database-url: {parts.scheme or given}:// is no Postgres",
-            hint="Say it as postgresql://user@host:5432/prefect.",
+            f"--database-url: {parts.scheme or given}:// is not a Postgres URL",
+            hint="Use the form postgresql://user@host:5432/prefect.",
         )
     if parts.password:
         raise BadInput(
@@ -87,8 +87,8 @@ def allowed_hosts(given: Iterable[str], environ: Mapping[str, str]) -> tuple[str
     for name in names:
         if not _HOST.fullmatch(name):
             raise BadInput(
-                f"--allowed-host: {name!r} is no name of a host",
-                hint="Say it as a browser's address has it: nights.example.org, or with its :port.",
+                f"--allowed-host: {name!r} is not a host name",
+                hint="Write it as in a browser's address bar: nights.example.org, or with :port.",
             )
     return names
 

@@ -1,6 +1,6 @@
-"""`nightbench verdicts [RUN]`: what a run means, a sentence for each of its targets.
+"""`nightbench verdicts [RUN]`: the verdicts of a run, a sentence per target.
 
-Without RUN, the newest. `nightbench judge RUN` judges one anew; docs/verdicts.md says how.
+Without RUN, the newest. `nightbench judge RUN` judges one again; docs/verdicts.md explains how.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ def add_parser(subparsers: Any) -> None:
     """Declare `nightbench verdicts`."""
     parser = subparsers.add_parser(
         "verdicts",
-        help="what a run means",
+        help="the verdicts of a run",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "run_id", nargs="?", default="latest", metavar="RUN", help="an id or its beginning"
+        "run_id", nargs="?", default="latest", metavar="RUN", help="a run id or a prefix of one"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write them there, in full")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write them to this file, in full"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

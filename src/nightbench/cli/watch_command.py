@@ -19,7 +19,7 @@ from nightbench.cli.up_settings import allowed_hosts
 from nightbench.cli.ways_in import address, password_lines
 from nightbench.dashboards.swanlab_places import board_settings
 from nightbench.errors import BadInput, DashboardError
-from nightbench.home.kept_runs import Keep
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.home.private_files import open_private
 from nightbench.secrets.child_env import FOR_BOARD, environment_for
@@ -32,19 +32,19 @@ _UP_S = 30.0
 def add_parser(subparsers: Any) -> None:
     """Declare `nightbench watch`."""
     parser = subparsers.add_parser("watch", help="serve the SwanLab dashboard", description=__doc__)
-    parser.add_argument("--project", help="which, where there are several")
+    parser.add_argument("--project", help="which project, if there are several")
     parser.add_argument(
-        "--port", type=port_or_any, default=5092, help="of 127.0.0.1 (5092, else a free one)"
+        "--port", type=port_or_any, default=5092, help="port on 127.0.0.1 (5092, else a free one)"
     )
     parser.add_argument(
         "--allowed-host",
         metavar="NAME",
         action="append",
         default=[],
-        help="a further name of this server, of a proxy (NIGHTBENCH_ALLOWED_HOSTS)",
+        help="another host name of this server, such as a proxy's (NIGHTBENCH_ALLOWED_HOSTS)",
     )
     parser.add_argument(
-        "--resync", action="store_true", help="make the dashboard again from the history first"
+        "--resync", action="store_true", help="rebuild the dashboard from the history first"
     )
     parser.add_argument(
         "--runs",
@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
 
     home = home_to_write()
     if args.resync:
-        print("making the dashboard again from the history …", flush=True)
+        print("rebuilding the dashboard from the history …", flush=True)
         shown = swanlab_mirror.resync(
-            home, mode="local", limit=args.runs or Keep.from_env().swanlab_runs
+            home, mode="local", limit=args.runs or RunRetention.from_env().swanlab_runs
         )
-        print(f"made again from the history: {shown} runs")
+        print(f"rebuilt from the history: {shown} runs")
     store = choose_store(home, args.project)
     swanlab_mirror.settle(home, store.name)
     kept = home.dashboards / "watch"
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 def _say_where(port: int, password: Password, tokens: Path) -> None:
     is_terminal = sys.stdout.isatty()
     where = address(f"http://127.0.0.1:{port}", tokens, is_terminal=is_terminal)
-    print(f"SwanLab dashboard: {where}   (Ctrl-C ends it)")
+    print(f"SwanLab dashboard: {where}   (Ctrl-C stops it)")
     said = " ".join(password_lines(password, is_terminal=is_terminal))
     print(f"Another browser asks for user and password: {said}", flush=True)
 
@@ -113,13 +113,13 @@ def choose_store(home: Home, project: str | None) -> Path:
     if not stores:
         raise BadInput(
             f"there is no SwanLab dashboard in {home.dashboards} yet",
-            hint="Run a night, or make it from the history: `nightbench watch --resync`.",
+            hint="Run a night, or rebuild it from the history: `nightbench watch --resync`.",
         )
     chosen = [store for store in stores if project in (None, store.name)]
     if not chosen:
         raise BadInput(f"there is no SwanLab project {project!r}", hint=f"There are: {names}.")
     if len(chosen) > 1:
-        raise BadInput(f"there are several SwanLab projects: {names}", hint="Say --project NAME.")
+        raise BadInput(f"there are several SwanLab projects: {names}", hint="Pass --project NAME.")
     return chosen[0]
 
 
@@ -133,7 +133,7 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise DashboardError("no port of 127.0.0.1 is free")
+    raise DashboardError("no free port on 127.0.0.1")
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

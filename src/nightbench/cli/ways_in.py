@@ -11,10 +11,10 @@ from nightbench.cli.passwords import Password
 from nightbench.web.sign_in import PATH, Tokens
 
 OPEN = """\
-warning: no password is asked for. Whoever reaches {where} can start and stop runs, see every result
+warning: no password is required. Whoever reaches {where} can start and stop runs, see every result
   and every secret that is kept in a Prefect block, and have programs run as this user.
   (Pages of other origins, and names that are not this server's, are refused all the same.)"""
-LASTS = "(signs a browser in: once, and until this time tomorrow)"
+LASTS = "(signs a browser in; works once, within 24 hours)"
 
 
 def address(url: str, tokens: Path, *, is_terminal: bool) -> str:
@@ -25,7 +25,7 @@ def address(url: str, tokens: Path, *, is_terminal: bool) -> str:
 def password_lines(password: Password, *, is_terminal: bool) -> tuple[str, ...]:
     """What the page asks for where it was not opened by such an address; shown when it is new."""
     if password.kept_in is None:
-        return ("as the environment says",)
+        return ("as set in the environment",)
     if is_terminal and password.is_new:
         return (
             password.auth,

@@ -44,7 +44,7 @@ def failure_page(target: str, message: str, log_tail: str, hint: str) -> str:
         (
             f"# ✗ {escaped(target)}",
             f"**{escaped(message)}**",
-            fenced(log_tail or "(it wrote nothing)"),
+            fenced(log_tail or "(no output)"),
             escaped(hint),
         )
     )
@@ -57,12 +57,12 @@ def _summary(results: RunResults) -> str:
         took = "" if row.ended_at is None else f" in {duration(row.ended_at - row.started_at)}"
         lines.append(
             f"Suite **{escaped(row.suite)}**: {escaped(row.status)}{took} on {escaped(row.host)}, "
-            f"begun {row.started_at:%Y-%m-%d %H:%M} UTC"
+            f"started {row.started_at:%Y-%m-%d %H:%M} UTC"
         )
         if row.error:
             lines.append(f"**{escaped(row.error, max_chars=MAX_ERROR_CHARS)}**")
     if results.resumed_from:
-        lines.append(f"It took over the answers of {escaped(results.resumed_from)}")
+        lines.append(f"It resumed {escaped(results.resumed_from)}")
     return "  \n".join(lines)
 
 
@@ -79,7 +79,7 @@ def _target(target: TargetResults) -> list[str]:
     parts = [f"## {mark} {escaped(target.target)}", _served(target)]
     if target.row.status != "completed":
         parts.append(f"**{escaped(target.row.status)}**")
-        parts.append(fenced((target.row.error or "without a word")[:MAX_ERROR_CHARS]))
+        parts.append(fenced((target.row.error or "no error message")[:MAX_ERROR_CHARS]))
     if target.accuracy:
         parts.append(_accuracy(target.accuracy))
     for workload, levels in groupby(target.levels, key=lambda level: level.workload):
@@ -107,9 +107,9 @@ def _server_facts(server: ServerRow) -> list[str]:
     if server.boot_s is not None:
         facts.append(f"booted in {server.boot_s:.0f} s")
     if server.teardown_clean:
-        facts.append(f"gone in {server.teardown_s or 0:.1f} s")
+        facts.append(f"stopped in {server.teardown_s or 0:.1f} s")
     elif server.teardown_clean is False:
-        facts.append(f"**teardown not proven**: {escaped(server.teardown_detail or '')}")
+        facts.append(f"**teardown incomplete**: {escaped(server.teardown_detail or '')}")
     return facts
 
 

@@ -8,15 +8,15 @@ from nightbench.terminal_text import safe_line
 
 
 def accuracy_sentence(row: AccuracyResult) -> str:
-    """`starter: 55.5 % right (47 to 64), 128 answers, 21 not understood, 78 cut off`."""
+    """`starter: 55.5 % correct (47 to 64), 128 samples, 21 unparsed, 78 truncated`."""
     parts = [
-        f"{row.accuracy * 100:.1f} % right ({row.ci_low * 100:.0f} to {row.ci_high * 100:.0f})",
-        f"{row.num_samples} answers",
+        f"{row.accuracy * 100:.1f} % correct ({row.ci_low * 100:.0f} to {row.ci_high * 100:.0f})",
+        f"{row.num_samples} samples",
     ]
     counts = {
         "without a reply": row.num_failed,
-        "not understood": row.extraction_failed,
-        "cut off": row.truncated,
+        "unparsed": row.extraction_failed,
+        "truncated": row.truncated,
     }
     parts += [f"{count} {what}" for what, count in counts.items() if count]
     return f"{safe_line(row.benchmark)}: {', '.join(parts)}{_invalid(row)}"
@@ -46,13 +46,13 @@ def _figure(row: LoadLevel, first: Column, *others: Column) -> str:
 
 
 def boot_sentence(row: ServerRow | None, hardware_class: str | None) -> str:
-    """`vllm 0.32.0 answers after 35 s on AMD EPYC x2; its log is …`."""
+    """`vllm 0.32.0 ready after 35 s on AMD EPYC x2; its log is …`."""
     if row is None:
-        return "the server of somebody else answers"
+        return "the external server is ready"
     took = "" if row.boot_s is None else f" after {row.boot_s:.0f} s"
     return (
         safe_line(f"{row.engine_kind} {row.engine_version or ''}")
-        + f" answers{took} on {hardware_class or 'this machine'}"
+        + f" ready{took} on {hardware_class or 'this machine'}"
         + (f"; its log is {row.log_path}" if row.log_path else "")
     )
 

@@ -71,7 +71,7 @@ def _append(path: Path, said: bytes) -> None:
 
 def _hint(home: Home) -> str:
     return (
-        "The numbers are in the history; what is missing is shown by the next maintenance."
+        "The numbers are in the history; the next maintenance run mirrors what is missing."
         f" SwanLab's output: {log_path(home)}"
     )
 
@@ -88,4 +88,4 @@ def _last_line(path: Path) -> str:
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:400] if lines else "it said nothing"
+    return lines[-1][:400] if lines else "no output"

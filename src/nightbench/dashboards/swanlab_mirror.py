@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nightbench.dashboards import swanlab_store
-from nightbench.dashboards.ledger import MirrorLedger
+from nightbench.dashboards.mirror_ledger import MirrorLedger
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import (
     LOCK_S,
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from nightbench.dashboards.curves import Experiment, Record
 
 _SETTLE_S = 15.0
-_SERVICE_DOWN = "its cloud took no login (a wrong or missing key, or it cannot be reached)"
+_SERVICE_DOWN = "login to its cloud failed (a wrong or missing key, or no connection)"
 _QUIET_PROBES = dict.fromkeys(
     ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor"), False
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
+class _MirrorOrder:
     """What the child is to do. `action`: mirror these runs, or only settle what was interrupted."""
 
     action: Literal["mirror", "settle"]
@@ -90,7 +90,7 @@ def mirror_runs(
 def _mirror_in_child(
     home: Home, run_ids: Sequence[str], settings: SwanlabSettings, mode: Mode, timeout_s: float
 ) -> None:
-    order = _Order(
+    order = _MirrorOrder(
         action="mirror",
         home=str(home.root),
         run_ids=tuple(run_ids),
@@ -113,7 +113,7 @@ def settle(home: Home, project: str, *, timeout_s: float = _SETTLE_S) -> None:
         DashboardError: SwanLab's local store could not be opened.
     """
     if (store_of(home, project) / swanlab_store.DATABASE).exists():
-        order = _Order(
+        order = _MirrorOrder(
             action="settle",
             home=str(home.root),
             run_ids=(),
@@ -187,7 +187,7 @@ def _kept(runs: Sequence[Record], ledger: MirrorLedger, limit: int) -> list[Reco
     return [run for run in runs if run["run_id"] in kept]
 
 
-def _carry_out(home: Home, order: _Order, timeout_s: float) -> None:
+def _carry_out(home: Home, order: _MirrorOrder, timeout_s: float) -> None:
     argv = [sys.executable, "-P", "-m", "nightbench.dashboards.swanlab_mirror"]
     run_child(home, argv, json.dumps(asdict(order)), timeout_s)
 
@@ -198,7 +198,7 @@ def _carry_out(home: Home, order: _Order, timeout_s: float) -> None:
 def main() -> int:
     """The child process: an order on stdin, swanlab's chatter on stdout, an exit code."""
     raw = json.loads(sys.stdin.read())
-    order = _Order(**raw | {"run_ids": tuple(raw["run_ids"])})
+    order = _MirrorOrder(**raw | {"run_ids": tuple(raw["run_ids"])})
     home = Home(Path(order.home))
     store = store_of(home, order.project)
     make_private(store)
@@ -212,7 +212,7 @@ def main() -> int:
     return 0
 
 
-def _mirror(home: Home, order: _Order, store: Path) -> None:
+def _mirror(home: Home, order: _MirrorOrder, store: Path) -> None:
     from nightbench.dashboards.curves import experiments_of_run, experiments_over_nights
     from nightbench.history.reading import open_history
 
@@ -237,12 +237,12 @@ def _mirror(home: Home, order: _Order, store: Path) -> None:
         swanlab_store.refuse_unfinished(store)
 
 
-def _settings(order: _Order) -> SwanlabSettings:
+def _settings(order: _MirrorOrder) -> SwanlabSettings:
     return SwanlabSettings(project=order.project, level_experiment=order.level_experiment)
 
 
 @contextmanager
-def _local_store(order: _Order, store: Path) -> Iterator[None]:
+def _local_store(order: _MirrorOrder, store: Path) -> Iterator[None]:
     """SwanLab's local database, without experiments that a killed mirror left running."""
     if order.mode == "local":
         os.environ["SWANLAB_LOG_DIR"] = str(store)  # where swanboard looks for experiment folders
@@ -250,7 +250,7 @@ def _local_store(order: _Order, store: Path) -> Iterator[None]:
     yield
 
 
-def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
+def _draw(experiment: Experiment, order: _MirrorOrder, store: Path) -> None:
     """One experiment, in the place of the one drawn from the same rows before."""
     import swanlab
 
@@ -275,8 +275,9 @@ def _draw(experiment: Experiment, order: _Order, store: Path) -> None:
     except Exception as error:
         if order.mode == "online" and not isinstance(error, OSError):
             raise DashboardError(
-                f"{_SERVICE_DOWN}. Set SWANLAB_API_KEY (and SWANLAB_API_HOST for one of your own),"
-                f" or SWANLAB_MODE=local. It says: {error}"
+                f"{_SERVICE_DOWN}. Set SWANLAB_API_KEY (and SWANLAB_API_HOST for a server of "
+                f"your own),"
+                f" or SWANLAB_MODE=local. The error: {error}"
             ) from error
         raise
     state = "crashed"

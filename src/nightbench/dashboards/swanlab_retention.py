@@ -14,7 +14,7 @@ import yaml
 
 from nightbench.dashboards.swanlab_child import run_child
 from nightbench.dashboards.swanlab_places import stores_in
-from nightbench.dashboards.swanlab_store import Removal
+from nightbench.dashboards.swanlab_store import StoreRemoval
 from nightbench.home.kept_runs import newest_runs
 from nightbench.home.paths import Home
 
@@ -22,7 +22,7 @@ _FOLDER = re.compile(r"^run-\d{8}_\d{6}-(?P<key>\w+)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnExperiment:
     """A folder that SwanLab made for an experiment. `run_id` None: a series over nights, or a
     folder that does not say."""
 
@@ -46,21 +46,23 @@ def remove_old(home: Home, keep_runs: int, *, timeout_s: float = 120.0) -> tuple
         if folders:
             stay = {one.run_id for one in drawn if one.folder not in folders}
             gone = {one.run_id for one in drawn if one.run_id} - stay
-            order = Removal(str(home.root), store.name, folders, tuple(sorted(gone)))
+            order = StoreRemoval(str(home.root), store.name, folders, tuple(sorted(gone)))
             run_child(home, argv, order.to_json(), timeout_s)
             removed += folders
     return removed
 
 
-def drawn_in(store: Path) -> list[Drawn]:
+def drawn_in(store: Path) -> list[DrawnExperiment]:
     """What is in a project's store, the oldest first. What is named otherwise is a person's."""
     if not store.is_dir():
         return []
     found = ((path, _FOLDER.match(path.name)) for path in sorted(store.iterdir()))
-    return [Drawn(path.name, match["key"], _run_of(path)) for path, match in found if match]
+    return [
+        DrawnExperiment(path.name, match["key"], _run_of(path)) for path, match in found if match
+    ]
 
 
-def superfluous(drawn: Sequence[Drawn], keep_runs: int, now: datetime) -> tuple[str, ...]:
+def superfluous(drawn: Sequence[DrawnExperiment], keep_runs: int, now: datetime) -> tuple[str, ...]:
     """The folders that go: of runs that are not among the newest, and what was drawn again since
     (offline, SwanLab begins a folder each time). Pure."""
     kept = newest_runs((one.run_id for one in drawn if one.run_id), keep_runs, now)

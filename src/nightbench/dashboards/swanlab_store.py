@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nightbench.dashboards.ledger import MirrorLedger
+from nightbench.dashboards.mirror_ledger import MirrorLedger
 from nightbench.dashboards.swanlab_places import LOCK_S, ledger_path, lock_path, store_of
 from nightbench.errors import DashboardError, HistoryError
 from nightbench.history.locks import held
@@ -28,7 +28,7 @@ _RUNNING = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class StoreRemoval:
     """What the child is to remove: a project's folders, which were all there was of these runs."""
 
     home: str
@@ -41,7 +41,7 @@ class Removal:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Removal:
+    def from_json(cls, text: str) -> StoreRemoval:
         """As the parent wrote it."""
         raw = json.loads(text)
         return cls(**raw | {name: tuple(raw[name]) for name in ("folders", "run_ids")})
@@ -100,7 +100,7 @@ def _remove_empty_charts(names: set[str]) -> None:
 
 def main() -> int:
     """The child process: a removal on stdin, an exit code."""
-    order = Removal.from_json(sys.stdin.read())
+    order = StoreRemoval.from_json(sys.stdin.read())
     home = Home(Path(order.home))
     try:
         with held(lock_path(home), deadline_s=LOCK_S):

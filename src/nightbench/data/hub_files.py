@@ -68,9 +68,9 @@ def cached(file: HubFile) -> Path | None:
 
 def fetch(file: HubFile) -> Path:
     """The file from its hub. Raises DataError."""
-    hint = "Check the network and proxies, or name a file that is here."
+    hint = "Check the network and proxies, or use a local file."
     if not reachable(file.hub):
-        raise DataError(f"{file} is not here, and the hub is not reached", hint=hint)
+        raise DataError(f"{file} is not here, and the hub cannot be reached", hint=hint)
     try:
         return _download(file, here_only=False)
     except Exception as error:  # noqa: BLE001 - hubs raise dozens of kinds, all mean the same here

@@ -49,7 +49,7 @@ def read_records(path: Path) -> list[Record]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(
-            f"{path} is not a file of records",
+            f"{path} is not a supported data file",
             hint=f"Use one of {', '.join(SUFFIXES)}.",
         )
     try:
@@ -107,7 +107,8 @@ def read_local(
     if not files:
         raise DataError(
             f"{path} has no records for the subset {subset!r} (split {split!r})",
-            hint=hint or f"Expected for example {subset}.jsonl or {subset}/{split}.parquet there.",
+            hint=hint
+            or f"Expected, for example, {subset}.jsonl or {subset}/{split}.parquet there.",
         )
     return [record for file in files for record in read_records(file)]
 

@@ -36,7 +36,7 @@ class CommandEngine(EngineConfig):
     @classmethod
     def _takes_a_port(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
         if not any("{port}" in part for part in argv):
-            raise ValueError("expected {port} somewhere: nightbench chooses a free one")
+            raise ValueError("expected {port} in it: nightbench chooses a free one")
         return argv
 
     @field_validator("environment")

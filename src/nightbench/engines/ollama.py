@@ -41,7 +41,8 @@ class OllamaEngine(EngineConfig):
         given = self.model_fields_set - {"kind", "base_url", "shared"}
         if self.base_url is not None and given:
             raise ValueError(
-                f"base_url attaches to an Ollama that runs: {', '.join(sorted(given))} is set there"
+                f"base_url attaches to a running Ollama: {', '.join(sorted(given))} must be set "
+                f"there"
             )
         return self
 
@@ -90,7 +91,7 @@ def modelfile(gguf_path: str, parameters: Mapping[str, Scalar]) -> str:
 def refuse(engine: OllamaEngine, model: str | None, served_model_name: str | None) -> None:
     """Raises ValueError for another name than the library's."""
     if served_model_name is not None and not is_gguf(model or ""):
-        raise ValueError("served_model_name: a model of Ollama's library keeps its own name")
+        raise ValueError("served_model_name: a model from Ollama's library keeps its own name")
 
 
 def attached(engine: OllamaEngine) -> RemoteEngine | None:
@@ -114,8 +115,8 @@ def wizard_lines(answers: WizardAnswers) -> list[str]:
     """What matters of Ollama's settings."""
     return [
         f"num_gpus: {min(1, answers.num_gpus)}",
-        "env: {OLLAMA_CONTEXT_LENGTH: 8192} # else long prompts are cut silently",
-        "# base_url: http://127.0.0.1:11434     instead, for an Ollama that runs",
+        "env: {OLLAMA_CONTEXT_LENGTH: 8192} # otherwise long prompts are truncated silently",
+        "# base_url: http://127.0.0.1:11434     instead, for a running Ollama",
     ]
 
 
@@ -127,7 +128,7 @@ ENGINE = EngineAdapter(
     launch=launch,
     address_env="OLLAMA_HOST",
     attached=attached,
-    needs_model="expected a name of Ollama's library, or a GGUF to make one of",
+    needs_model="expected a name in Ollama's library, or a GGUF file to create one from",
     refuse=refuse,
     served_name=served_name,
     is_own_name=lambda model: not is_gguf(model),
@@ -138,6 +139,6 @@ ENGINE = EngineAdapter(
         command="ollama",
         usual_model="gemma3:4b",
         has_own_names=True,
-        model_forms="a name of Ollama's library, or the path of a GGUF file",
+        model_forms="a name in Ollama's library, or the path of a GGUF file",
     ),
 )

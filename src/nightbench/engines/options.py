@@ -24,7 +24,7 @@ def options(
         name = key.strip("-").replace("_", "-")
         if name in owned:
             raise BadInput(
-                f"engine.args.{key} is not for a suite to set", hint=f"Set {owned[name]} instead."
+                f"engine.args.{key} cannot be set in a suite", hint=f"Set {owned[name]} instead."
             )
         if value is False:
             words += [f"--no-{name}"] if has_negations else []

@@ -60,7 +60,7 @@ def endpoint(
     key = environ.get(key_env, "") if key_env else ""
     if key_env and not key:
         raise BadInput(
-            f"the key for {base_url} is not there: {shown_name(key_env)} is not set",
+            f"no API key for {base_url}: {shown_name(key_env)} is not set",
             hint=f"export {shown_name(key_env)}=… and run again.",
         )
     return Endpoint(
@@ -100,7 +100,7 @@ def key_env_of(engine: RemoteEngine) -> str | None:
 
 def launch(engine: RemoteEngine, _: Place) -> Launch:
     """There is nothing to start."""
-    raise BadInput(f"{base_url_of(engine)} is somebody else's: there is nothing to start")
+    raise BadInput(f"{base_url_of(engine)} is an external server: there is nothing to start")
 
 
 def hardware(engine: RemoteEngine) -> str:
@@ -118,7 +118,7 @@ def wizard_lines(answers: WizardAnswers) -> list[str]:
     return [
         f"{where[0]}: {yaml_scalar(where[1])}",
         f"api_key_env: {key}" if key else "# api_key_env: NAME_OF_A_VARIABLE",
-        "# requests_per_second: 2       never faster than this",
+        "# requests_per_second: 2       an upper limit",
         "# max_retries: 4",
     ]
 

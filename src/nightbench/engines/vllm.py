@@ -128,8 +128,9 @@ def omp_binding(cores: Sequence[int], ranks: int) -> str:
     """Cores dealt out evenly, in order, one group per rank: [0, 1, 2, 3] over 2 is `0,1|2,3`."""
     if len(cores) < ranks:
         raise BadInput(
-            f"tensor_parallel_size {ranks} on a CPU needs {ranks} cores, {len(cores)} are there",
-            hint="Lower engine.tensor_parallel_size, or run where there are more cores.",
+            f"tensor_parallel_size {ranks} on a CPU needs {ranks} cores, this machine has "
+            f"{len(cores)}",
+            hint="Lower engine.tensor_parallel_size, or use a machine with more cores.",
         )
     share = len(cores) // ranks
     groups = (cores[rank * share : (rank + 1) * share] for rank in range(ranks))
@@ -270,10 +271,10 @@ RENAMED = (
             "disable-mm-preprocessor-cache": "mm-processor-cache-gb: 0",
             "override-pooler-config": "pooler-config",
             # Another engine's words.
-            "mem-fraction-static": "gpu-memory-utilization (this is SGLang's word)",
-            "context-length": "max-model-len (this is SGLang's word)",
-            "session-len": "max-model-len (this is LMDeploy's word)",
-            "cache-max-entry-count": "gpu-memory-utilization (this is LMDeploy's word)",
+            "mem-fraction-static": "gpu-memory-utilization (this is SGLang's name)",
+            "context-length": "max-model-len (this is SGLang's name)",
+            "session-len": "max-model-len (this is LMDeploy's name)",
+            "cache-max-entry-count": "gpu-memory-utilization (this is LMDeploy's name)",
         },
     ),
 )

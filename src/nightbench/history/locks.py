@@ -39,7 +39,7 @@ def _open(path: Path) -> int:
         return open_lock(path, PRIVATE_FILE)
     except NotARegularFile as error:
         raise HistoryError(
-            f"{path} cannot be locked: {error.strerror}", hint="Remove it, and begin again."
+            f"{path} cannot be locked: {error.strerror}", hint="Remove it and try again."
         ) from error
     except OSError as error:
         raise HistoryError(f"the lock {path} cannot be taken: {error}") from error
@@ -59,8 +59,9 @@ def _wait(fd: int, path: Path, give_up: float, deadline_s: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= give_up:
                 raise HistoryError(
-                    f"the history is held by {_describe(path)} for more than {deadline_s:g} s",
-                    hint="Wait for it, or end that process; then type `nightbench land`.",
+                    f"the history has been locked by {_describe(path)} for more than "
+                    f"{deadline_s:g} s",
+                    hint="Wait for it, or end that process; then run `nightbench land`.",
                 ) from None
             time.sleep(_RETRY_S)
         else:

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from nightbench.home.paths import Home
-from nightbench.home.private_files import Readers, make_private
+from nightbench.home.private_files import GroupAccess, make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class HistoryPlaces:
         return cls(home.history, home.group)
 
     @property
-    def readers(self) -> Readers:
+    def readers(self) -> GroupAccess:
         """Who may read besides the owner. Raises BadInput where there is no such group."""
-        return Readers.of(self.group)
+        return GroupAccess.of(self.group)
 
     @property
     def published(self) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from nightbench.errors import BadInput
 from nightbench.history.open_store import open_store
 from nightbench.home.paths import Home
-from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_UMASK, Readers, make_private
+from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_UMASK, GroupAccess, make_private
 from nightbench.home.safety import FOLDERS, is_a_home, refuse_to_write
 
 _THROUGH = 0o710  # the group may pass on to the history, and list nothing
@@ -30,13 +30,13 @@ def own_home(environ: Mapping[str, str] = os.environ, *, say: Callable[[str], No
     home = Home.from_env(environ)
     refuse_to_write(home.root, environ)
     os.umask(PRIVATE_UMASK)
-    readers = Readers.of(home.group)
+    readers = GroupAccess.of(home.group)
     if readers.gid is not None:
         make_private(home.root)
     if not home.root.exists():
         return home
     if _close_root(home, readers):
-        say(f"{home.root} was open to other users: it is its owner's alone now")
+        say(f"{home.root} was open to other users and is now private")
     _close_folders(home)
     if open_store(home).share():
         whose = "closed to others" if readers.gid is None else f"open to the group {home.group}"
@@ -44,7 +44,7 @@ def own_home(environ: Mapping[str, str] = os.environ, *, say: Callable[[str], No
     return home
 
 
-def _close_root(home: Home, readers: Readers) -> bool:
+def _close_root(home: Home, readers: GroupAccess) -> bool:
     """The root for its owner; whether more could be done with it than is to be."""
     state = home.root.stat()
     wanted = PRIVATE_DIR if readers.gid is None else _THROUGH
@@ -53,9 +53,9 @@ def _close_root(home: Home, readers: Readers) -> bool:
     beyond = bool(stat.S_IMODE(state.st_mode) & _OTHERS & ~_THROUGH)
     if beyond and not is_a_home(home.root):
         raise BadInput(
-            f"other users may read {home.root}, which holds other things than a home",
-            hint="Set NIGHTBENCH_HOME to a folder of its own (or: chmod 700, if all in it is yours"
-            " alone).",
+            f"other users may read {home.root}, which contains more than a nightbench home",
+            hint="Set NIGHTBENCH_HOME to a dedicated folder (or: chmod 700, if everything in it may"
+            " become private).",
         )
     readers.give(home.root, wanted)
     return beyond

@@ -32,7 +32,7 @@ def find_run(history: Asked, given: str) -> str:
     if given == "latest":
         newest = history.sql(statement("newest_run")).rows[0][0]
         if newest is None:
-            raise BadInput("there is no run in the history yet")
+            raise BadInput("the history has no runs yet")
         return str(newest)
     if not given:
         raise BadInput("a run's id is empty", hint="`nightbench history` lists them.")

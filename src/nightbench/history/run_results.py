@@ -101,9 +101,7 @@ def read_run(history: History, run_id: str) -> RunResults:
     targets = list(_read(history, "run_targets", run_id, TargetRow))
     runs = [row for _, row in _read(history, "run_row", run_id, RunRow)]
     if not targets and not runs:
-        raise BadInput(
-            f"the history has no run {run_id}", hint="`nightbench history` lists those there are."
-        )
+        raise BadInput(f"the history has no run {run_id}", hint="`nightbench history` lists them.")
     servers = list(_read(history, "run_servers", run_id, ServerRow))
     accuracy = list(_read(history, "run_accuracy", run_id, AccuracyResult))
     levels = list(_read(history, "run_levels", run_id, LoadLevel))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nightbench.errors import HistoryError
 from nightbench.history.places import HistoryPlaces
-from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_FILE, Readers
+from nightbench.home.private_files import PRIVATE_DIR, PRIVATE_FILE, GroupAccess
 
 _FACTS = ".parquet"
 
@@ -39,8 +39,8 @@ def share(places: HistoryPlaces) -> bool:
             _open(places, readers, anew=changes)
     except PermissionError as error:
         raise HistoryError(
-            f"who may read {places.root} could not be changed: {error}",
-            hint="Its files have to be yours, and on a file system that keeps permissions.",
+            f"the permissions of {places.root} could not be changed: {error}",
+            hint="Its files must be yours and on a file system with permissions.",
         ) from error
     return changes
 
@@ -50,12 +50,12 @@ def _close(root: Path) -> None:
     root.chmod(PRIVATE_DIR)
     for folder, folders, files in os.walk(root):
         for name in folders:
-            _set(Path(folder, name), Readers(), PRIVATE_DIR)
+            _set(Path(folder, name), GroupAccess(), PRIVATE_DIR)
         for name in files:
-            _set(Path(folder, name), Readers(), PRIVATE_FILE)
+            _set(Path(folder, name), GroupAccess(), PRIVATE_FILE)
 
 
-def _open(places: HistoryPlaces, readers: Readers, *, anew: bool) -> None:
+def _open(places: HistoryPlaces, readers: GroupAccess, *, anew: bool) -> None:
     """What has landed for its readers, the root last: it says that the rest is done."""
     if places.nights.exists():
         for night in _folders(places.nights):
@@ -88,7 +88,7 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def _open_landed(folder: Path, readers: Readers) -> None:
+def _open_landed(folder: Path, readers: GroupAccess) -> None:
     """A landed folder and the facts in it; its manifest stays its owner's."""
     try:
         if readers.have(folder.stat(), readers.dir_mode):
@@ -105,10 +105,10 @@ def _open_landed(folder: Path, readers: Readers) -> None:
 
 def _close_other(path: Path) -> None:
     """What is not for readers, were it left open by an earlier release."""
-    _set(path, Readers(), PRIVATE_DIR if path.is_dir() else PRIVATE_FILE)
+    _set(path, GroupAccess(), PRIVATE_DIR if path.is_dir() else PRIVATE_FILE)
 
 
-def _set(path: Path, readers: Readers, mode: int) -> None:
+def _set(path: Path, readers: GroupAccess, mode: int) -> None:
     """Give a path exactly this mode, where it has another; a link is left alone."""
     try:
         state = path.lstat()

@@ -140,7 +140,7 @@ def distrust(folder: Path) -> tuple[Path, str] | None:
             return step, f"it is {kind_of(found.st_mode)}, not a folder"
         if _others_write(found) and not found.st_mode & stat.S_ISVTX:
             mode = stat.S_IMODE(found.st_mode)
-            return step, f"others may rename what lies in it (mode {mode:04o}, not sticky)"
+            return step, f"other users may rename its entries (mode {mode:04o}, not sticky)"
     return None
 
 

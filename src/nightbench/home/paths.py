@@ -30,8 +30,8 @@ class Home:
         found = sorted(set(_PATTERN) & set(str(self.root)))
         if found:
             raise BadInput(
-                f"nightbench cannot keep its files in {self.root}: DuckDB takes"
-                f" {' and '.join(found)} in a path for a pattern",
+                f"nightbench cannot keep its files in {self.root}: DuckDB reads"
+                f" {' and '.join(found)} in a path as a glob",
                 hint="Set NIGHTBENCH_HOME to a folder without these characters.",
             )
 

@@ -50,7 +50,7 @@ def private_folder(folder: Path, *, but: Path | None = None) -> None:
     close_to_others(folder, but=but)
     if {folder.stat().st_uid, folder.lstat().st_uid} != {os.geteuid()}:
         raise NightbenchError(
-            f"{folder} is another user's",
+            f"{folder} belongs to another user",
             hint="Run nightbench as its owner, or set NIGHTBENCH_HOME to a folder of your own.",
         )
 
@@ -90,7 +90,7 @@ def read_private(path: Path) -> str | None:
         return None
     except OSError as error:
         raise NightbenchError(
-            f"{path} cannot be read: {error.strerror}", hint="Remove it; another one is made."
+            f"{path} cannot be read: {error.strerror}", hint="Remove it; a new one is created."
         ) from error
     try:
         _refuse_others(path, os.fstat(descriptor))
@@ -103,13 +103,14 @@ def read_private(path: Path) -> str | None:
 def _refuse_others(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         raise NightbenchError(
-            f"{path} is not a file of this user's own",
-            hint="Somebody else may have put it there. Remove it; another one is made.",
+            f"{path} does not belong to this user",
+            hint="Somebody else may have put it there. Remove it; a new one is created.",
         )
     if found.st_mode & _FOR_OTHERS:
         raise NightbenchError(
-            f"{path} may be read or written by others",
-            hint=f"Remove it, and another one is made; or, if nobody has: chmod 600 {path}",
+            f"{path} is accessible to other users",
+            hint=f"Remove it, and a new one is created; or, if nobody has read it: chmod 600 "
+            f"{path}",
         )
 
 
@@ -134,13 +135,13 @@ def open_private(path: Path, flags: int) -> IO[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class GroupAccess:
     """Who reads a history besides its owner: the members of a group, or nobody (`gid` None)."""
 
     gid: int | None = None
 
     @classmethod
-    def of(cls, group: str) -> Readers:
+    def of(cls, group: str) -> GroupAccess:
         """The group of that name or number; "" is nobody.
 
         Raises:
@@ -151,8 +152,8 @@ class Readers:
         gid = _gid_of(group)
         if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
             raise BadInput(
-                f"NIGHTBENCH_GROUP is {group}, of which you are no member",
-                hint="Become one (`usermod -aG`, then log in again), or name a group of yours.",
+                f"NIGHTBENCH_GROUP is {group}, of which you are not a member",
+                hint="Join it (`usermod -aG`, then log in again), or name one of your groups.",
             )
         return cls(gid)
 
@@ -184,6 +185,6 @@ def _gid_of(group: str) -> int:
         return grp.getgrnam(group).gr_gid
     except KeyError:
         raise BadInput(
-            f"NIGHTBENCH_GROUP is {group}, a group that this machine does not know",
-            hint="`getent group` lists those there are.",
+            f"NIGHTBENCH_GROUP is {group}, which does not exist on this machine",
+            hint="`getent group` lists the groups.",
         ) from None

@@ -32,21 +32,21 @@ def refuse_unsafe(root: Path, *, named: bool, environ: Mapping[str, str] = os.en
     for link, owner in _links(root):
         if owner not in trusted:
             raise BadInput(
-                f"{link} is a link that belongs to {name_of(owner)}, who decides where it leads",
+                f"{link} is a symbolic link owned by {name_of(owner)}, who can redirect it",
                 hint="Set NIGHTBENCH_HOME to the folder itself.",
             )
     if home is None:
         return
     if home.st_mode & stat.S_IWOTH:
         raise BadInput(
-            f"every user may write into {root}, so anything in it may be anybody's",
-            hint=f"Look what is in it, then: chmod 700 {root}",
+            f"{root} is writable by every user, so its contents cannot be trusted",
+            hint=f"Check its contents, then: chmod 700 {root}",
         )
     own = {_ROOT, os.geteuid()} | ({sudo} if (sudo := _sudo_uid(environ)) is not None else set())
     if not named and home.st_uid not in own:
         raise BadInput(
-            f"{root} belongs to {name_of(home.st_uid)}, and you did not name it",
-            hint=f"To read its history all the same, set NIGHTBENCH_HOME={root}",
+            f"{root} belongs to {name_of(home.st_uid)}, and was not set explicitly",
+            hint=f"To read its history anyway, set NIGHTBENCH_HOME={root}",
         )
 
 
@@ -62,26 +62,27 @@ def refuse_to_write(root: Path, environ: Mapping[str, str] = os.environ) -> None
         _refuse_to_make(root, _sudo_uid(environ))
         return
     if not stat.S_ISDIR(home.st_mode):
-        raise BadInput(f"{root} is no folder", hint="Set NIGHTBENCH_HOME to one.")
+        raise BadInput(f"{root} is not a folder", hint="Set NIGHTBENCH_HOME to one.")
     me, owner = os.geteuid(), home.st_uid
     if owner != me and me == _ROOT:
         raise BadInput(
-            f"{root} belongs to {name_of(owner)}, who could not read what root writes there",
-            hint=f"Type it as them: `sudo -u {name_of(owner)} nightbench …`; or set NIGHTBENCH_HOME"
+            f"{root} belongs to {name_of(owner)}, who could not read files that root writes there",
+            hint=f"Run it as that user: `sudo -u {name_of(owner)} nightbench …`; or set "
+            f"NIGHTBENCH_HOME"
             " to a folder of root's own.",
         )
     if owner != me:
         raise BadInput(
-            f"{root} belongs to {name_of(owner)}: only they run nights in it",
-            hint="`nightbench history`, `show` and `sql` read it where they let you; set"
+            f"{root} belongs to {name_of(owner)}: only that user runs nights in it",
+            hint="`nightbench history`, `show` and `sql` can read it if permitted; set"
             " NIGHTBENCH_HOME to a folder of your own for the rest.",
         )
     for name in FOLDERS:
         inner = _lstat(root / name)
         if inner is not None and stat.S_ISDIR(inner.st_mode) and inner.st_uid != me:
             raise BadInput(
-                f"{root / name} belongs to {name_of(inner.st_uid)}, the home around it to you",
-                hint=f"Look what is in it, then: sudo chown -R {name_of(me)} {root / name}",
+                f"{root / name} belongs to {name_of(inner.st_uid)}, but the home around it to you",
+                hint=f"Check its contents, then: sudo chown -R {name_of(me)} {root / name}",
             )
 
 
@@ -104,8 +105,9 @@ def _refuse_to_make(root: Path, sudo_uid: int | None) -> None:
     above = next(stat for folder in root.parents if (stat := _stat(folder)) is not None)
     if os.geteuid() == _ROOT and sudo_uid is not None and above.st_uid == sudo_uid:
         raise BadInput(
-            f"{root} would be root's, in a folder of {name_of(sudo_uid)}, who could not open it",
-            hint="Type it without sudo; or set NIGHTBENCH_HOME to a folder of root's own.",
+            f"{root} would belong to root, in a folder of {name_of(sudo_uid)}, who could not "
+            f"open it",
+            hint="Run it without sudo; or set NIGHTBENCH_HOME to a folder of root's own.",
         )
 
 
@@ -130,7 +132,7 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except PermissionError:
         raise BadInput(
-            f"you may not look into {path.parent}",
+            f"permission denied: {path.parent}",
             hint="Ask its owner, or set NIGHTBENCH_HOME to a folder of your own.",
         ) from None
     except OSError:

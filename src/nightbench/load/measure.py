@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from nightbench import progress
 from nightbench.endpoint import Endpoint
 from nightbench.home.private_files import make_private
-from nightbench.load.drive.clock import stamping
-from nightbench.load.drive.host import HostReading, HostUse, read_host
+from nightbench.load.drive.generator_processes import GeneratorFailed, GeneratorPool
+from nightbench.load.drive.host import HostReading, HostUsage, read_host
 from nightbench.load.drive.jobs import GeneratorOptions, allow_open_files, plan_jobs, remove_files
-from nightbench.load.drive.processes import Crew, GeneratorFailed
+from nightbench.load.drive.kernel_clock import stamping
 from nightbench.load.drive.worker_protocol import Job, ShardReport
 from nightbench.load.native.parts import load_library
 from nightbench.load.plan.levels import Level
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredLevel:
     """A measured level: its row, the intervals of its statistics, and a file of its requests.
 
     `errors`: the kinds of failure there were, each with what the first of it said. `notes`: what is
@@ -65,8 +65,8 @@ def measure_level(
     stop: Callable[[], str | None] = never_stop,
     at_bounds: Callable[[], None] = nothing_at_bounds,
     options: GeneratorOptions = GeneratorOptions(),  # noqa: B008  (frozen)
-    on_cut: Callable[[Measured], None] | None = None,
-) -> Measured:
+    on_cut: Callable[[MeasuredLevel], None] | None = None,
+) -> MeasuredLevel:
     """Put an endpoint under one level of load. Failed requests are rows, never exceptions.
 
     `stop` is asked while the level runs; a reason it returns ends the level and makes it invalid.
@@ -116,9 +116,8 @@ def _full_disk_told(level: Level, work_dir: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise GeneratorFailed(
-            f"level {level.label}: there is no room left under {work_dir} for what it sends and "
-            "records",
-            hint="Make room, or set TMPDIR to a folder that has it.",
+            f"level {level.label}: no space left in {work_dir} for its requests and recordings",
+            hint="Free some space, or set TMPDIR to a folder on another disk.",
         ) from None
 
 
@@ -153,12 +152,14 @@ def _finished(
     )
 
 
-def _summed_up(finished: Finished, requests_path: Path, options: GeneratorOptions) -> Measured:
-    from nightbench.load.summarize.summary import summarise
+def _summed_up(finished: Finished, requests_path: Path, options: GeneratorOptions) -> MeasuredLevel:
+    from nightbench.load.summarize.level_summary import summarise
 
     kept = requests_path if options.keep_requests else None
     summary = summarise(finished, kept, compiled=options.compiled)
-    return Measured(summary.level, summary.intervals, requests_path, summary.errors, summary.notes)
+    return MeasuredLevel(
+        summary.level, summary.intervals, requests_path, summary.errors, summary.notes
+    )
 
 
 def _check_compiled(options: GeneratorOptions) -> None:
@@ -178,7 +179,7 @@ class _Driven:
     reports: tuple[ShardReport, ...]
     stopped: str | None
     cache: CacheUse | None
-    host: HostUse | None
+    host: HostUsage | None
     cut: BaseException | None = None
 
 
@@ -210,12 +211,12 @@ def _drive(
 
     allow_open_files(max(job.concurrency for job in jobs))
     cache.begin()
-    with stamping(options.kernel_stamps), Crew(jobs) as crew:
+    with stamping(options.kernel_stamps), GeneratorPool(jobs) as crew:
         on_progress(progress.Progress("requests", subject, "warm-up", 0, level.num_prompts))
         reports, stopped = crew.run(on_counts, on_ready, stop, keeps_what_is_cut=keeps_what_is_cut)
         readings.append(read_host())
         at_bounds()
     cache.mark()
     before, after = readings[0], readings[-1]
-    host = HostUse(before, after) if len(readings) == 2 and before and after else None
+    host = HostUsage(before, after) if len(readings) == 2 and before and after else None
     return _Driven(started_at, tuple(reports), stopped, cache.use, host, crew.cut)

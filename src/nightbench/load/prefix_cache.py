@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from nightbench.endpoint import Endpoint
-from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch
+from nightbench.untrusted.http_reader import HttpRequest, NotRead, Page, fetch
 from nightbench.untrusted.prometheus import samples
 
 _QUERIES = "prefix_cache_queries"
@@ -50,16 +50,16 @@ class CacheUse:
         """Why nothing may be read off these counters; None where something may."""
         marks = (self.before_warmup, self.before, self.after)
         if any(math.isnan(mark.queries + mark.hits) for mark in marks):
-            return "they hold what is no number"
+            return "they contain NaN"
         if len({mark.started_s for mark in marks}) > 1:
-            return "they come from several processes, as behind a balancer"
+            return "they come from several processes, as behind a load balancer"
         for earlier, later in pairwise(marks):
             if later.hits < earlier.hits or later.queries < earlier.queries:
-                return "they go backwards, as behind a balancer or after a restart"
+                return "they decrease, as behind a load balancer or after a restart"
             if later.hits - earlier.hits > later.queries - earlier.queries:
-                return "more is said to be found than was looked for"
+                return "they count more hits than queries"
         if self.prompt_tokens is not None and self.hits > self.prompt_tokens:
-            return f"{self.hits:,} tokens found, of {self.prompt_tokens:,} that were sent"
+            return f"{self.hits:,} tokens hit, but only {self.prompt_tokens:,} were sent"
         return None
 
     @property
@@ -144,7 +144,7 @@ def parse_cache_counters(text: str) -> CacheCounters | None:
 
 def _ask(method: str, path: str, endpoint: Endpoint) -> Page | None:
     """The answer; None where nobody gives one: the level's own requests will say so."""
-    question = Question(
+    question = HttpRequest(
         url=f"{endpoint.root_url}{path}",
         headers=endpoint.request_headers(),
         method=method,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from nightbench.terminal_text import escaped_controls
 
 if TYPE_CHECKING:
-    from nightbench.load.measure import Measured
+    from nightbench.load.measure import MeasuredLevel
 
 
-def level_json(measured: Measured) -> dict[str, Any]:
+def level_json(measured: MeasuredLevel) -> dict[str, Any]:
     """A level by the key names of docs/metrics.md; `intervals` by metric and statistic."""
     fields = {name: _plain(value) for name, value in asdict(measured.level).items()}
     intervals: dict[str, dict[str, Any]] = {}
@@ -26,14 +26,14 @@ def level_json(measured: Measured) -> dict[str, Any]:
     return fields | {"intervals": intervals, "notes": list(measured.notes)}
 
 
-def write_json(levels: Sequence[Measured], path: Path) -> None:
+def write_json(levels: Sequence[MeasuredLevel], path: Path) -> None:
     """Write {"levels": [...]}."""
     report = {"levels": [level_json(measured) for measured in levels]}
     text = escaped_controls(json.dumps(report, indent=2, ensure_ascii=False))
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def write_requests(levels: Sequence[Measured], path: Path) -> None:
+def write_requests(levels: Sequence[MeasuredLevel], path: Path) -> None:
     """The requests of all levels as one Parquet file."""
     import pyarrow.parquet as pq
 

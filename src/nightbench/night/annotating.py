@@ -33,7 +33,7 @@ class OpenEvent:
 class Remark:
     """What is said, and by whom; `event` None where a target is meant as it is."""
 
-    kind: str  # accepted, acknowledged, note
+    kind: str  # accepted, refused, acknowledged, note
     reason: str
     author: str
     owner: str | None = None
@@ -80,6 +80,18 @@ def accept(home: Home, what: str, remark: Remark, *, now: Now = utc_now) -> list
     return _land(home, rows or [_row(what, remark, now)], now)
 
 
+def refuse(home: Home, what: str, remark: Remark, *, now: Now = utc_now) -> list[AnnotationRow]:
+    """Say of an event, or of all that is open of a target, that it is not the new level: it stays
+    open. Raises BadInput where nothing of that name is open."""
+    with open_history(home) as history:
+        meant = _events_meant(open_events(history), what)
+    if not meant:
+        raise BadInput(
+            f"nothing is open of {what!r}", hint="`nightbench events` lists what is open."
+        )
+    return _land(home, [row for event in meant for row in _rows_of(event, remark, now)], now)
+
+
 def say_of_event(home: Home, name: str, remark: Remark, *, now: Now = utc_now) -> OpenEvent:
     """Say something about an open event. Raises BadInput where none has that name."""
     with open_history(home) as history:
@@ -87,7 +99,7 @@ def say_of_event(home: Home, name: str, remark: Remark, *, now: Now = utc_now) -
     named = {event.event: event for event in events}
     if name not in named:
         there = ", ".join(named) or "none"
-        raise BadInput(f"no event {name!r} is open", hint=f"Open are: {there}.")
+        raise BadInput(f"no event {name!r} is open", hint=f"Open events: {there}.")
     _land(home, _rows_of(named[name], remark, now), now)
     return named[name]
 
@@ -108,7 +120,7 @@ def _refuse_unknown(history: History, target: str) -> None:
     names = [str(row[0]) for row in history.sql(statement("target_names")).rows]
     if target not in names:
         raise BadInput(
-            f"there is neither an open event nor a target {target!r}",
+            f"no open event and no target is called {target!r}",
             hint=f"Targets: {', '.join(names) or 'none'}. `nightbench events` lists what is open.",
         )
 
@@ -157,5 +169,5 @@ def _land(home: Home, rows: list[AnnotationRow], now: Now) -> list[AnnotationRow
                 spool.append(row)
     damaged = land(home).damaged
     if damaged:
-        raise HistoryError(f"it was not all taken: {damaged[0].reason}")
+        raise HistoryError(f"not everything was ingested: {damaged[0].reason}")
     return rows

@@ -129,14 +129,14 @@ def why_not_now(
     if left_s is None:
         return None
     if left_s <= 0:
-        return "the night's time was over"
+        return "the night's time budget was used up"
     needed_s = expected_s(stage, took_s)
     important = [other for other in later if other.priority > stage.priority]
     kept_s = sum(expected_s(other, took_s) for other in important)
     if needed_s + kept_s <= left_s:
         return None
     told = f"it takes {_minutes(needed_s)}, {_minutes(left_s)} of the night were left"
-    return told + (f", {_minutes(kept_s)} of them for what matters more" if kept_s else "")
+    return told + (f", {_minutes(kept_s)} of them for work of higher priority" if kept_s else "")
 
 
 def why_not_at_all(
@@ -151,7 +151,7 @@ def why_not_at_all(
     reasons = [why_not_now(stage, (), took_s, left_s - boot_s) for stage in stages]
     if reasons and all(reasons):
         return reasons[0]
-    return None if left_s > 0 else "the night's time was over"
+    return None if left_s > 0 else "the night's time budget was used up"
 
 
 def expected_s(stage: Stage, took_s: Mapping[str, float]) -> float:

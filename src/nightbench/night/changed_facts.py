@@ -11,9 +11,10 @@ def changed_between(history: History, target: str, before: str | None, after: st
     """ "" where nothing that is known has changed, or there is no run before."""
     if before is None or after is None:
         return ""
-    return changes(_facts(history, target, before), _facts(history, target, after))
+    return changes(facts_of(history, target, before), facts_of(history, target, after))
 
 
-def _facts(history: History, target: str, run_id: str) -> dict[str, str]:
+def facts_of(history: History, target: str, run_id: str) -> dict[str, str]:
+    """What a target was measured on in a run."""
     found = history.sql(statement("facts_of_target"), run_id=run_id, target=target).rows
     return {str(name): str(value) for name, value in found if value is not None}

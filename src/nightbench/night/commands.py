@@ -86,7 +86,7 @@ def run_command(
 def _why(command: NightCommand, code: int) -> str:
     shown = safe_text(" ".join(command.argv), max_chars=200)
     if code in _TIMED_OUT:
-        return f"`{shown}` was ended after its {command.timeout:g} s"
+        return f"`{shown}` was stopped after its timeout of {command.timeout:g} s"
     if code in (126, 127):
         return f"`{shown}` could not be started"
     return f"`{shown}` failed with exit code {code}"

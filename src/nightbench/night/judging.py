@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.history.sql_files import statement
 from nightbench.night.changed_facts import changed_between
 from nightbench.night.judging_answers import judge_benchmarks
-from nightbench.records import VerdictRow
+from nightbench.records import AnnotationRow, VerdictRow
 from nightbench.suite.verdicts import VerdictSettings
 from nightbench.verdicts.horizon import within_horizon
 from nightbench.verdicts.measured import (
@@ -27,12 +27,20 @@ from nightbench.verdicts.measured import (
     Settings,
 )
 from nightbench.verdicts.night_replay import Judged, judge_run
-from nightbench.verdicts.wording import sentence
+from nightbench.verdicts.wording import ACCEPTED_ITSELF, sentence
 
 FACT = "verdicts"  # of a run: what its suite says about verdicts, as JSON
 
 
-def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictRow]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What is said about a run. `remarks`: the configurations that are accepted by themselves."""
+
+    rows: list[VerdictRow]
+    remarks: list[AnnotationRow]
+
+
+def judge(history: History, run_id: str, *, now: Now = utc_now) -> Judgement:
     """What is to be said about a run, given all runs before it. Nothing is written.
 
     The same history gives the same rows, whenever it is asked; only `judged_at` is now.
@@ -51,14 +59,17 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> list[VerdictR
     moment = now()
     rows = [_row(history, judged, run_id, ran, moment) for judged in due]
     rows += judge_benchmarks(history, run_id, ran, accepted, moment)
-    return sorted(rows, key=lambda row: (row.target, row.metric == "accuracy", row.name))
+    rows.sort(key=lambda row: (row.target, row.metric == "accuracy", row.name))
+    remarks = [_accepted_itself(one, moment) for one in due if one.accepted_itself]
+    return Judgement(rows=rows, remarks=remarks)
 
 
 def keep(
-    history: History, spool: Path, run_id: str, rows: Sequence[VerdictRow], *, now: Now = utc_now
+    history: History, spool: Path, run_id: str, judged: Judgement, *, now: Now = utc_now
 ) -> Path | None:
     """Spool a run's verdicts, ready to land; None where the history says the same already."""
-    before = read_verdicts(history, run_id)
+    before, rows = read_verdicts(history, run_id), judged.rows
+    said = {str(row[0]) for row in history.sql(statement("accepted_itself"), run_id=run_id).rows}
     if not rows or _timeless(before) == _timeless(rows):
         return None
     name = f"_judged-{now():%Y%m%dT%H%M%S%f}" if before else "_judged"
@@ -67,7 +78,21 @@ def keep(
     with Spool.open(spool, identity, now=now) as kept:
         for row in rows:
             kept.append(row)
+        for remark in judged.remarks:
+            if remark.target not in said:
+                kept.append(remark)
     return kept.folder
+
+
+def _accepted_itself(judged: Judged, moment: datetime) -> AnnotationRow:
+    return AnnotationRow(
+        target=judged.target,
+        hardware_class=judged.hardware_class,
+        kind="accepted by itself",
+        reason=ACCEPTED_ITSELF,
+        author="nightbench",
+        made_at=moment,
+    )
 
 
 def _timeless(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
@@ -104,7 +129,7 @@ def read_ran(history: History, run_id: str) -> list[RanTarget]:
             target=name,
             hardware_class=None,
             status="never begun",
-            error="it was never begun",
+            error="it was not started",
         )
         for name in planned
         if name not in known

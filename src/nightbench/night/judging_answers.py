@@ -192,14 +192,14 @@ def _invalid_row(
 def _missed_row(
     place: RanTarget, benchmark: str, said: Sequence[_Said], moment: datetime
 ) -> VerdictRow:
-    what = f"was not asked {benchmark}, which it was asked the run before"
+    what = f"did not run {benchmark}, which it ran the time before"
     return _without_number(place, benchmark, said, word="not measured", what=what, moment=moment)
 
 
 def _anew_row(
     place: RanTarget, benchmark: str, said: Sequence[_Said], moment: datetime
 ) -> VerdictRow:
-    what = f"starts anew on {benchmark}: it asks something else, or runs on other hardware"
+    what = f"starts a new series on {benchmark}: it asks something else, or runs on other hardware"
     return _without_number(place, benchmark, said, word="method changed", what=what, moment=moment)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightbench.accuracy import benchmarks, questions
-from nightbench.accuracy.reading import RecordReader
+from nightbench.accuracy.record_sources import RecordReader
 from nightbench.data import loading
 from nightbench.errors import NightbenchError
 from nightbench.night.budget import BOOT, Stage, expected_s

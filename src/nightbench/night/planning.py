@@ -185,7 +185,7 @@ def refuse_what_cannot_run(suite: Suite, target: Target, base_dir: Path) -> None
     if missing:
         raise DataError(
             f"target {target.name} cannot run:\n" + "\n".join(f"  {line}" for line in missing),
-            hint="Put the files there, or change the suite: paths start from its folder.",
+            hint="Put the files there, or change the suite: paths are relative to its folder.",
         )
 
 

@@ -34,9 +34,9 @@ class Unfinished:
         """Raises BadInput where this is not, word for word, the suite of the run."""
         if suite_file.digest != self.suite_digest:
             raise BadInput(
-                f"{suite_file.path} is not what {self.run_id} ran: the suite was "
+                f"{suite_file.path} is not the suite that {self.run_id} ran: the suite was "
                 f"{self.suite_digest} ({self.suite_file}) and this is {suite_file.digest}",
-                hint="Answers to another suite are not taken over: begin a new run.",
+                hint="Replies to another suite cannot be reused: start a new run.",
             )
 
 
@@ -55,15 +55,15 @@ def _unfinished(history: History, run_id: str) -> Unfinished:
     results, facts = read_run(history, run_id), read_facts(history, run_id)
     if results.row is None:
         raise BadInput(
-            f"{run_id} cannot be resumed: it has not ended, or was one target on its own",
+            f"{run_id} cannot be resumed: it has not ended, or was a single target",
             hint="`nightbench history` lists the runs that have ended.",
         )
     if "suite_file" not in facts:
-        raise BadInput(f"{run_id} cannot be resumed: it does not say what it was to run")
+        raise BadInput(f"{run_id} cannot be resumed: it does not record its suite")
     completed = {t.target for t in results.targets if t.row.status == "completed"}
     left = tuple(name for name in json.loads(facts["targets"]) if name not in completed)
     if not left:
-        raise BadInput(f"{run_id} has nothing left to do: each of its targets completed")
+        raise BadInput(f"{run_id} has nothing left to do: all its targets completed")
     return Unfinished(
         run_id=run_id,
         suite_file=facts["suite_file"],

@@ -43,7 +43,7 @@ def daily_at(time_of_day: str) -> str:
     """The cron line of `02:00`. Raises BadInput."""
     match = _TIME_OF_DAY.match(time_of_day)
     if match is None:
-        raise BadInput(f"{time_of_day!r} is no time of day", hint="Say it as 02:00.")
+        raise BadInput(f"{time_of_day!r} is not a time of day", hint="Write it as 02:00.")
     return f"{int(match[2])} {int(match[1])} * * *"
 
 
@@ -51,7 +51,8 @@ def known_timezone(name: str) -> str:
     """The name, if it is one of the IANA data base. Raises BadInput."""
     if name not in available_timezones():
         raise BadInput(
-            f"there is no time zone {name!r}", hint="Say it as Europe/Berlin, Asia/Shanghai or UTC."
+            f"there is no time zone {name!r}",
+            hint="Use a name such as Europe/Berlin, Asia/Shanghai or UTC.",
         )
     return name
 

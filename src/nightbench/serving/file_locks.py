@@ -37,7 +37,7 @@ def locked(path: Path, *, on_wait: Callable[[], None], sleep: Sleep = time.sleep
         fd = open_lock(path)
     except NotARegularFile as error:
         raise NightbenchError(
-            f"{path} cannot be locked: {error.strerror}", hint="Look whose it is, and remove it."
+            f"{path} cannot be locked: {error.strerror}", hint="Check who owns it, and remove it."
         ) from error
     try:
         if not try_lock(fd):

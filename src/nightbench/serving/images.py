@@ -43,11 +43,16 @@ def ensure(docker: Path, image: str, on_progress: OnProgress) -> str:
         said = Redactor.from_env()(done.stderr)
         last = "\n".join(f"  | {line}" for line in said.splitlines()[-LAST_LINES:])
         raise EngineEnvironmentError(
-            f"the image {image} is not here and could not be pulled:\n{last}",
-            hint="Check its name, the registry's login (docker login), and that docker runs.",
+            f"the image {image} is not on this machine and could not be pulled:\n{last}",
+            hint="Check its name, the registry login (docker login), and that docker is running.",
         )
-    on_progress(Progress("environment", image, "the image is here"))
+    on_progress(Progress("environment", image, "the image is present"))
     return digest
+
+
+def is_at_hand(docker: Path, image: str) -> bool:
+    """Whether an image, by its name or its digest, is on this machine."""
+    return _inspect(docker, image) is not None
 
 
 def remove_container(docker: str, name: str) -> bool:

@@ -13,7 +13,7 @@ from nightbench.serving import processes
 from nightbench.serving.patience import is_loading
 from nightbench.terminal_text import safe_line, safe_text
 from nightbench.untrusted import json_reader
-from nightbench.untrusted.http_reader import NotRead, Page, Question, fetch, fetch_status
+from nightbench.untrusted.http_reader import HttpRequest, NotRead, Page, fetch, fetch_status
 
 HOST = "127.0.0.1"
 WORDS_CHARS = 300
@@ -25,7 +25,7 @@ LONGEST_VERSION = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResult:
     """A completion that was asked for: `ok`, or why not. `status` is None where none came."""
 
     ok: bool
@@ -89,7 +89,7 @@ def is_healthy(url: str) -> bool:
 def status_of(url: str, *, within_s: float = SAID_WITHIN_S) -> int | None:
     """The status of a GET, None where nothing came back."""
     try:
-        return fetch_status(Question(url=url), within_s=within_s)
+        return fetch_status(HttpRequest(url=url), within_s=within_s)
     except NotRead:
         return None
 
@@ -141,7 +141,7 @@ def read_version(endpoint: Endpoint, path: str) -> str | None:
     return safe_line(endpoint.redact(said), max_chars=LONGEST_VERSION)
 
 
-def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:
+def ask(endpoint: Endpoint, *, timeout_s: float) -> ProbeResult:
     """A real, small completion: as chat, and as plain text where the model has no chat."""
     body = {"model": endpoint.model, "max_tokens": 4, "temperature": 0}
     chat = {**body, "messages": [{"role": "user", "content": "Say hello."}]}
@@ -154,15 +154,15 @@ def ask(endpoint: Endpoint, *, timeout_s: float) -> Answer:
 
 def _get(url: str, endpoint: Endpoint, most_bytes: int, within_s: float) -> Page:
     return fetch(
-        Question(url=url, headers=endpoint.request_headers(), verify_tls=endpoint.verify_tls),
+        HttpRequest(url=url, headers=endpoint.request_headers(), verify_tls=endpoint.verify_tls),
         within_s=within_s,
         most_bytes=most_bytes,
         most_error_bytes=endpoint.limits.error_bytes,
     )
 
 
-def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answer:
-    question = Question(
+def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> ProbeResult:
+    question = HttpRequest(
         url=endpoint.url_of(path),
         headers={"Content-Type": "application/json"} | endpoint.request_headers(),
         body=json.dumps(body).encode(),
@@ -179,23 +179,23 @@ def _post(endpoint: Endpoint, path: str, body: object, timeout_s: float) -> Answ
     except NotRead as error:
         said = f"{question.url}: {error}"
         loading = is_loading(None, error.kind, "")
-        return Answer(False, None, endpoint.redact(said), is_loading=loading)
+        return ProbeResult(False, None, endpoint.redact(said), is_loading=loading)
     words = _words(page, endpoint.redact)
     loading = is_loading(page.status, None, words)
     if page.status != 200:
         detail = f"HTTP {page.status}: {words}"
-        return Answer(False, page.status, detail, page.retry_after_s, loading)
+        return ProbeResult(False, page.status, detail, page.retry_after_s, loading)
     try:
         answered = bool(_members(page.body)["choices"])
     except (ValueError, KeyError, TypeError):
-        return Answer(False, 200, f"not a completion: {words}", is_loading=loading)
-    return Answer(answered, 200, "" if answered else "no choices", is_loading=not answered)
+        return ProbeResult(False, 200, f"not a completion: {words}", is_loading=loading)
+    return ProbeResult(answered, 200, "" if answered else "no choices", is_loading=not answered)
 
 
 def _words(page: Page, redact: Redactor) -> str:
     """What a server said, or where it points to: a redirect is not followed."""
     if page.location is not None:
-        said = f"it redirects to {page.location}, and is not followed"
+        said = f"redirect to {page.location}, not followed"
     else:
         said = page.body[: 16 * WORDS_CHARS].decode(errors="replace")
     return safe_text(redact(said), max_chars=WORDS_CHARS)

@@ -48,7 +48,7 @@ def make() -> Scratch:
         fd = _lock_ours(path)
         if fd is not None:
             return Scratch(path, fd)
-    raise FileExistsError(errno.EEXIST, "no folder of our own can be made in", str(_base()))
+    raise FileExistsError(errno.EEXIST, "no private folder can be created in", str(_base()))
 
 
 def _base() -> Path:

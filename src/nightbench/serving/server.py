@@ -22,7 +22,7 @@ from nightbench.errors import BootFailed
 from nightbench.home.paths import Home
 from nightbench.progress import OnProgress, Progress, ignore
 from nightbench.records import ProvenanceRow, ServerRow, TelemetryRow
-from nightbench.serving import provenance, remote
+from nightbench.serving import external_api, provenance
 from nightbench.serving.booting import PortTaken
 from nightbench.serving.hardware import endpoint_leases, lease_folder
 from nightbench.serving.hardware.machine import Machine, this_machine
@@ -32,10 +32,10 @@ from nightbench.serving.hardware.starvation import (
     starved_of_gpus,
 )
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.provision import environments, models, preflight
+from nightbench.serving.provision import environments, keeping, models, preflight
 from nightbench.serving.provision.environments import EngineEnvironment
-from nightbench.serving.supervise.launch import Launched, launched
-from nightbench.serving.supervise.launcher import Job, Options
+from nightbench.serving.supervise.launched_server import LaunchedServer, launched
+from nightbench.serving.supervise.launcher import LaunchRequest, Options
 from nightbench.serving.supervise.watchdog import Trouble
 from nightbench.suite.models import Target
 
@@ -43,7 +43,7 @@ PORT_ATTEMPTS = 3
 DEFAULT_OPTIONS = Options()
 
 
-class Provide(Protocol):
+class Provisioner(Protocol):
     """What an engine's `provision` names: its environment and its model, fetched in a way of its
     own."""
 
@@ -61,7 +61,7 @@ class Provide(Protocol):
 class HardwareWatch:
     """What a server had of its hardware while something was measured."""
 
-    def __init__(self, launched: Launched | None) -> None:
+    def __init__(self, launched: LaunchedServer | None) -> None:
         self._launched = launched
         self._marks: list[CoreReading] = []
 
@@ -99,7 +99,7 @@ class Server:
         endpoint: Endpoint,
         hardware_class: str,
         facts: list[ProvenanceRow],
-        launched: Launched | None = None,
+        launched: LaunchedServer | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.hardware_class = hardware_class
@@ -156,11 +156,13 @@ def serve(
     on_progress: OnProgress = ignore,
     on_row: Callable[[ServerRow], None] = lambda _: None,
     options: Options = DEFAULT_OPTIONS,
+    built: EngineEnvironment | None = None,
 ) -> Iterator[Server]:
     """Serve a target until the block is left.
 
     `base_dir` is what the suite's paths start from, `run_dir` takes log and reports, `launch`
-    counts the launches of a run. `on_row` gets a row for every launch when it is over, failed boots
+    counts the launches of a run. `built` is an engine environment from before, in the place of what
+    the suite's text makes today. `on_row` gets a row for every launch when it is over, failed boots
     included. Raises BadInput, EngineEnvironmentError, LeaseError, BootFailed, BootTimeout, and
     TeardownFailed where nothing worse is already on its way.
     """
@@ -171,13 +173,15 @@ def serve(
         )
         where = machine.leases if machine else lease_folder.directory()
         with _alone(target, where, options, on_progress):
-            endpoint = remote.connect_to(target, os.environ, patience=patience)
+            endpoint = external_api.connect_to(target, os.environ, patience=patience)
             facts = provenance.of_remote(endpoint.base_url)
             yield Server(endpoint=endpoint, hardware_class="remote", facts=facts)
         return
     machine = machine or this_machine()
-    environment, model = prepare(target, home, base_dir, machine, on_progress)
-    job = Job(
+    environment, model = prepare(target, home, base_dir, machine, on_progress, built=built)
+    if environment is not None:
+        keeping.mark_used(home.engines / environment.key)
+    job = LaunchRequest(
         target=target,
         machine=machine,
         environment=environment,
@@ -194,8 +198,8 @@ def serve(
         except PortTaken:
             if options.port is not None or attempt == PORT_ATTEMPTS:
                 raise BootFailed(
-                    f"the port was taken by somebody else before {target.name} had it",
-                    hint="Choose another port, or leave the choice to nightbench.",
+                    f"another process took the port before {target.name} could bind it",
+                    hint="Choose another port, or let nightbench choose one.",
                 ) from None
 
 
@@ -220,7 +224,7 @@ def _alone(
         yield
 
 
-def _server(live: Launched) -> Server:
+def _server(live: LaunchedServer) -> Server:
     job, lease = live.started.job, live.started.lease
     model_path = Path(job.model) if job.model and Path(job.model).exists() else None
     return Server(
@@ -241,9 +245,16 @@ def _server(live: Launched) -> Server:
 
 
 def prepare(
-    target: Target, home: Home, base_dir: Path, machine: Machine, on_progress: OnProgress
+    target: Target,
+    home: Home,
+    base_dir: Path,
+    machine: Machine,
+    on_progress: OnProgress,
+    *,
+    built: EngineEnvironment | None = None,
 ) -> tuple[EngineEnvironment | None, str | None]:
     """Engine and model, before any hardware is held and before the boot clock starts. Slow once.
+    `built`: the environment, where it is known already.
 
     Raises ArgumentsRefused where the engine does not take the target's arguments.
     """
@@ -251,10 +262,9 @@ def prepare(
     if target.is_attached:
         return None, None
     if engine.provision:
-        provide: Provide = resolve_name(engine.provision)
+        provide: Provisioner = resolve_name(engine.provision)
         return provide(target, home, base_dir, has_gpu=machine.has_gpu, on_progress=on_progress)
-    built = None
-    if engine.is_built(target.engine):
+    if built is None and engine.is_built(target.engine):
         built = environments.ensure(
             target_engine.environment_of(target) or "auto",
             home,

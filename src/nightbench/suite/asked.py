@@ -130,7 +130,7 @@ class AccuracySpec(Strict):
         if self.api == "completions" and (
             self.system_prompt is not None or self.generation.chat_template_kwargs
         ):
-            raise ValueError("system_prompt and chat_template_kwargs go with api: chat")
+            raise ValueError("system_prompt and chat_template_kwargs need api: chat")
         return self
 
 

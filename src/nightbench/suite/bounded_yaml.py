@@ -93,7 +93,7 @@ class _Extent:
             self._add(event.anchor, values, 1)
         elif isinstance(event, yaml.AliasEvent):
             if any(event.anchor == collection.anchor for collection in self._open):
-                raise _problem(event, f"*{event.anchor} stands inside of what it stands for")
+                raise _problem(event, f"*{event.anchor} refers to itself")
             values, depth = self._of_anchor.get(event.anchor or "", (1, 1))
             self._values += values
             self._add(None, values, depth)
@@ -120,7 +120,7 @@ def _problem(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key that is there twice is an error, not a silent overwrite."""
+    """Safe YAML in which a key that appears twice is an error, not a silent overwrite."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node; of a date or a number that is none, an error with its line."""
@@ -130,7 +130,9 @@ class _StrictLoader(yaml.SafeLoader):
                 raise ValueError(f"a number of more than {LONGEST_NUMBER} characters")
             return super().construct_object(node, deep=deep)
         except (ValueError, OverflowError, LookupError) as error:
-            problem = str(error) if isinstance(error, ValueError) else f"{node.value!r} is no value"
+            problem = (
+                str(error) if isinstance(error, ValueError) else f"{node.value!r} is not a value"
+            )
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
 
@@ -141,12 +143,13 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
             continue  # `<<: *name`: what is merged in gives way to what stands here
         if not isinstance(key_node, yaml.ScalarNode):
             raise yaml.MarkedYAMLError(
-                problem="a key is text, no list or mapping", problem_mark=key_node.start_mark
+                problem="a key must be text, not a list or mapping",
+                problem_mark=key_node.start_mark,
             )
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.MarkedYAMLError(
-                problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark
+                problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark
             )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)

@@ -25,7 +25,7 @@ from nightbench.secrets.values import has_userinfo, keys_in_words
 from nightbench.suite.types import Scalar, Strict
 
 _IN_AN_ARGUMENT = (
-    "expected no key and no password in what a program is started with: every user of this machine "
+    "expected no key and no password in a program's arguments: every user of this machine "
     "can read it, and it is stored with results. Put it into a variable: env or pass_env"
 )
 
@@ -77,7 +77,7 @@ def _address(url: str) -> str:
 
 def _variable_name(name: str) -> str:
     if not VARIABLE.fullmatch(name):
-        raise ValueError("expected the name of an environment variable (not what it holds)")
+        raise ValueError("expected the name of an environment variable (not its value)")
     return name
 
 
@@ -110,7 +110,7 @@ class Environment(Strict):
         if sum(x is not None for x in (self.requirement, self.executable, self.image)) != 1:
             raise ValueError("expected exactly one of requirement, executable, image")
         if self.extra_index_url is not None and self.requirement is None:
-            raise ValueError("extra_index_url goes with requirement")
+            raise ValueError("extra_index_url needs requirement")
         return self
 
 
@@ -126,7 +126,7 @@ def _of_its_kind(given: object) -> EngineConfig:
         return given
     kind = given.get("kind") if isinstance(given, dict) else None
     if not isinstance(given, dict):
-        raise PydanticCustomError("no_mapping", "expected a mapping with kind and what it takes")
+        raise PydanticCustomError("no_mapping", "expected a mapping with kind and its options")
     if not isinstance(kind, str):
         raise _no_such_kind()
     try:

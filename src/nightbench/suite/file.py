@@ -76,23 +76,43 @@ def find_suite(suite: str, environ: Mapping[str, str] = os.environ) -> Path:
     raise BadInput(f"there is no suite file {suite}", hint=f"Suites by name: {', '.join(named)}.")
 
 
+def place_of_suite(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the suite of that name lies here, or would: in the first folder of suites."""
+    there = suites_by_name(environ).get(name)
+    return there or suite_folders(environ)[0] / f"{Path(name).name}.yaml"
+
+
 def read_suite(path: Path) -> SuiteFile:
     """Read and check a suite file. Raises SuiteError with every problem found."""
     try:
         text = bounded_yaml.read_text(path)
+    except bounded_yaml.YamlProblem as error:
+        raise SuiteError(str(path), [str(error)]) from None
+    return suite_of_text(path, text)
+
+
+def suite_of_text(path: Path, text: str) -> SuiteFile:
+    """Check what stands, or stood, in the file at `path`. Raises SuiteError as `read_suite`."""
+    try:
         document = bounded_yaml.parse(text)
     except bounded_yaml.YamlProblem as error:
         raise SuiteError(str(path), [str(error)]) from None
-    if not isinstance(document.value, dict):
-        raise SuiteError(str(path), ["expected a mapping with name and targets at the top"])
-    try:
-        suite = Suite.model_validate(expand_matrix(document.value))
-    except ValidationError as error:
-        raise SuiteError(str(path), _problems(error, document.lines)) from None
-    except ValueError as error:
-        raise SuiteError(str(path), [str(error)]) from None
+    suite = suite_of(document.value, str(path), document.lines)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return SuiteFile(path=path, digest=digest, suite=suite, text=text)
+
+
+def suite_of(value: object, file: str, lines: Mapping[KeyPath, int] | None = None) -> Suite:
+    """A suite of what its file says. Raises SuiteError with every problem found; `lines` says where
+    in the file each value stands."""
+    if not isinstance(value, dict):
+        raise SuiteError(file, ["expected a mapping with name and targets at the top"])
+    try:
+        return Suite.model_validate(expand_matrix(value))
+    except ValidationError as error:
+        raise SuiteError(file, _problems(error, lines or {})) from None
+    except ValueError as error:
+        raise SuiteError(file, [str(error)]) from None
 
 
 def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +130,7 @@ def expand_matrix(raw: dict[str, Any]) -> dict[str, Any]:
     ]
     count = math.prod(len(values) for _, values in axes) * len(targets)
     if count > MOST_TARGETS:
-        raise ValueError(f"matrix: it makes {count:,} targets, more than {MOST_TARGETS:,}")
+        raise ValueError(f"matrix: it expands to {count:,} targets, more than {MOST_TARGETS:,}")
     combinations = list(itertools.product(*(values for _, values in axes)))
     keys = [key for key, _ in axes]
     expanded = [
@@ -146,7 +166,7 @@ def _slug(value: object) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", str(value)).strip("-") or "x"
 
 
-def _problems(error: ValidationError, lines: dict[KeyPath, int]) -> list[str]:
+def _problems(error: ValidationError, lines: Mapping[KeyPath, int]) -> list[str]:
     details = error.errors(include_url=False)
     told = _telling(details[:MOST_PROBLEMS])
     more = [f"and {len(details) - MOST_PROBLEMS} more"] if len(details) > MOST_PROBLEMS else []
@@ -168,7 +188,7 @@ def _telling(details: list[ErrorDetails]) -> list[ErrorDetails]:
     return [detail for detail in details if not follows(detail)]
 
 
-def _describe(detail: ErrorDetails, lines: dict[KeyPath, int]) -> str:
+def _describe(detail: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
     path = _key_path(detail["loc"])
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"line {line}: " if line else ""
@@ -216,7 +236,7 @@ def _short(given: object) -> str:
 def _did_you_mean(key: str) -> str:
     known = {name for model in _models() for name in model.model_fields}
     if key in known:
-        return " here: it belongs elsewhere in a suite"
+        return " here: it belongs elsewhere in the suite"
     close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -188,11 +188,11 @@ class Suite(Strict):
             if benchmark not in asked:
                 there = ", ".join(sorted(asked)) or "none"
                 raise ValueError(
-                    f"gates.min_accuracy.{benchmark}: no target is asked it; there are {there}"
+                    f"gates.min_accuracy.{benchmark}: no target runs it; there are {there}"
                 )
         loads = any(self.load_of(target) for target in self.targets)
         if self.gates.max_regression is not None and not (asked or loads):
-            raise ValueError("gates.max_regression: nothing is measured that could regress")
+            raise ValueError("gates.max_regression: the suite measures nothing that could regress")
 
     def accuracy_of(self, target: Target) -> tuple[AccuracySpec, ...]:
         """The benchmarks this target is asked, highest priority first."""
@@ -216,7 +216,7 @@ def _refuse_faster(load: LoadSpec, target: Target) -> None:
     if limit is None or (load.request_rate and max(load.request_rate) <= limit):
         return
     raise ValueError(
-        f"load {load.name}: {target.name} may be asked {limit:g} times a second: expected "
+        f"load {load.name}: {target.name} allows {limit:g} requests per second: expected "
         f"request_rate of at most {limit:g}"
     )
 
@@ -227,7 +227,7 @@ def _refuse_alike(entries: tuple[AccuracySpec, ...], where: str) -> None:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ValueError(
-            f"{where}: {', '.join(twice)} is there twice: expected a name of its own for each "
+            f"{where}: {', '.join(twice)} appears twice: give each a name of its own "
             "(name: iquiz-cold)"
         )
 
@@ -235,4 +235,4 @@ def _refuse_alike(entries: tuple[AccuracySpec, ...], where: str) -> None:
 def _refuse_duplicates(what: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{what}: expected distinct names, {', '.join(twice)} is there twice")
+        raise ValueError(f"{what}: expected distinct names, {', '.join(twice)} appears twice")

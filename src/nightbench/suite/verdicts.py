@@ -49,10 +49,10 @@ class VerdictSettings(Strict):
         for metric, effect in effects.items():
             _refuse_unknown(metric)
             if effect.ms and not metric.endswith("_ms"):
-                raise ValueError(f"{metric} is no time: expected pct alone")
+                raise ValueError(f"{metric} is not a time: expected pct alone")
         return effects
 
 
 def _refuse_unknown(metric: str) -> None:
     if metric not in {column.name for column in judged()}:
-        raise ValueError(f"{metric!r} is no column of load_levels that can be judged")
+        raise ValueError(f"{metric!r} is not a column of load_levels that can be judged")

@@ -39,7 +39,7 @@ class NotRead(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class HttpRequest:
     """What is asked: a POST where there is a body, else a GET, unless `method` says so."""
 
     url: str
@@ -60,7 +60,7 @@ class Page:
 
 
 def fetch(
-    question: Question,
+    question: HttpRequest,
     *,
     within_s: float,
     most_bytes: int,
@@ -80,7 +80,7 @@ def fetch(
 
 
 def fetch_status(
-    question: Question, *, within_s: float, clock: Callable[[], float] = time.monotonic
+    question: HttpRequest, *, within_s: float, clock: Callable[[], float] = time.monotonic
 ) -> int:
     """The status of an answer that nobody wants to read. Raises NotRead."""
     with _answered(question, within_s, clock) as response:
@@ -121,7 +121,7 @@ def lines(parts: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
 
 @contextmanager
 def _answered(
-    question: Question, within_s: float, clock: Callable[[], float]
+    question: HttpRequest, within_s: float, clock: Callable[[], float]
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer, its head read. What goes wrong with it in the block too is told as NotRead."""
     deadline = _Deadline(within_s, clock)
@@ -132,7 +132,7 @@ def _answered(
     except urllib.error.URLError as error:
         raise _not_connected(error.reason, within_s) from None
     except TimeoutError:
-        raise NotRead("timeout", f"no answer within {within_s:.0f} s") from None
+        raise NotRead("timeout", f"no response within {within_s:.0f} s") from None
     except (http.client.IncompleteRead, http.client.RemoteDisconnected, OSError) as error:
         raise NotRead("cut", f"the connection broke: {_said(error)}") from None
     except (http.client.HTTPException, ValueError) as error:
@@ -141,9 +141,9 @@ def _answered(
         raise NotRead(kind, f"{what}: {_said(error)}") from None
 
 
-def _request(question: Question) -> urllib.request.Request:
+def _request(question: HttpRequest) -> urllib.request.Request:
     if urllib.parse.urlsplit(question.url).scheme not in ("http", "https"):
-        raise NotRead("connect", "it is not a URL of http or https")
+        raise NotRead("connect", "not an http or https URL")
     for name, value in question.headers.items():
         if any(bad in name + value for bad in "\r\n\0"):
             raise NotRead("malformed", f"the header {name!r} cannot be sent")
@@ -167,7 +167,7 @@ def _body(response: http.client.HTTPResponse, most_bytes: int, *, cut: bool) -> 
     """The body; of one that is too large how it begins (`cut`), or NotRead."""
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity" and not cut:
-        raise NotRead("malformed", f"it is compressed ({encoding[:40]}), which was not asked for")
+        raise NotRead("malformed", f"it is compressed ({encoding[:40]}), which was not requested")
     parts, left_bytes = [], most_bytes
     while left_bytes >= 0 and (part := response.read(min(_PART_BYTES, left_bytes + 1))):
         left_bytes -= len(part)
@@ -175,9 +175,9 @@ def _body(response: http.client.HTTPResponse, most_bytes: int, *, cut: bool) -> 
     if cut:
         return b"".join(parts)[:most_bytes]
     if left_bytes < 0:
-        raise NotRead("too_large", f"the answer is larger than {megabytes(most_bytes)}")
+        raise NotRead("too_large", f"the response is larger than {megabytes(most_bytes)}")
     if response.length:  # http.client is silent about an answer that ends early
-        raise NotRead("cut", f"{response.length} bytes short of what was announced")
+        raise NotRead("cut", f"{response.length} bytes short of its Content-Length")
     return b"".join(parts)
 
 
@@ -275,7 +275,7 @@ class _Handler(urllib.request.AbstractHTTPHandler):
         return self.do_open(encrypted, request)
 
 
-def _opener(question: Question, deadline: _Deadline) -> urllib.request.OpenerDirector:
+def _opener(question: HttpRequest, deadline: _Deadline) -> urllib.request.OpenerDirector:
     """Goes by the proxies of the environment, and never where a redirect points."""
     opener = urllib.request.OpenerDirector()
     opener.add_handler(urllib.request.ProxyHandler({} if is_this_machine(question.url) else None))

@@ -23,7 +23,7 @@ def loads(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
+        raise ValueError("JSON nested too deeply") from None
 
 
 def _most_values(text: str | bytes) -> int:

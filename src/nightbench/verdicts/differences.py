@@ -21,6 +21,17 @@ _SAID = {
     "model_revision": "model revision",
 }
 _LONGEST = 24
+# What a boot of an older configuration brings back; a driver, a kernel or a machine it does not.
+_PUT_BACK = (
+    "engine_kind",
+    "engine_version",
+    "config_digest",
+    "engine_environment",
+    "engine_image_digest",
+    "torch_version",
+    "model_revision",
+    "weights",
+)
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -38,6 +49,12 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     if _differ(before, after, "config_digest"):
         said.append("the engine's configuration in the suite")
     return ", ".join(filter(None, said))
+
+
+def what_can_be_put_back(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The names of facts that differ and that a boot of what ran before brings back."""
+    names = dict.fromkeys([*_PUT_BACK, *filter(_is_model, (*before, *after))])
+    return [name for name in names if before.get(name) != after.get(name)]
 
 
 def provenance_digest(

@@ -22,7 +22,7 @@ def failed_gates(gates: Gates, accuracy: Sequence[tuple[str, str, float]]) -> li
         if not measured:
             lines.append(f"gate min_accuracy.{benchmark}: it was not measured")
         lines += [
-            f"gate min_accuracy.{benchmark}: {target} reached {value:.1%}, {minimum:.1%} is asked"
+            f"gate min_accuracy.{benchmark}: {target} reached {value:.1%}, required ≥ {minimum:.1%}"
             for target, value in measured
             if value < minimum
         ]

@@ -43,6 +43,9 @@ class Verdict:
     loudest: int | None = None  # the series that `size` is of
     more_nights: int | None = None
     controlled: bool = False
+    fresh_boots: int = 0  # that the night was measured again on
+    control_boots: int = 0  # of the accepted configuration, beside them
+    accepted_itself: bool = False  # tonight's provenance, equivalent often enough
     cost: float = 0.0
     wanted: int = 0  # further measurements that were asked for and not given
     notice: bool = False  # certain for tonight, and one night cannot yet tell it from its node
@@ -170,13 +173,14 @@ def _judge_target(look: Look) -> Verdict:
     """A night that needs more than the screen: an event, a candidate, or a suspicion."""
     fleet, target = look.fleet, look.target
     event, candidate = fleet.events[target], fleet.candidates[target]
+    accepted_itself = False
     if event is not None and event.series not in look.rows:
         finding = Finding(word=event.kind, size=event.size, since=event.since)
     elif event is not None:
         finding = _follow_event(look, event)
     elif candidate is not None:
         finding, candidate = judge_changed(look, candidate)
-        _keep_candidate(look, finding, candidate)
+        accepted_itself = _keep_candidate(look, finding, candidate)
     else:
         finding = judge_unchanged(look)
     _store(look, finding)
@@ -190,21 +194,25 @@ def _judge_target(look: Look) -> Verdict:
         loudest=shown.series if shown else finding.loudest,
         more_nights=finding.more_nights,
         controlled=shown.controlled if shown else False,
+        fresh_boots=len(look.again.fresh),
+        control_boots=len(look.again.ref),
+        accepted_itself=accepted_itself,
         cost=look.again.cost,
         wanted=look.again.wanted,
         notice=finding.notice,
     )
 
 
-def _keep_candidate(look: Look, finding: Finding, candidate: Candidate) -> None:
-    """Carry the candidate on, or accept it: equivalent on three nights."""
+def _keep_candidate(look: Look, finding: Finding, candidate: Candidate) -> bool:
+    """Carry the candidate on, or accept it: equivalent on three nights. Whether it was accepted."""
     fleet, target = look.fleet, look.target
-    if finding.event is None and candidate.equivalent >= look.method.equivalent_nights:
-        fleet.equivalent[target] = fleet.equivalent[target] | {candidate.provenance}
-        fleet.pending[target, candidate.first : fleet.nights] = False
-        fleet.candidates[target] = None
-    else:
+    if finding.event is not None or candidate.equivalent < look.method.equivalent_nights:
         fleet.candidates[target] = candidate
+        return False
+    fleet.equivalent[target] = fleet.equivalent[target] | {candidate.provenance}
+    fleet.pending[target, candidate.first : fleet.nights] = False
+    fleet.candidates[target] = None
+    return True
 
 
 def _store(look: Look, finding: Finding) -> None:

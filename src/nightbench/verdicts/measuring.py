@@ -17,6 +17,12 @@ Further = Literal["rep", "fresh", "ref"]
 COST: dict[Further, float] = {"rep": 1.0, "fresh": 6.0, "ref": 6.0}
 
 
+def pair_order(pairs: int) -> tuple[Further, Further]:
+    """How the next pair is booted after so many: A B, B A, A B. What drifts through the night then
+    favours neither."""
+    return ("ref", "fresh") if pairs % 2 == 0 else ("fresh", "ref")
+
+
 class Measurer(Protocol):
     """Measures a target again tonight, or says what was measured.
 

@@ -6,7 +6,7 @@ function of those, and a night that is judged again gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,7 @@ from nightbench.verdicts.events import Size
 from nightbench.verdicts.fleet import Fleet, Night
 from nightbench.verdicts.judge import Verdict, judge_night
 from nightbench.verdicts.measured import Acceptance, Again, LevelValue, RanTarget, Settings
-from nightbench.verdicts.measuring import Further, Measurer
+from nightbench.verdicts.measured_now import Live, measured_now
 from nightbench.verdicts.series import plain_pct
 from nightbench.verdicts.tabling import Run, Tables, Unit, in_order, table
 
@@ -34,8 +34,6 @@ Said = Literal[
     "ok", "inconclusive", "regressed", "improved", "recovered", "node",
     "invalid", "starved", "method changed", "not measured",
 ]  # fmt: skip
-# Measures a target again now: what is wanted, how often; each measurement as its values.
-Live = Callable[[str, Further, int], Sequence[Sequence[Again]]]
 _STARVED = frozenset({"client_lag", "host_contention", "host_starved", "rate_missed"})
 
 
@@ -92,6 +90,9 @@ class Judged:
     new: bool = False
     nights: int = 0  # that hold something, tonight's among them
     more_nights: int | None = None
+    fresh_boots: int = 0  # of tonight's configuration, beside the first one
+    control_boots: int = 0  # of the accepted configuration
+    accepted_itself: bool = False  # tonight's configuration: it made no difference
     reasons: tuple[str, ...] = ()  # why nothing is valid, or why it was not measured
     asked_anew: tuple[str, ...] = ()  # workloads whose measurement key changed tonight
 
@@ -148,23 +149,9 @@ def replay(
             accepted=approved[:, run],
             accepts=accepts[:, run],
         )
-        now = _measured_now(tables, drawn, live) if live is not None and run == last else None
+        now = measured_now(tables, drawn, fleet, live) if live and run == last else None
         verdicts = judge_night(fleet, night, drawn.of_run(run, now))
     return fleet, verdicts
-
-
-def _measured_now(tables: Tables, drawn: Drawn, live: Live) -> Measurer:
-    run = len(tables.runs) - 1
-
-    def measure(target: int, kind: Further, count: int) -> Floats:
-        found = [
-            drawn.as_badness(target, run, values)
-            for values in live(tables.units[target].target, kind, count)
-        ]
-        usable = [one for one in found if one is not None]
-        return np.stack(usable) if usable else np.empty((0, 0))
-
-    return measure
 
 
 def _acceptances(tables: Tables, accepted: Sequence[Acceptance]) -> Flags:
@@ -235,6 +222,9 @@ def _judged(verdict: Verdict, tables: Tables, fleet: Fleet) -> Judged:
         new=verdict.new,
         nights=_nights(tables, fleet, unit),
         more_nights=verdict.more_nights,
+        fresh_boots=verdict.fresh_boots,
+        control_boots=verdict.control_boots,
+        accepted_itself=verdict.accepted_itself,
         reasons=tuple(sorted(reasons)) if word in ("invalid", "starved") else (),
         asked_anew=asked_anew,
     )

@@ -7,6 +7,7 @@ from datetime import date
 from nightbench.verdicts.night_replay import Change, Judged
 
 _MINUS = "−"
+ACCEPTED_ITSELF = "its configuration made no difference on three nights and is accepted by itself"
 _LABELS = {
     "output_throughput": "output tok/s",
     "total_token_throughput": "tok/s",
@@ -18,6 +19,8 @@ _LABELS = {
 def sentence(judged: Judged, tonight: date, changed: str = "") -> str:
     """One sentence about one target. `changed`: what its provenance changed by when it began."""
     said = _said(judged, tonight, changed)
+    if judged.accepted_itself:
+        said += f"; {ACCEPTED_ITSELF}"
     asked = ", ".join(judged.asked_anew)
     if asked and judged.word != "method changed":
         said += f"; {asked} asks something else since tonight and starts anew"
@@ -44,11 +47,12 @@ def _said(judged: Judged, tonight: date, changed: str) -> str:
     if judged.word == "recovered":
         return f"has recovered: {_size(judged.change)} {_since(judged.since, tonight)} is over"
     asked = ", ".join(judged.asked_anew)
+    held = f"; held against {_count(judged.control_boots, 'boot')} of the accepted configuration"
     return {
-        "ok": "is as it was",
+        "ok": "is as it was" + (held if judged.control_boots else ""),
         "invalid": f"could not be judged: no level is valid ({why})",
         "starved": f"could not be judged: what measured or served it was starved ({why})",
-        "method changed": f"starts anew: {asked} asks something else since tonight",
+        "method changed": f"starts a new series: {asked} asks something else since tonight",
         "not measured": f"was not measured ({why})",
     }[judged.word]
 
@@ -58,9 +62,20 @@ def _event(judged: Judged, tonight: date, changed: str) -> str:
     others = [name for name in judged.touched if judged.change and not _is(name, judged.change)]
     if others:
         said += f", and {len(others)} more series with it"
-    said += f"; {changed or 'nothing that is known of it has changed'}"
+    said += f"; {changed or 'nothing that is known of it has changed'}{_again(judged)}"
     if judged.word == "improved":
         said += f" (`nightbench accept {judged.target}` takes it for the new level)"
+    return said
+
+
+def _again(judged: Judged) -> str:
+    """What was booted tonight to tell."""
+    if not judged.fresh_boots:
+        return ""
+    said = f"; measured again on {_count(judged.fresh_boots, 'boot')}"
+    if judged.control_boots:
+        said += f" against {judged.control_boots} of the configuration accepted before"
+        said += ": it is the change, not the node"
     return said
 
 
@@ -111,7 +126,11 @@ def _pct(relative: float) -> str:
 
 
 def _nights(count: int) -> str:
-    return "one night" if count == 1 else f"{count} nights"
+    return _count(count, "night")
+
+
+def _count(count: int, what: str) -> str:
+    return f"one {what}" if count == 1 else f"{count} {what}s"
 
 
 def _since(since: date | None, tonight: date) -> str:

@@ -70,7 +70,7 @@ def with_password(app: App, auth: str) -> App:
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and not says(scope["headers"], auth):
             asks = {"www-authenticate": 'Basic realm="nightbench", charset="UTF-8"'}
-            return await refuse(401, "the password is needed", asks)(scope, receive, send)
+            return await refuse(401, "password required", asks)(scope, receive, send)
         return await app(scope, receive, send)
 
     return guarded

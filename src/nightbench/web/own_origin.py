@@ -66,11 +66,11 @@ def refusal(own: OwnNames, method: str, headers: Headers) -> str:
     hosts = values(headers, b"host")
     if len(hosts) != 1 or not own.has(hosts[0]):
         named = name_of(hosts[0]) if len(hosts) == 1 else ""
-        return f"this server is not called {named or 'that'}: --allowed-host adds a name"
+        return f"this server is not known as {named or 'that'}: add the name with --allowed-host"
     if any(not own.is_own_page(origin, hosts[0]) for origin in values(headers, b"origin")):
-        return "pages of another origin are not answered"
+        return "requests from another origin are refused"
     if _is_from_elsewhere(headers) and not _is_a_link(method, headers):
-        return "pages of another site are not answered"
+        return "requests from another site are refused"
     return ""
 
 

@@ -57,13 +57,13 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nightbench.web.serve", description=__doc__)
     add = parser.add_argument
-    add("factory", metavar="MODULE:FACTORY", help="what makes the app")
+    add("factory", metavar="MODULE:FACTORY", help="the factory of the app")
     add("--host", default="127.0.0.1", help="where it listens")
     add("--port", type=int, required=True)
-    add("--name", action="append", default=[], help="a name of this machine")
-    add("--allowed-host", action="append", default=[], help="a name that a person allows")
-    add("--any-address", action="store_true", help="any IP address is a name of it, too")
-    add("--sign-in", type=Path, metavar="DIR", help="the folder of tokens that sign in")
+    add("--name", action="append", default=[], help="a host name of this machine")
+    add("--allowed-host", action="append", default=[], help="an additional allowed host name")
+    add("--any-address", action="store_true", help="accept any IP address as host name")
+    add("--sign-in", type=Path, metavar="DIR", help="the folder of sign-in tokens")
     return parser
 
 

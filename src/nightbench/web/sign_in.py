@@ -103,7 +103,7 @@ async def _answer(request: Request, tokens: Tokens, auth: str, keep: str) -> Res
     except ClientDisconnect:
         token = ""
     if not token or not tokens.take(token):
-        return PlainTextResponse("this address is used up", status_code=403)
+        return PlainTextResponse("this link has already been used", status_code=403)
     word = base64.b64encode(auth.encode()).decode()
     return PlainTextResponse(word, headers={"cache-control": "no-store"})
 

@@ -15,7 +15,7 @@ from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.questions import prepare
 from nightbench.accuracy.replies import AskFailed, Reply
-from nightbench.accuracy.sample_files import AskedAs, SampleFile, read_samples
+from nightbench.accuracy.sample_files import ReplySettings, SampleFile, read_samples
 from nightbench.endpoint import Endpoint
 from nightbench.errors import BadInput
 from nightbench.records import AccuracyResult, AccuracySample
@@ -56,7 +56,7 @@ def evaluated(
     folder: Path, asked: AccuracySpec, model: Model | None = None
 ) -> tuple[AccuracyResult, tuple[AccuracySample, ...]]:
     """As `nightbench eval --samples s.jsonl --resume` does."""
-    path, asked_as = folder / "s.jsonl", AskedAs.of(asked, "m")
+    path, asked_as = folder / "s.jsonl", ReplySettings.of(asked, "m")
     already = read_samples(path, asked_as) if path.exists() else ()
     with SampleFile(path, asked_as, already) as file:
         results = evaluate(
@@ -94,7 +94,7 @@ def test_other_data_other_examples_and_another_wording_are_refused_and_lose_noth
     evaluated(tmp_path, spec(data="."))
     written = (tmp_path / "s.jsonl").read_text()
 
-    with pytest.raises(BadInput, match="an answer to another prompt as default/0"):
+    with pytest.raises(BadInput, match="a reply to another prompt for default/0"):
         evaluated(tmp_path, spec(data=".", few_shot=1))
     write(tmp_path, {"question": "3+3=?"} | FOUR | {"answer": "B"}, name="default_val.jsonl")
     with pytest.raises(BadInput, match="the data, the number of examples"):
@@ -193,9 +193,9 @@ def test_one_benchmark_in_two_ways_needs_two_names() -> None:
     warm = {"benchmark": "iquiz", "generation": {"temperature": 1}}
 
     for twice in ((cold, warm), (cold, warm | {"name": "iquiz"}), (cold, {"benchmark": "IQuiz"})):
-        with pytest.raises(ValueError, match="iquiz is there twice: expected a name of its own"):
+        with pytest.raises(ValueError, match="iquiz appears twice: give each a name of its own"):
             suite(*twice)
-    with pytest.raises(ValueError, match=r"targets\.t\.accuracy: iquiz is there twice"):
+    with pytest.raises(ValueError, match=r"targets\.t\.accuracy: iquiz appears twice"):
         suite(own=(cold, warm))
 
     labels = [entry.label for entry in suite(cold, warm | {"name": "iquiz-warm"}).accuracy]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nightbench.accuracy.asking import Answered, Pace, ask_all
+from nightbench.accuracy.asking import Pace, QuestionResult, ask_all
 from nightbench.accuracy.client import Ask, Send
 from nightbench.accuracy.replies import AskFailed, Reply
 from nightbench.errors import EndpointError
@@ -31,7 +31,7 @@ class FakeTime:
         await asyncio.sleep(0)
 
 
-async def ignore(_: Answered) -> None:
+async def ignore(_: QuestionResult) -> None:
     """Nothing."""
 
 
@@ -47,9 +47,9 @@ def run(
     per_second: float | None = None,
     stop: Callable[[], str | None] = never,
     time: FakeTime | None = None,
-) -> tuple[list[Answered], str | None]:
+) -> tuple[list[QuestionResult], str | None]:
     passing = time or FakeTime()
-    answers: list[Answered] = []
+    answers: list[QuestionResult] = []
     pace = Pace(
         max_concurrency=at_once,
         requests_per_second=per_second,
@@ -58,7 +58,7 @@ def run(
         jitter=lambda: 0.5,
     )
 
-    async def on_answer(answer: Answered) -> None:
+    async def on_answer(answer: QuestionResult) -> None:
         answers.append(answer)
 
     reason = asyncio.run(ask_all(asks, send, pace, on_answer=on_answer, stop=stop))

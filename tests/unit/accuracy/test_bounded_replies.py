@@ -102,7 +102,7 @@ def test_all_replies_together_have_a_limit_too_and_one_that_is_read_makes_room()
         begun = [await response_of([b"a" * 9_000], on_response) for _ in range(3)]
         bodies = [response.aiter_raw() for response in begun]
         assert [len(await anext(body)) for body in bodies[:2]] == [9_000, 9_000]
-        with pytest.raises(AskFailed, match="all replies are more than") as failed:
+        with pytest.raises(AskFailed, match="all replies together exceed") as failed:
             await anext(bodies[2])
         assert failed.value.kind == "too_large"
         for response in begun:

@@ -193,7 +193,7 @@ def test_humaneval_is_asked_and_judged_by_its_tests(tmp_path: Path) -> None:
 
 
 def test_nothing_is_run_unless_the_suite_allows_it(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="runs programs that the model wrote") as refused:
+    with pytest.raises(BadInput, match="runs programs written by the model") as refused:
         evaluate(
             AccuracySpec(benchmark="humaneval", data="."),
             NOWHERE,

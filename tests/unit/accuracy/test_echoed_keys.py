@@ -79,7 +79,7 @@ def test_a_redirect_is_said_and_not_followed() -> None:
             api_key=KEY,
             headers=(("X-Gateway-Token", "gate-7Q7Q7Q7Q"),),
         )
-        with pytest.raises(AskFailed, match=r"redirects to .*, and is not followed") as failed:
+        with pytest.raises(AskFailed, match=r"redirect to .*, not followed") as failed:
             ask(endpoint, HELLO)
     assert failed.value.kind == "bad_request"
     assert server.carried == []

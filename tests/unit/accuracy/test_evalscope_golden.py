@@ -100,7 +100,7 @@ def test_fewer_examples_than_are_to_be_shown_is_an_error(tmp_path: Path) -> None
     folder = next(folder for folder in FOLDERS if folder.benchmark == "gsm8k").write(tmp_path)
     spec = AccuracySpec(benchmark="gsm8k", data=".", few_shot=9)
 
-    with pytest.raises(DataError, match="has 7 examples in its train split, and 9"):
+    with pytest.raises(DataError, match="has 7 examples in its train split, 9"):
         prepare(benchmarks.find("gsm8k"), spec, folder)
 
 

@@ -194,7 +194,7 @@ def test_a_usage_that_cannot_be_is_not_measured_and_the_sample_says_so(iquiz: Pa
 
     odd = next(s for s in samples if s.sample_id == "IQ/1")
     assert (odd.reply, odd.completion_tokens, odd.error_kind) == ("答案：B", None, None)
-    assert odd.error == f"no counts: completion_tokens {2**66}"
+    assert odd.error == f"invalid token counts: completion_tokens {2**66}"
     assert results[0].completion_tokens == 9 * 7
     assert (results[0].valid, results[0].num_failed) == (True, 0)
 
@@ -281,7 +281,7 @@ def test_completions_get_the_prompt_as_it_stands(iquiz: Path) -> None:
 
 def test_what_belongs_to_a_chat_is_refused_for_completions() -> None:
     for fields in ({"system_prompt": "short"}, {"generation": {"chat_template_kwargs": {"a": 1}}}):
-        with pytest.raises(ValueError, match="go with api: chat"):
+        with pytest.raises(ValueError, match="need api: chat"):
             spec(api="completions", **fields)
 
 

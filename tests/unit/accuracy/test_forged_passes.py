@@ -10,7 +10,12 @@ import pytest
 
 from nightbench.accuracy.benchmark import Question
 from nightbench.accuracy.scoring import programs
-from nightbench.accuracy.scoring.programs import Job, code_scorer, confinement, humaneval_record
+from nightbench.accuracy.scoring.programs import (
+    ProgramTest,
+    code_scorer,
+    confinement,
+    humaneval_record,
+)
 from nightbench.accuracy.scoring.sandbox.plain_values import Opaque, decode, encode
 
 PROMPT = 'from typing import List\n\n\ndef add(a: int, b: int) -> int:\n    """The sum."""\n'
@@ -213,4 +218,4 @@ def test_what_is_no_plain_value_equals_nothing_but_keeps_its_truth() -> None:
 
 
 def test_a_job_without_tests_is_a_program_that_runs_to_its_end() -> None:
-    assert programs._holds(Job(program="x = 1"), 4.0)
+    assert programs._holds(ProgramTest(program="x = 1"), 4.0)

@@ -17,8 +17,8 @@ from rich.console import Console
 from nightbench.accuracy.client import Ask
 from nightbench.accuracy.evaluate import evaluate
 from nightbench.accuracy.replies import Reply
-from nightbench.accuracy.sample_files import AskedAs, read_samples, sample_line
-from nightbench.accuracy.table import accuracy_table
+from nightbench.accuracy.result_table import accuracy_table
+from nightbench.accuracy.sample_files import ReplySettings, read_samples, sample_line
 from nightbench.cli.main import main
 from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
@@ -62,13 +62,13 @@ def test_a_hostile_reply_is_a_sample_like_any_other(
 
     assert results[0].num_samples == len(samples) == 2
     assert all(sample.error_kind is None for sample in samples)
-    _survives_storage(samples, AskedAs.of(spec, "m"), tmp_path)
+    _survives_storage(samples, ReplySettings.of(spec, "m"), tmp_path)
     console = Console(file=io.StringIO(), width=80)
     console.print(accuracy_table(results))
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def _survives_storage(samples: list[AccuracySample], asked_as: AskedAs, folder: Path) -> None:
+def _survives_storage(samples: list[AccuracySample], asked_as: ReplySettings, folder: Path) -> None:
     path = folder / "s.jsonl"
     lines = [sample_line(sample, asked_as) + "\n" for sample in samples]
     path.write_text("".join(lines), encoding="utf-8")

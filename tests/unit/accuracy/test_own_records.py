@@ -78,11 +78,11 @@ def test_a_gold_and_choices_are_read_however_they_are_written(
         (ASKED | FOUR | {"answer": 9}, "9 is none of the choices"),
         (ASKED | FOUR | {"answer": -1}, "-1 is none of the choices"),
         (ASKED | FOUR | {"answer": "AB"}, "'AB' is none of the choices"),
-        (ASKED | FOUR | {"answer": ["A", "B"]}, "expected one right choice"),
+        (ASKED | FOUR | {"answer": ["A", "B"]}, "expected one correct choice"),
         (ASKED | FOUR | {"answer": ""}, "no field 'answer'"),
-        (ASKED | {"choices": [1, 2, 3], "answer": 1}, "may be any of 2 choices"),
-        (ASKED | {"choices": ["x", "x", "y"], "answer": "x"}, "may be any of 2 choices"),
-        (ASKED | {"choices": ["O", "A", "B"], "answer": "A"}, "is another's text"),
+        (ASKED | {"choices": [1, 2, 3], "answer": 1}, "matches 2 choices"),
+        (ASKED | {"choices": ["x", "x", "y"], "answer": "x"}, "matches 2 choices"),
+        (ASKED | {"choices": ["O", "A", "B"], "answer": "A"}, "and another's text"),
         (ASKED | {"A": "3", "B": "5", "C": "", "D": "4", "answer": "D"}, "choice C is empty"),
         (ASKED | {"choices": {"A": "3", "C": "4"}, "answer": "C"}, "choice B is empty"),
         (ASKED | {"choices": ["3", "", "4"], "answer": "A"}, "none empty"),
@@ -203,7 +203,7 @@ QUESTIONS = tuple({"question": f"{n}+1=?", "answer": f"#### {n + 1}"} for n in r
 
 
 def test_a_file_of_questions_has_no_examples(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds the questions, and gsm8k shows 4 examples") as said:
+    with pytest.raises(DataError, match="holds only questions, and gsm8k needs 4 examples") as said:
         prepared(tmp_path, "gsm8k", *QUESTIONS)
 
     assert "main_train.jsonl" in said.value.hint
@@ -212,7 +212,7 @@ def test_a_file_of_questions_has_no_examples(tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_one_file_is_asked_has_no_examples(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="6 of them are questions that are asked"):
+    with pytest.raises(DataError, match="6 of them are also asked"):
         prepared(tmp_path, "gsm8k", *QUESTIONS, name="main.jsonl", data=".")
 
 

@@ -38,7 +38,7 @@ def test_where_every_request_is_refused_it_fails_with_the_servers_words(
     )
 
     assert code == 1
-    assert "none of 4 requests was answered: HTTP 400: Use 'max_completion_tokens'" in error
+    assert "none of 4 requests succeeded: HTTP 400: Use 'max_completion_tokens'" in error
     assert "4 failed" in table
     assert json.loads(results.read_text())["num_failed"] == 4
     assert len(samples.read_text().splitlines()) == 4
@@ -51,7 +51,7 @@ def test_where_some_are_refused_the_servers_words_are_said_too(chat_server: Chat
     code, _, error = said(run_eval(chat_server))
 
     assert code == 0
-    assert "1 of 4 requests were not answered" in error
+    assert "1 of 4 requests failed" in error
     assert "max_completion_tokens" in error
 
 

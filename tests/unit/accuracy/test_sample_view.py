@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from nightbench.accuracy.sample_view import WHICH, Which, chosen_samples, sample_text
+from nightbench.accuracy.sample_text import WHICH, Which, chosen_samples, sample_text
 from nightbench.records import AccuracySample
 from tests.unit.accuracy.test_summary import sample
 
@@ -50,7 +50,7 @@ def test_a_sample_shows_question_reply_and_how_it_was_read() -> None:
     assert "IQ/3" in text
     assert "wrong" in text
     assert "gold B, read as no answer" in text
-    assert "cut at max_tokens" in text
+    assert "truncated at max_tokens" in text
     assert "Why?" in text
     assert "│ of that" in text
 

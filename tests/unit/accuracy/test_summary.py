@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from nightbench.accuracy.summary import (
+from nightbench.accuracy.benchmark_summary import (
     Circumstances,
     accuracy_interval,
     passes_at_k,
     summarise,
 )
-from nightbench.accuracy.table import accuracy_table
+from nightbench.accuracy.result_table import accuracy_table
 from nightbench.records import AccuracySample
 from nightbench.stats import wilson_interval
 

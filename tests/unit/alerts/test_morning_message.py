@@ -20,7 +20,7 @@ def test_a_good_night_is_one_line_and_its_numbers() -> None:
     assert message.subject == "✅ starter on node1: 1 measured"
     assert "• a: starter" in message.body
     assert "tokens/s at c" in message.body
-    assert "Begun 2026-01-01 00:00 UTC, took 1 h 12 min" in message.body
+    assert "Started 2026-01-01 00:00 UTC, took 1 h 12 min" in message.body
     assert RUN_ID in message.body
     assert "The run: http://h/r" in message.body
     assert "Failed" not in message.body
@@ -98,7 +98,7 @@ def test_control_characters_of_others_do_not_get_out() -> None:
 
 def test_a_night_without_results_says_why() -> None:
     message = trouble_message("glm", "glm.yaml is not a valid suite:\n  targets: wanted\n")
-    assert message.subject == "❌ glm: the night did not get through"
+    assert message.subject == "❌ glm: the night ended without results"
     assert message.body == "glm.yaml is not a valid suite:\ntargets: wanted"
 
 

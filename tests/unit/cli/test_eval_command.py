@@ -54,7 +54,7 @@ def test_results_and_samples_are_written(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--base-url", "localhost"], "is not a URL"),
+        (["--base-url", "localhost"], "not the URL of a server"),
         (["--base-url", "http://x/v1", "--max-concurrency", "0"], "--max-concurrency 0"),
         (["--base-url", "http://x/v1", "--temperature", "-1"], "--temperature -1"),
         (["--base-url", "http://x/v1", "--header", "novalue"], "NAME=VALUE"),
@@ -62,7 +62,7 @@ def test_results_and_samples_are_written(
         (["--base-url", "http://x/v1", "--samples", "/nowhere/s"], "cannot be written"),
         (
             ["--base-url", "http://x/v1", "--api", "completions", "--system-prompt", "x"],
-            "go with api: chat",
+            "need api: chat",
         ),
     ],
 )

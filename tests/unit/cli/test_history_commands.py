@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.accuracy.sample_view import WHICH
+from nightbench.accuracy.sample_text import WHICH
 from nightbench.cli.main import main
 from nightbench.cli.show_command import SAMPLES
 from nightbench.cli.sql_command import cell, display_width, write_result
@@ -185,7 +185,7 @@ def test_flipped_answers_are_compared_with_the_run_before_and_shown_beside_it(
     assert "before: right" in told
     assert "2 lost, 0 gained" in told
     assert main(["show", run_id_of(0), "--samples", "flipped"]) == 0
-    assert "no run before this one" in capsys.readouterr().out
+    assert "no earlier run" in capsys.readouterr().out
 
 
 def test_answers_are_not_held_against_those_that_were_asked_otherwise(
@@ -200,9 +200,9 @@ def test_answers_are_not_held_against_those_that_were_asked_otherwise(
     assert main(["show", run_id_of(2), *flipped]) == 0
     assert f"against {run_id_of(0)}" in capsys.readouterr().out
     assert main(["show", run_id_of(1), *flipped]) == 0
-    assert "no run before this one" in capsys.readouterr().out
+    assert "no earlier run" in capsys.readouterr().out
     assert main(["show", run_id_of(2), *flipped, "--against", run_id_of(1)]) == 0
-    assert f"asked otherwise in {run_id_of(1)}" in capsys.readouterr().out
+    assert f"asked differently in {run_id_of(1)}" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("at_home")
@@ -231,10 +231,10 @@ def test_land_says_what_it_did(
 ) -> None:
     monkeypatch.setenv("NIGHTBENCH_HOME", str(tmp_path))
     assert main(["land"]) == 0
-    assert capsys.readouterr().out == "nothing to land\n"
+    assert capsys.readouterr().out == "nothing to ingest\n"
     spool_night(Home(tmp_path).spool, 0, Shape())
     assert main(["land"]) == 0
-    assert capsys.readouterr().out.startswith("landed 2 folders, ")
+    assert capsys.readouterr().out.startswith("ingested 2 folders, ")
 
 
 def test_text_a_model_wrote_drives_no_terminal() -> None:

@@ -87,7 +87,7 @@ def test_a_prompt_can_be_a_file(tmp_path: Path) -> None:
         (["--dataset", "random:many"], "random:TOKENS"),
         (["--dataset", "nonsense:x"], "workload"),
         (["--num-prompts", "0"], "num_prompts"),
-        (["--prompt", "a", "--dataset", "random:5"], "two sources"),
+        (["--prompt", "a", "--dataset", "random:5"], "exclude each other"),
         (["--temperature", "-1"], "temperature"),
         (["--prompt", "@/nowhere/at/all"], "cannot be read"),
     ],

@@ -173,9 +173,9 @@ def test_any_column_of_any_records_is_a_data_set(
         ('[{"conversations": [{"from": "gpt", "value": "x"}]}]', "sharegpt", "from"),
         ("[", "sharegpt", "not JSON"),
         ('{"a": 1}', "custom", "needs column"),
-        ("def f():\n    return [1]\n", "py:f", "gave int where a prompt is text"),
+        ("def f():\n    return [1]\n", "py:f", "returned int, expected text prompts"),
         ("def f():\n    raise OSError('gone')\n", "py:f", "failed: OSError: gone"),
-        ("import nothing_of_that_name\n", "py:f", "fails when it is run"),
+        ("import nothing_of_that_name\n", "py:f", "fails on import"),
         ("", "py:f", "has no function f"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from nightbench.cli import new_suite_command
 from nightbench.cli.main import main
-from nightbench.cli.new_suite_text import Answers, Found, suite_text
+from nightbench.cli.new_suite_text import Found, SuiteChoices, suite_text
 from nightbench.errors import BadInput
 from nightbench.night.planning import PlannedTarget, plan_suite
 from nightbench.suite.file import read_suite
@@ -28,18 +28,24 @@ def planned(path: Path) -> PlannedTarget:
 @pytest.mark.parametrize(
     ("answers", "command"),
     [
-        (Answers(engine="vllm", model="hf:Qwen/Qwen3-8B@main"), "vllm serve hf:Qwen/Qwen3-8B@main"),
-        (Answers(engine="lmdeploy", model="modelscope:o/n"), "lmdeploy serve api_server"),
-        (Answers(engine="sglang", model="hf:o/n", tensor_parallel_size=2), "--tp-size 2"),
-        (Answers(engine="ollama", model="gemma3:4b"), "ollama serve"),
-        (Answers(engine="remote", model="m", base_url="http://127.0.0.1:1/v1"), ""),
-        (Answers(engine="remote", model=None, provider="internlm", api_key_env="K"), ""),
-        (Answers(engine="vllm", model="hf:o/n", benchmarks=()), "vllm serve"),
-        (Answers(engine="vllm", model="hf:o/n", max_concurrency=(2,), name="no"), "vllm serve"),
+        (
+            SuiteChoices(engine="vllm", model="hf:Qwen/Qwen3-8B@main"),
+            "vllm serve hf:Qwen/Qwen3-8B@main",
+        ),
+        (SuiteChoices(engine="lmdeploy", model="modelscope:o/n"), "lmdeploy serve api_server"),
+        (SuiteChoices(engine="sglang", model="hf:o/n", tensor_parallel_size=2), "--tp-size 2"),
+        (SuiteChoices(engine="ollama", model="gemma3:4b"), "ollama serve"),
+        (SuiteChoices(engine="remote", model="m", base_url="http://127.0.0.1:1/v1"), ""),
+        (SuiteChoices(engine="remote", model=None, provider="internlm", api_key_env="K"), ""),
+        (SuiteChoices(engine="vllm", model="hf:o/n", benchmarks=()), "vllm serve"),
+        (
+            SuiteChoices(engine="vllm", model="hf:o/n", max_concurrency=(2,), name="no"),
+            "vllm serve",
+        ),
     ],
 )
 def test_what_is_written_is_planned(
-    tmp_path: Path, answers: Answers, command: str, found: Found
+    tmp_path: Path, answers: SuiteChoices, command: str, found: Found
 ) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(suite_text(answers, found))
@@ -63,7 +69,7 @@ def test_what_is_written_is_planned(
     ],
 )
 def test_a_suite_is_named_after_its_model(engine: object, model: str | None, name: str) -> None:
-    answers = Answers(engine=engine, model=model, provider="internlm")  # type: ignore[arg-type]
+    answers = SuiteChoices(engine=engine, model=model, provider="internlm")  # type: ignore[arg-type]
     assert answers.suite_name() == name
 
 

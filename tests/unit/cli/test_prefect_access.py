@@ -75,7 +75,7 @@ def test_a_file_that_others_could_read_is_refused_and_not_mended_behind_ones_bac
     password_of(home, {})
     password_file(home).chmod(0o644)
     for _ in range(2):
-        with pytest.raises(NightbenchError, match="read or written by others"):
+        with pytest.raises(NightbenchError, match="accessible to other users"):
             password_of(home, {})
 
 

@@ -14,7 +14,7 @@ from nightbench.engines import providers
 from nightbench.engines.providers import Provider
 from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import EndpointError
-from nightbench.serving import remote
+from nightbench.serving import external_api
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import AnswerLimits
 
@@ -30,7 +30,9 @@ def engine(server: Service, **fields: object) -> RemoteEngine:
 def connect(server: Service, model: str | None = None, **fields: object) -> list[float]:
     """Connect to it without waiting; the waits there would have been, in seconds."""
     waits: list[float] = []
-    endpoint = remote.connect(engine(server, **fields), model, {"KEY": "right"}, sleep=waits.append)
+    endpoint = external_api.connect(
+        engine(server, **fields), model, {"KEY": "right"}, sleep=waits.append
+    )
     assert endpoint.model in server.models
     return waits
 
@@ -95,7 +97,7 @@ def test_a_wrong_key_is_one_message_that_does_not_hold_it() -> None:
     with service(key="other") as server, pytest.raises(EndpointError) as caught:
         connect(server, "m", api_key_env="KEY")
     assert "HTTP 401" in caught.value.message
-    assert caught.value.hint == "Check the key: the variable KEY holds it."
+    assert caught.value.hint == "Check the API key: the variable KEY holds it."
     assert "right" not in caught.value.message
 
 
@@ -124,10 +126,10 @@ def test_no_more_is_read_than_a_targets_limits_say() -> None:
                 "limits": {"answer_mb": 2, "model_list_mb": 0.001},
             }
         )
-        with pytest.raises(EndpointError, match="the answer is larger than"):
-            remote.connect_to(target, {})
+        with pytest.raises(EndpointError, match="the response is larger than"):
+            external_api.connect_to(target, {})
         named = target.model_copy(update={"served_model_name": "m1"})
-        endpoint = remote.connect_to(named, {})
+        endpoint = external_api.connect_to(named, {})
     assert endpoint.limits == AnswerLimits(answer_bytes=2_000_000, model_list_bytes=1_000)
 
 

@@ -13,7 +13,7 @@ from prefect.utilities.templating import find_placeholders
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from nightbench.cli.registering import (
-    Nights,
+    NightlySchedule,
     Present,
     as_wished,
     changes_pool,
@@ -37,20 +37,20 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def nightly(nights: Nights, present: Present | None = None) -> dict[str, Any]:
+def nightly(nights: NightlySchedule, present: Present | None = None) -> dict[str, Any]:
     document = as_wished(DOCUMENT, "gpu4", nights, present, "Europe/Berlin")
     deployment: dict[str, Any] = document["deployments"][0]
     return deployment
 
 
 def test_a_new_schedule_is_at_two_oclock_here_and_off() -> None:
-    assert nightly(Nights())["schedules"] == [
+    assert nightly(NightlySchedule())["schedules"] == [
         {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "active": False}
     ]
 
 
 def test_every_deployment_goes_to_this_machines_pool_and_keeps_its_queue() -> None:
-    document = as_wished(DOCUMENT, "gpu4", Nights(), None, "UTC")
+    document = as_wished(DOCUMENT, "gpu4", NightlySchedule(), None, "UTC")
     assert [d["work_pool"] for d in document["deployments"]] == [
         {"name": "gpu4", "work_queue_name": "nights"},
         {"name": "gpu4", "work_queue_name": "now"},
@@ -59,7 +59,7 @@ def test_every_deployment_goes_to_this_machines_pool_and_keeps_its_queue() -> No
 
 
 def test_naming_a_suite_switches_the_nights_on() -> None:
-    wished = nightly(Nights(suite="glm", cron="30 3 * * *", timezone="Asia/Shanghai"))
+    wished = nightly(NightlySchedule(suite="glm", cron="30 3 * * *", timezone="Asia/Shanghai"))
     assert wished["parameters"] == {"suite": "glm"}
     assert wished["schedules"] == [
         {"cron": "30 3 * * *", "timezone": "Asia/Shanghai", "active": True}
@@ -71,15 +71,15 @@ def test_what_is_there_stays_and_only_what_is_asked_changes() -> None:
         {"suite": "mine", "targets": ["a"]},
         ({"cron": "5 4 * * 1-5", "timezone": "UTC", "active": True},),
     )
-    untouched = nightly(Nights(), there)
+    untouched = nightly(NightlySchedule(), there)
     assert untouched["parameters"] == there.parameters
     assert untouched["schedules"] == list(there.schedules)
-    moved = nightly(Nights(timezone="Asia/Tokyo"), there)["schedules"]
+    moved = nightly(NightlySchedule(timezone="Asia/Tokyo"), there)["schedules"]
     assert moved == [{"cron": "5 4 * * 1-5", "timezone": "Asia/Tokyo", "active": True}]
 
 
 def test_a_schedule_that_a_person_removed_stays_removed() -> None:
-    assert nightly(Nights(), Present({"suite": "mine"}, ()))["schedules"] == []
+    assert nightly(NightlySchedule(), Present({"suite": "mine"}, ()))["schedules"] == []
 
 
 def test_schedules_of_the_api_are_read_back_as_they_are_written() -> None:
@@ -116,6 +116,9 @@ def test_another_node_registers_a_target_under_the_name_of_its_pool() -> None:
     [deployment] = for_node(DOCUMENT, "gpu8")["deployments"]
     assert deployment["name"] == "gpu8"
     assert deployment["work_pool"] == {"name": "gpu8", "work_queue_name": "now"}
+    # A suite that is sent along need not be one of that node's.
+    assert deployment["enforce_parameter_schema"] is False
+    assert all("enforce_parameter_schema" not in one for one in DOCUMENT["deployments"])
 
 
 def test_nights_of_a_suite_that_is_gone_are_not_registered_again() -> None:

@@ -19,7 +19,7 @@ from nightbench.cli.main import main
 from nightbench.serving import processes
 from nightbench.serving.hardware import lease_files, reaper
 from nightbench.serving.provision import recipes
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 LAUNCH = "0123456789abcdef"
 SMALL_SERVER = Path(__file__).parents[1] / "serving" / "small_server.py"
@@ -68,7 +68,7 @@ def test_doctor_says_what_is_there_and_what_was_left_behind(
     assert f"ended {sleeper.pid}" in capsys.readouterr().out
     assert sleeper.wait(10) == -signal.SIGKILL
     assert main(["reap"]) == 0
-    assert "nothing was left behind" in capsys.readouterr().out
+    assert "nothing left behind" in capsys.readouterr().out
 
 
 def test_doctor_names_who_has_the_usual_ports(
@@ -139,6 +139,6 @@ def test_serve_serves_until_it_is_told_to_stop(place: Path, signum: signal.Signa
         serving.send_signal(signum)
         assert serving.wait(20) == 130
     text = output.read_text()
-    assert re.search(r"small answers at http://127.0.0.1:\d+/v1", text)
+    assert re.search(r"small is ready at http://127.0.0.1:\d+/v1", text)
     assert "Traceback" not in text
     assert reaper.states(place / "leases") == []

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from nightbench.accuracy.table import accuracy_table
+from nightbench.accuracy.result_table import accuracy_table
 from nightbench.cli.results_view import print_results
-from nightbench.load.summarize.table import levels_table, levels_text
+from nightbench.load.summarize.level_table import levels_table, levels_text
 from tests.unit.dashboards.a_run import ACCURACY, level, run, target
 
 HOSTILE = "x\x1b[2J\x9b31m\u202e[red]y[/red]"

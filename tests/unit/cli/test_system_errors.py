@@ -15,10 +15,10 @@ from nightbench.cli.telling import of_the_system
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, "Make room"),
+        (errno.ENOSPC, "Free some space"),
         (errno.EMFILE, "ulimit -n"),
         (errno.EROFS, "NIGHTBENCH_HOME"),
-        (errno.EACCES, "you may not read or write /x"),
+        (errno.EACCES, "permission denied: /x"),
         (errno.EADDRINUSE, "another port"),
     ],
 )

@@ -87,6 +87,6 @@ def test_the_log_says_what_was_just_measured() -> None:
     assert "chat c4: " in level_sentence(spoilt).replace(spoilt.workload, "chat")
     assert "TTFT – ms" in level_sentence(spoilt)
     assert level_sentence(spoilt).endswith("2 failed - NOT VALID: failures")
-    assert f"{ACCURACY.accuracy * 100:.1f} % right" in accuracy_sentence(ACCURACY)
+    assert f"{ACCURACY.accuracy * 100:.1f} % correct" in accuracy_sentence(ACCURACY)
     [server] = target().servers
-    assert boot_sentence(server, "H200 x4").startswith("vllm 0.32.0 answers after 35 s on H200 x4")
+    assert boot_sentence(server, "H200 x4").startswith("vllm 0.32.0 ready after 35 s on H200 x4")

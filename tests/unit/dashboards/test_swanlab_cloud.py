@@ -70,7 +70,9 @@ def test_without_a_key_it_says_what_to_set(
     home: Home, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SWANLAB_API_KEY")
-    with pytest.raises(DashboardError, match=r"took no login.*SWANLAB_API_KEY.*no API key was"):
+    with pytest.raises(
+        DashboardError, match=r"login to its cloud failed.*SWANLAB_API_KEY.*no API key was"
+    ):
         swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS)
     assert cloud.states == {}
 
@@ -79,7 +81,7 @@ def test_a_key_that_is_refused_is_said_and_not_repeated(
     home: Home, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWANLAB_API_KEY", "hunter2")
-    with pytest.raises(DashboardError, match="took no login") as told:
+    with pytest.raises(DashboardError, match="login to its cloud failed") as told:
         swanlab_mirror.mirror_run(home, run_id_of(0), SETTINGS)
     assert "hunter2" not in str(told.value)
     assert cloud.states == {}

@@ -15,7 +15,7 @@ from nightbench.dashboards.curves import (
     experiments_over_nights,
     level_points,
 )
-from nightbench.dashboards.ledger import MirrorLedger
+from nightbench.dashboards.mirror_ledger import MirrorLedger
 from nightbench.errors import DashboardError
 from nightbench.history.ingest import land
 from nightbench.history.reading import open_history

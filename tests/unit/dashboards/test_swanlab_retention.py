@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 
 from nightbench.dashboards import swanlab_mirror, swanlab_places
-from nightbench.dashboards.ledger import MirrorLedger
-from nightbench.dashboards.swanlab_retention import Drawn, drawn_in, remove_old, superfluous
+from nightbench.dashboards.mirror_ledger import MirrorLedger
+from nightbench.dashboards.swanlab_retention import (
+    DrawnExperiment,
+    drawn_in,
+    remove_old,
+    superfluous,
+)
 from nightbench.history.ingest import land
 from nightbench.home.paths import Home
 from nightbench.suite.models import SwanlabSettings
@@ -146,13 +151,13 @@ def test_a_folder_that_does_not_say_its_run_stays_until_it_is_drawn_again(tmp_pa
     drawn = drawn_in(tmp_path)
     assert [one.run_id for one in drawn] == [None, None]
     assert superfluous(drawn, 1, NOW) == ()
-    again = [*drawn, Drawn("run-20260103_000000-abc", "abc", "r")]
+    again = [*drawn, DrawnExperiment("run-20260103_000000-abc", "abc", "r")]
     assert superfluous(again, 1, NOW) == ("run-20260101_000000-abc",)
 
 
 def test_runs_dated_ahead_do_not_push_out_true_ones() -> None:
-    def drawn(run_id: str, number: int) -> Drawn:
-        return Drawn(f"run-20260101_0000{number:02d}-k{number}", f"k{number}", run_id)
+    def drawn(run_id: str, number: int) -> DrawnExperiment:
+        return DrawnExperiment(f"run-20260101_0000{number:02d}-k{number}", f"k{number}", run_id)
 
     ahead = [drawn(f"2099010{n}T000000Z-s-00000{n}", n) for n in range(1, 4)]
     true = [drawn(run_id_of(n), 10 + n) for n in range(3)]

@@ -53,14 +53,14 @@ def test_sglang_serves_as_its_documentation_types_it() -> None:
 @pytest.mark.parametrize("key", ["api-keys", "server_port", "model-name", "tp"])
 def test_what_nightbench_sets_of_lmdeploy_is_refused(key: str) -> None:
     engine = LmdeployEngine.model_validate({"kind": "lmdeploy", "args": {key: "x"}})
-    with pytest.raises(BadInput, match="not for a suite"):
+    with pytest.raises(BadInput, match="cannot be set in a suite"):
         lmdeploy.command(engine, "/m", None)
 
 
 @pytest.mark.parametrize("key", ["api-key", "tp", "tensor_parallel_size", "port"])
 def test_what_nightbench_sets_of_sglang_is_refused(key: str) -> None:
     engine = SglangEngine.model_validate({"kind": "sglang", "args": {key: "x"}})
-    with pytest.raises(BadInput, match="not for a suite"):
+    with pytest.raises(BadInput, match="cannot be set in a suite"):
         sglang.command(engine, "/m", None)
 
 
@@ -166,7 +166,7 @@ def test_a_provider_is_an_address_and_a_variable_and_both_may_be_given(
     ("engine", "problem"),
     [
         ({"kind": "remote"}, "base_url or provider"),
-        ({"kind": "ollama", "base_url": "http://h:1", "models": "x"}, "models is set there"),
+        ({"kind": "ollama", "base_url": "http://h:1", "models": "x"}, "models must be set there"),
         (
             {"kind": "command", "argv": ["{port}"], "environment": {"image": "i"}},
             "expected a requirement",

@@ -50,7 +50,7 @@ def test_false_is_spelled_no_and_lists_are_spread() -> None:
 
 @pytest.mark.parametrize("key", ["api-key", "api_key", "--port", "host", "served-model-name"])
 def test_what_nightbench_sets_itself_is_refused_in_args(key: str) -> None:
-    with pytest.raises(BadInput, match="not for a suite"):
+    with pytest.raises(BadInput, match="cannot be set in a suite"):
         vllm.argv(engine(args={key: "x"}), "/m", None, "h", 1)
 
 

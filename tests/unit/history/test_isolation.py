@@ -202,7 +202,7 @@ PARTS: dict[str, tuple[dict[str, pa.Array], int, str]] = {
     "a required value missing": (
         {"workload": pa.array(["openqa", None, "openqa"])}, 2, "workload is missing",
     ),
-    "more than 64 bits hold": (
+    "more than 64 bits": (
         {"prompt_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())}, 2, "prompt_tokens is no value",
     ),
     "a text for a number": (
@@ -367,7 +367,7 @@ def test_a_folder_put_aside_is_taken_once_it_says_what_it_is_of(home: Home) -> N
     (spool.folder / "identity.json").write_text("")
     assert recover(home.spool) == []
     aside = home.spool / "r1/t1.broken"
-    assert "does not say what it is of" in land(home).damaged[0].reason
+    assert "has no readable identity" in land(home).damaged[0].reason
     (aside / "identity.json").write_bytes(identity)
     assert recover(home.spool) == [home.spool / "r1/t1.sealed"]
     assert land(home).landed == ["r1/t1"]
@@ -383,10 +383,10 @@ def test_the_doctor_names_what_is_not_in_the_history(home: Home) -> None:
     recover(home.spool)
     spool_night(home.spool, 1, SHAPE)
     said = condition(home, began(5))
-    assert said[0] == ("history", "2 nights, to 2035-12-30; 3 folders wait to land")
-    assert any("x.broken does not say what it is of" in text for _, text in said)
-    assert any("rejected.jsonl: rows that no table takes" in text for _, text in said)
-    assert ("dated ahead", "2035-12-30: a clock was wrong, then or now") in said
+    assert said[0] == ("history", "2 nights, to 2035-12-30; 3 folders wait for ingest")
+    assert any("x.broken has no readable identity" in text for _, text in said)
+    assert any("rejected.jsonl: rows rejected by their tables" in text for _, text in said)
+    assert ("dated ahead", "2035-12-30: a clock was or is wrong") in said
 
 
 # ------------------------------------------------------------------------------------ kept
@@ -453,7 +453,7 @@ def test_a_folder_that_is_not_what_was_merged_of_it_is_kept_and_named(home: Home
     (kept / "manifest.json").write_text(content.replace("completed", "failed"))
     for night in (3, 6, 9):
         report = land_again(home, night)
-    assert any(f"{kept} is not what was merged" in f.detail for f in report.findings)
+    assert any(f"{kept} does not match what was compacted" in f.detail for f in report.findings)
     assert (kept / "load_levels.parquet").exists()
     assert not HistoryPlaces.of(home).kept(FIRST_NIGHT, run_id_of(0), "other").exists()
 
@@ -496,7 +496,7 @@ def test_a_folder_whose_place_is_taken_is_named_and_both_are_kept(home: Home) ->
     shutil.copytree(spool_target(home.root / "other", 0, "starter", Shape(samples=1)), kept)
     report = land(home)  # there is no landing file: the one that lay there is made one of
     assert [damaged.folder for damaged in report.damaged] == [folder]
-    assert "landed before, with other content" in report.damaged[0].reason
+    assert "ingested before, with other content" in report.damaged[0].reason
     assert folder.exists()
     assert count(home, "accuracy_samples WHERE night = '2026-01-01'") == 1
     kept.rename(kept.with_name("elsewhere"))

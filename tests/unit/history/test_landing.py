@@ -105,7 +105,7 @@ def test_other_content_under_a_landed_name_is_refused(home: Home) -> None:
     land(home)
     spool_night(home.spool, 0, Shape(targets=("starter",), samples=1))
     report = land(home)
-    assert any("landed before, with other content" in d.reason for d in report.damaged)
+    assert any("ingested before, with other content" in d.reason for d in report.damaged)
     assert count(home, "accuracy_samples") == expected(1)["accuracy_samples"]
 
 
@@ -378,6 +378,6 @@ def test_a_home_may_have_a_strange_name(tmp_path: Path, name: str) -> None:
 def test_a_home_that_duckdb_would_take_for_a_pattern_is_refused_before_anything_runs(
     tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(BadInput, match=r"takes .* in a path for a pattern") as told:
+    with pytest.raises(BadInput, match=r"reads .* in a path as a glob") as told:
         Home.from_env({"NIGHTBENCH_HOME": str(tmp_path / name)})
     assert "NIGHTBENCH_HOME" in str(told.value.hint)

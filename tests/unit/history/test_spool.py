@@ -122,13 +122,13 @@ def test_a_parquet_part_with_zoned_times_is_taken_as_utc(tmp_path: Path) -> None
 
 def test_a_run_spools_a_target_once(tmp_path: Path) -> None:
     Spool.open(tmp_path, IDENTITY).seal("completed")
-    with pytest.raises(HistoryError, match="already there"):
+    with pytest.raises(HistoryError, match="already exists"):
         Spool.open(tmp_path, IDENTITY)
 
 
 def test_a_name_that_leaves_the_spool_is_refused(tmp_path: Path) -> None:
     identity = SpoolIdentity(run_id="../../etc", target="t", night=date(2026, 1, 1))
-    with pytest.raises(HistoryError, match="cannot name a spool folder"):
+    with pytest.raises(HistoryError, match="is not a valid name of a spool folder"):
         Spool.open(tmp_path, identity)
 
 
@@ -190,7 +190,7 @@ def test_a_folder_that_says_of_nothing_is_put_aside_and_reported(tmp_path: Path)
     assert recover(tmp_path / "spool") == []
     (damaged,) = land(Home(tmp_path)).damaged
     assert damaged.folder == tmp_path / "spool/r1/t1.broken"
-    assert "does not say what it is of" in damaged.reason
+    assert "has no readable identity" in damaged.reason
 
 
 def test_a_sigkilled_writer_loses_at_most_the_row_in_flight(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_full_disk_takes_no_half_row(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.raises(HistoryError, match="did not take a row"):
+        with pytest.raises(HistoryError, match="rejected a row"):
             spool.append(ProvenanceRow(name="big", value="x" * 500))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

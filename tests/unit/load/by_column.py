@@ -10,7 +10,7 @@ import numpy as np
 
 from nightbench.load.drive.rawlog import NO_STAMP, Cause, pack
 from nightbench.load.drive.reads import PlainReads
-from nightbench.load.parse.raw_records import RawRequests, read_log
+from nightbench.load.parse.raw_records import RawRequestArrays, read_log
 from nightbench.load.summarize.level_arrays import (
     CHUNKS,
     NUMBERS,
@@ -59,7 +59,7 @@ def _record(rows: RequestRows, number: int) -> LoadRequest:
     return LoadRequest(**fields)
 
 
-def raws_of(answers: list[list[bytes]], log: Path, cause: int = Cause.COMPLETE) -> RawRequests:
+def raws_of(answers: list[list[bytes]], log: Path, cause: int = Cause.COMPLETE) -> RawRequestArrays:
     """Records of these answers, each a list of reads; read i was done in nanosecond i."""
     with log.open("wb") as file:
         for index, reads in enumerate(answers):

@@ -6,7 +6,7 @@ import select
 import socket
 import time
 
-from nightbench.load.drive.clock import (
+from nightbench.load.drive.kernel_clock import (
     SO_TIMESTAMPNS,
     Alarm,
     OffsetTrack,

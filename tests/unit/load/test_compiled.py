@@ -26,7 +26,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @EVERY_PART
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 def test_where_there_is_a_compiler_every_part_was_built(part: str) -> None:
-    assert load_library(part) is not None, "install nightbench again"
+    assert load_library(part) is not None, "reinstall nightbench"
 
 
 @EVERY_PART
@@ -39,14 +39,14 @@ def test_a_part_that_was_not_built_is_none(part: str, installed: Path) -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 def test_a_library_of_another_source_is_refused(part: str, source: str, installed: Path) -> None:
     (installed / source).write_text("something else")
-    with pytest.raises(ImportError, match="install nightbench again"):
+    with pytest.raises(ImportError, match="reinstall nightbench"):
         load_library(part)
 
 
 @EVERY_PART
 def test_a_library_of_another_machine_is_refused(part: str, installed: Path) -> None:
     (installed / f"_{part}.so").write_bytes(b"no library at all")
-    with pytest.raises(ImportError, match="install nightbench again"):
+    with pytest.raises(ImportError, match="reinstall nightbench"):
         load_library(part)
 
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from nightbench.load.drive.clock import now_ns
 from nightbench.load.drive.connection import Connection
 from nightbench.load.drive.drivers import ClosedLoop, apart_ns
+from nightbench.load.drive.kernel_clock import now_ns
 
 HOUR_NS = 3_600_000_000_000
 

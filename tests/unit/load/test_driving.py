@@ -13,7 +13,7 @@ import pytest
 from nightbench.endpoint import Endpoint
 from nightbench.load.drive.ending import Ending
 from nightbench.load.drive.jobs import GeneratorOptions
-from nightbench.load.measure import Measured, measure_level
+from nightbench.load.measure import MeasuredLevel, measure_level
 from nightbench.load.plan.levels import plan_levels
 from nightbench.load.plan.workloads import read_prompts
 from nightbench.suite.models import LoadSpec
@@ -33,7 +33,7 @@ def drive(
     compiled: bool = True,
     planning: dict[str, Any] | None = None,
     **fields: Any,
-) -> tuple[Measured, ScriptedServer]:
+) -> tuple[MeasuredLevel, ScriptedServer]:
     spec = LoadSpec.model_validate(
         {
             "name": "w",
@@ -53,7 +53,7 @@ def drive(
     return measured, server
 
 
-def rows_of(measured: Measured) -> list[dict[str, Any]]:
+def rows_of(measured: MeasuredLevel) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(measured.requests_path).to_pylist()
     return rows
 
@@ -63,7 +63,7 @@ async def answer(wire: Wire, *end: bytes) -> None:
     await wire.send(*(end or (STOP + USAGE + OVER + END,)))
 
 
-def whole(measured: Measured) -> bool:
+def whole(measured: MeasuredLevel) -> bool:
     level = measured.level
     assert measured.errors == {}
     assert {len(row["chunk_tokens"]) for row in rows_of(measured)} == {4}
@@ -188,7 +188,7 @@ def test_a_request_that_met_a_closed_connection_is_sent_once_more(
     assert whole(measured)
     assert server.requests == REQUESTS
     resent = sum(row["resent"] for row in rows_of(measured))
-    assert any("went out again" in note for note in measured.notes) == (resent > 0)
+    assert any("was sent again" in note for note in measured.notes) == (resent > 0)
 
 
 def test_a_server_that_never_answers_is_asked_no_more_than_twice(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from nightbench.load.drive.host import HostReading, HostUse, read_host
+from nightbench.load.drive.host import HostReading, HostUsage, read_host
 
 
 def test_the_share_is_of_all_cores() -> None:
-    use = HostUse(HostReading(10.0, 100.0, 4), HostReading(20.0, 130.0, 4))
+    use = HostUsage(HostReading(10.0, 100.0, 4), HostReading(20.0, 130.0, 4))
     assert use.capacity_s == 40
     assert use.busy_share == pytest.approx(0.75)
 

@@ -83,7 +83,7 @@ def test_urls_are_taken_apart(url: str, host: str, port: int, tls: bool) -> None
 
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://a/v1", "http:///v1"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(BadInput, match="not a URL"):
+    with pytest.raises(BadInput, match="not the URL of a server"):
         address_of(Endpoint(base_url=url, model="m"))
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from nightbench.load.drive.rawlog import Cause
 from nightbench.load.native.answers import UNUSUAL, AnswerReader, answer_reader
-from nightbench.load.parse.interpret_many import (
+from nightbench.load.parse.interpret_batch import (
     NUMBERS,
     TEXTS,
-    Outcomes,
+    OutcomeArrays,
     outcomes_of,
     spread_tokens,
 )
@@ -145,7 +145,7 @@ def answer(*events: bytes, head: bytes = HEAD, end: bytes = END) -> bytes:
     return head + b"".join(map(framed, events)) + end
 
 
-def facts(found: Outcomes) -> tuple[Any, ...]:
+def facts(found: OutcomeArrays) -> tuple[Any, ...]:
     numbers = {name: [str(value) for value in found[name].tolist()] for name in NUMBERS}
     chunks = (found.chunk_counts, found.chunk_reads, found.chunk_tokens)
     texts = [found.texts[name] for name in TEXTS]

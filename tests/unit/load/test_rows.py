@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nightbench.load.drive.rawlog import HEADER_FIELDS, Cause
 from nightbench.load.parse.interpret import Outcome
-from nightbench.load.parse.interpret_many import by_column
-from nightbench.load.parse.raw_records import RawRequests
+from nightbench.load.parse.interpret_batch import by_column
+from nightbench.load.parse.raw_records import RawRequestArrays
 from nightbench.load.summarize.level_arrays import RequestRows
 from nightbench.load.summarize.request_rows import ReadTally, rows_of
 from nightbench.records import LoadRequest
@@ -34,7 +34,7 @@ def mono(at_ms: float) -> int:
 
 # Sent at 1 ms; three reads arrived at 51, 61 and 71 ms and were read 0.5 ms later.
 HEADER = (4, Cause.COMPLETE, True, 0, 3, 0, 0, mono(0), mono(1), 2 * MS, mono(72))
-RAW = RawRequests(
+RAW = RawRequestArrays(
     block=bytearray(),
     fields=np.array([HEADER], dtype=HEADER_FIELDS),
     begins=np.zeros(1, dtype=np.int64),
@@ -54,13 +54,13 @@ OUTCOME = Outcome(
 
 
 def row(
-    raw: RawRequests = RAW, outcome: Outcome = OUTCOME, tally: ReadTally | None = None
+    raw: RawRequestArrays = RAW, outcome: Outcome = OUTCOME, tally: ReadTally | None = None
 ) -> LoadRequest:
     (found,) = records_of_rows(rows(raw, [outcome], tally or ReadTally()))
     return found
 
 
-def rows(raws: RawRequests, outcomes: list[Outcome], tally: ReadTally) -> RequestRows:
+def rows(raws: RawRequestArrays, outcomes: list[Outcome], tally: ReadTally) -> RequestRows:
     return rows_of(
         raws,
         by_column(outcomes),
@@ -193,7 +193,7 @@ def test_many_at_once_are_what_they_are_one_at_a_time(
     assert tally == one_by_one
 
 
-def some_request(reads: int, rng: random.Random) -> RawRequests:
+def some_request(reads: int, rng: random.Random) -> RawRequestArrays:
     sent = mono(rng.random()) * rng.choice([1, 1, 1, 0]) if not reads else mono(rng.random())
     times = np.array([mono(10 + 10 * read + rng.random()) for read in range(reads)], dtype=np.int64)
     late = np.array([rng.choice([0, 1, 10_000, 5 * MS]) for _ in range(reads)], dtype=np.int64)
@@ -222,13 +222,13 @@ def some_outcome(reads: list[int], rng: random.Random) -> Outcome:
     )
 
 
-def joined(raws: list[RawRequests]) -> RawRequests:
+def joined(raws: list[RawRequestArrays]) -> RawRequestArrays:
     def all_of(name: str) -> np.ndarray:
         return np.concatenate([getattr(raw, name) for raw in raws])
 
     counts = [len(raw.times) for raw in raws]
     names = ("fields", "begins", "stamps", "times", "floors", "lengths")
-    return RawRequests(
+    return RawRequestArrays(
         block=bytearray(),
         first_reads=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         **{name: all_of(name) for name in names},

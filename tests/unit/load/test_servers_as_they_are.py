@@ -224,7 +224,7 @@ def test_a_compression_that_nobody_asked_for_is_told() -> None:
     assert outcome(gzip.compress(b"".join([*SAID, STOP, DONE])), head=head).error_kind is None
     found = outcome(b"\x1bxyz", head=head.replace(b"GZIP", b"br"))
     assert found.error_kind == "malformed"
-    assert "br, which was not asked for" in (found.error or "")
+    assert "br, which was not requested" in (found.error or "")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nightbench.load.summarize.table import levels_text
+from nightbench.load.summarize.level_table import levels_text
 from nightbench.records import LoadLevel
 
 

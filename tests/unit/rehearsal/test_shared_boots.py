@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from nightbench.rehearsal.deriving import Notes, Small, Stage, rehearsal_of
-from nightbench.rehearsal.outcome import outcome_of
-from nightbench.rehearsal.sharing import Boot, boots
+from nightbench.rehearsal.deriving import Notes, Small, Workspace, rehearsal_of
+from nightbench.rehearsal.result import outcome_of
+from nightbench.rehearsal.shared_boots import SharedBoot, boots
 from nightbench.resources import suites_dir
 from nightbench.suite.file import read_suite
 
@@ -71,7 +71,7 @@ def test_the_suites_that_ship_take_few_boots(
     every: list[Small] = []
     for path in sorted(suites_dir().glob("*.yaml")):
         file = read_suite(path)
-        stage = Stage(
+        stage = Workspace(
             base_dir=file.base_dir,
             work_dir=tmp_path,
             cores=2,
@@ -103,8 +103,8 @@ def test_a_rehearsal_is_whole_where_everything_was_answered_and_the_server_is_go
     outcome = outcome_of(boot, told())
     assert outcome.is_whole
     assert outcome.said == (
-        "completed on 0.32.0, booted in 30 s, 1 of 1 benchmarks and 2 of 2 levels answered, "
-        "gone again"
+        "completed on 0.32.0, booted in 30 s, 1 of 1 benchmarks and 2 of 2 levels completed, "
+        "stopped"
     )
 
 
@@ -125,4 +125,4 @@ def test_it_is_not_where_anything_went_wrong(went_wrong: dict[str, Any]) -> None
 
 
 def test_it_is_not_where_nothing_is_known() -> None:
-    assert not outcome_of(Boot({"name": "a"}), None).is_whole
+    assert not outcome_of(SharedBoot({"name": "a"}), None).is_whole

@@ -302,7 +302,9 @@ def lease_in_turn(where: str, resources: list[str], counter: str, seconds: float
     from nightbench.serving.hardware.gpus import Inventory
 
     cores = tuple(int(resource.removeprefix("core-")) for resource in resources)
-    request = leases.Request(subject=f"honest {os.getuid()}", num_gpus=0, cores=cores, within_s=0.2)
+    request = leases.LeaseRequest(
+        subject=f"honest {os.getuid()}", num_gpus=0, cores=cores, within_s=0.2
+    )
     had = refused = 0
     over = time.monotonic() + seconds
     while time.monotonic() < over:

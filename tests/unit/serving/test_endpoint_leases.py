@@ -61,7 +61,7 @@ def test_one_that_waits_begins_when_the_other_is_over(where: Path) -> None:
     waiting.join(10)
     assert not waiting.is_alive()
     assert len(told) == 1
-    assert "waiting: its server is measured by" in told[0].detail
+    assert "is measuring this server" in told[0].detail
 
 
 def test_it_is_not_waited_for_longer_than_the_night(where: Path) -> None:

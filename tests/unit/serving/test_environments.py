@@ -246,7 +246,7 @@ def test_what_does_not_import_is_not_an_environment(recipe: Recipe, home: Home) 
     [
         ("ERROR: No matching distribution found for torch==2.13.0+cpu", "extra_index_url"),
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
-        ("error: something else", "Look at the lines above"),
+        ("error: something else", "See the lines above"),
     ],
 )
 def test_a_failure_says_what_to_try(recipe: Recipe, line: str, advice: str) -> None:

@@ -25,7 +25,7 @@ from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.hardware.telemetry import GpuSampler
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 SMALL_SERVER = Path(__file__).with_name("small_server.py")
@@ -170,7 +170,7 @@ def test_memory_that_is_not_given_back_marks_the_gpus_and_fails_the_target(
 ) -> None:
     bench.leave_dirty()
     assert bench.rows[0].teardown_clean is False
-    assert bench.rows[0].teardown_detail == "GPU memory is not back to its level before"
+    assert bench.rows[0].teardown_detail == "GPU memory is not back to its previous level"
     assert bench.dirty() == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
 
 
@@ -187,7 +187,7 @@ def test_a_death_that_leaves_memory_behind_marks_them_too(bench: GpuBench) -> No
 
     with pytest.raises(ServerDied) as caught:
         measure()
-    assert caught.value.__notes__ == ["its teardown was not clean: see nightbench doctor"]
+    assert caught.value.__notes__ == ["its teardown was incomplete: see `nightbench doctor`"]
     assert bench.dirty() == ["gpu-GPU-0a0", "gpu-GPU-2a2"]
 
 
@@ -196,7 +196,7 @@ def test_dirty_gpus_are_passed_over_and_named_where_there_are_no_others(bench: G
     with bench.serve(small(2, "--shout")):
         assert bench.engine_env()["CUDA_VISIBLE_DEVICES"] == "1,3"
     with (
-        pytest.raises(LeaseError, match=r"GPU-0a0 was left dirty, and is used by .*60\.0 GiB"),
+        pytest.raises(LeaseError, match=r"GPU-0a0 was left dirty and is used by .*60\.0 GiB"),
         bench.serve(small(3)),
     ):
         pytest.fail("two are dirty")
@@ -252,9 +252,9 @@ def test_doctor_and_reap_tell_of_it(
     assert doctor_command.run(nothing) == 1
     said = capsys.readouterr().out
     assert "4 (driver 570.124.06, CUDA 12.8)" in said
-    assert "left behind: nothing alive (GPU memory is not back to its level before)" in said
+    assert "left behind: no live process (GPU memory is not back to its previous level)" in said
     assert reap_command.run(nothing) == 1
-    assert "gpu-GPU-0a0: not leased again yet: GPU memory is not back" in capsys.readouterr().out
+    assert "gpu-GPU-0a0: cannot be leased yet: GPU memory is not back" in capsys.readouterr().out
     bench.node.used_bytes.clear()
     assert reap_command.run(nothing) == 0
     assert doctor_command.run(nothing) == 0

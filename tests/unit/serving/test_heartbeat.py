@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nightbench.engines.observed import Counters
-from nightbench.serving.supervise.heartbeat import Heartbeat, Patience
+from nightbench.serving.supervise.heartbeat import HangLimits, Heartbeat
 from nightbench.suite.models import Target
 
-PATIENCE = Patience(hung_after_s=45, quiet_for_s=10, answer_within_s=30, times_if_computing=10)
+PATIENCE = HangLimits(hung_after_s=45, quiet_for_s=10, answer_within_s=30, times_if_computing=10)
 IDLE = Counters(signature=1)
 BUSY = Counters(signature=1, requests_running=3)
 
@@ -59,10 +59,10 @@ def test_stopping_is_found_in_under_a_minute_whatever_it_was_doing() -> None:
     target = Target.model_validate(
         {"name": "t", "engine": {"kind": "command", "argv": ["serve", "{port}"]}}
     )
-    shipped = Patience.of(target.hang_timeout_s)
+    shipped = HangLimits.of(target.hang_timeout_s)
     assert shipped.hung_after_s < 60
     assert shipped.quiet_for_s + shipped.answer_within_s < 60
 
 
 def test_a_suite_may_give_more_time() -> None:
-    assert Patience.of(90) == Patience(hung_after_s=90, quiet_for_s=30, answer_within_s=60)
+    assert HangLimits.of(90) == HangLimits(hung_after_s=90, quiet_for_s=30, answer_within_s=60)

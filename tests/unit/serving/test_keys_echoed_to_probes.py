@@ -16,7 +16,7 @@ from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput, EndpointError
 from nightbench.home.paths import Home
 from nightbench.records import ServerRow
-from nightbench.serving import probing, remote
+from nightbench.serving import external_api, probing
 from nightbench.serving.hardware.gpus import Inventory
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import serve
@@ -52,7 +52,7 @@ def test_names_and_versions_that_a_server_gives_hold_no_key() -> None:
 
 def test_a_refusal_holds_no_key_and_nothing_it_came_from() -> None:
     with hostile() as server, pytest.raises(EndpointError, match=r"provided: \*\*\*") as caught:
-        remote.connect(engine(f"{server.url}/v1"), "m", {"LOGIN": KEY})
+        external_api.connect(engine(f"{server.url}/v1"), "m", {"LOGIN": KEY})
     assert caught.value.__cause__ is None
 
 
@@ -61,22 +61,22 @@ def test_a_header_of_a_suite_may_stand_in_the_environment() -> None:
     with hostile(("x-gateway-token",), first="all headers") as server:
         given = engine(f"{server.url}/v1", **headers)
         with pytest.raises(EndpointError, match=r"x-gateway-token: \*\*\*"):
-            remote.connect(given, "m", {"LOGIN": KEY, "WORD": "gate-7Q7Q7Q7Q"})
+            external_api.connect(given, "m", {"LOGIN": KEY, "WORD": "gate-7Q7Q7Q7Q"})
         with pytest.raises(BadInput, match="WORD, which is not set"):
-            remote.connect(given, "m", {"LOGIN": KEY})
+            external_api.connect(given, "m", {"LOGIN": KEY})
 
 
 def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
     typed = "hf_9aZ8bY7cX6dW5eV4fU3gT2hS1"
     with pytest.raises(BadInput, match="a variable is not set") as caught:
-        remote.connect(engine("http://h/v1", api_key_env=typed), "m", {})
+        external_api.connect(engine("http://h/v1", api_key_env=typed), "m", {})
     assert typed not in str(caught.value)
 
 
 def test_a_redirect_of_a_first_answer_is_said_and_not_followed() -> None:
-    said = pytest.raises(EndpointError, match=r"redirects to .*, and is not followed")
+    said = pytest.raises(EndpointError, match=r"redirect to .*, not followed")
     with hostile(first="a redirect elsewhere") as server, said:
-        remote.connect(engine(f"{server.url}/v1"), "m", {"LOGIN": KEY})
+        external_api.connect(engine(f"{server.url}/v1"), "m", {"LOGIN": KEY})
     assert server.carried == []
 
 

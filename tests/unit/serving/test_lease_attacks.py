@@ -29,9 +29,9 @@ from nightbench.progress import ignore
 from nightbench.serving import processes
 from nightbench.serving.hardware import lease_files, leases, reaper
 from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.hardware.leases import Lease, Request
+from nightbench.serving.hardware.leases import Lease, LeaseRequest
 from nightbench.serving.supervise.supervised_files import write_lease
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
@@ -75,7 +75,9 @@ class Node:
         return record(*pids, **fields)
 
     def acquire(self, *cores: int, within_s: float = 0.0) -> Lease:
-        request = Request(subject="root's", num_gpus=0, cores=cores or (0, 1), within_s=within_s)
+        request = LeaseRequest(
+            subject="root's", num_gpus=0, cores=cores or (0, 1), within_s=within_s
+        )
         return leases.acquire(
             request,
             self.leases,
@@ -320,7 +322,7 @@ def test_what_another_user_holds_is_waited_for_and_said_to_be_theirs_whatever_th
 def test_who_stands_in_line_for_ever_is_named(node: Node) -> None:
     with (
         acting("hold", where=str(node.leases), resource="line", record={"subject": "me"}),
-        pytest.raises(LeaseError, match="before this one in line: me by nobody"),
+        pytest.raises(LeaseError, match="ahead in the queue: me by nobody"),
     ):
         node.acquire()
     node.assert_leased_by_one()
@@ -410,8 +412,8 @@ def test_a_full_folder_is_one_message(node: Node) -> None:
         pytest.skip("nothing can be mounted here")
     try:
         act("fill", where=str(small))
-        request = Request(subject="root's", num_gpus=0, cores=(0,))
-        with pytest.raises(LeaseError, match=r"no lease can be made in .*No space left"):
+        request = LeaseRequest(subject="root's", num_gpus=0, cores=(0,))
+        with pytest.raises(LeaseError, match=r"cannot create a lease in .*No space left"):
             leases.acquire(request, small, Inventory(), read_use=lambda _: {}, on_progress=ignore)
     finally:
         subprocess.run(["umount", str(small)], check=True)
@@ -480,7 +482,7 @@ GPU = Gpu(index=0, uuid="GPU-0", name="H100", memory_total_bytes=80 << 30)
 
 def lease_gpu(node: Node, used_bytes: int) -> Lease:
     return leases.acquire(
-        Request(subject="root's", num_gpus=1, cores=(), wait=False),
+        LeaseRequest(subject="root's", num_gpus=1, cores=(), wait=False),
         node.leases,
         Inventory(gpus=(GPU,)),
         read_use=lambda uuids: {uuid: GpuUse(used_bytes, ()) for uuid in uuids},

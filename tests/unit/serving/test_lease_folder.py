@@ -18,7 +18,7 @@ from nightbench.errors import LeaseError
 from nightbench.progress import ignore
 from nightbench.serving.hardware import lease_folder, leases
 from nightbench.serving.hardware.gpus import Inventory
-from nightbench.serving.hardware.leases import Request
+from nightbench.serving.hardware.leases import LeaseRequest
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -33,7 +33,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lease(where: Path) -> None:
-    request = Request(subject="t", num_gpus=0, cores=(0,))
+    request = LeaseRequest(subject="t", num_gpus=0, cores=(0,))
     leases.acquire(
         request, where, Inventory(), read_use=lambda _: {}, on_progress=ignore
     ).hand_over()
@@ -111,7 +111,7 @@ def test_one_that_others_write_and_that_is_not_sticky_is_refused(place: Path) ->
     where.mkdir()
     where.chmod(0o777)
     error = refused(where)
-    assert "others may rename what lies in it (mode 0777, not sticky)" in error.message
+    assert "other users may rename its entries (mode 0777, not sticky)" in error.message
     where.chmod(0o1777)
     lease(where)
 
@@ -219,7 +219,7 @@ def test_one_where_this_user_may_not_write_is_refused(place: Path) -> None:
     where = place / "leases"
     where.mkdir(mode=0o755)
     said = act("try_to_lease", where=str(where))
-    assert "is not open to this user" in said
+    assert "is not accessible to this user" in said
     assert f"sudo install -d -o root -g root -m 1777 {where}" in said
 
 

@@ -19,9 +19,9 @@ from nightbench.progress import Progress, ignore
 from nightbench.serving import processes
 from nightbench.serving.hardware import lease_files, leases, reaper
 from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory
-from nightbench.serving.hardware.leases import Lease, Request
+from nightbench.serving.hardware.leases import Lease, LeaseRequest
 from nightbench.serving.supervise.supervised_files import write_lease
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 EMPTY = GpuUse(0, ())
 
@@ -54,7 +54,7 @@ def acquire(
     wait: bool = True,
     cores: tuple[int, ...] = (0, 1),
 ) -> Lease:
-    request = Request(subject="me", num_gpus=num_gpus, cores=cores, wait=wait)
+    request = LeaseRequest(subject="me", num_gpus=num_gpus, cores=cores, wait=wait)
     return leases.acquire(
         request, where, inventory, read_use=read_use, on_progress=ignore, sleep=no_sleep
     )
@@ -103,7 +103,7 @@ def test_waiting_says_for_whom_once_and_ends_when_it_is_free(tmp_path: Path) -> 
             held.hand_over()
 
     leases.acquire(
-        Request(subject="me", num_gpus=0, cores=(0, 1)),
+        LeaseRequest(subject="me", num_gpus=0, cores=(0, 1)),
         tmp_path,
         Inventory(),
         read_use=nobody,
@@ -119,12 +119,12 @@ def test_the_first_in_line_is_not_overtaken(tmp_path: Path) -> None:
     held = acquire(tmp_path, num_gpus=1, inventory=FOUR)
 
     def overtake(_: float) -> None:
-        with pytest.raises(LeaseError, match="before this one in line"):
+        with pytest.raises(LeaseError, match="ahead in the queue"):
             acquire(tmp_path, num_gpus=1, inventory=FOUR, wait=False)
         held.hand_over()
 
     leases.acquire(
-        Request(subject="big", num_gpus=4, cores=()),
+        LeaseRequest(subject="big", num_gpus=4, cores=()),
         tmp_path,
         FOUR,
         read_use=nobody,
@@ -208,7 +208,7 @@ def test_what_lacks_the_mark_of_the_launch_is_neither_ended_nor_is_its_hardware_
     """It may be an engine that cleared its environment: a person is to look at it."""
     leave_behind(tmp_path, "core-0", record(sleeper.pid, launch_id="f" * 16))
     reaper.reap(tmp_path)
-    with pytest.raises(LeaseError, match=f"{sleeper.pid} without the mark of its launch"):
+    with pytest.raises(LeaseError, match=f"{sleeper.pid} without its launch mark"):
         acquire(tmp_path, wait=False)
     assert sleeper.poll() is None
 
@@ -254,7 +254,7 @@ def test_a_launch_that_resists_is_waited_for_once_however_many_cores_it_had(
 
 
 def test_a_name_that_others_would_not_see_is_never_leased(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="for a lease"):
+    with pytest.raises(ValueError, match="valid name of a lease"):
         lease_files.announce(tmp_path, "gpu-MIG_0", {})
 
 

@@ -49,5 +49,5 @@ def test_a_built_in_model_is_also_there_as_the_file_it_is_packaged_in(tmp_path: 
 
 
 def test_converting_needs_an_environment_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(EngineEnvironmentError, match="converted with an environment"):
+    with pytest.raises(EngineEnvironmentError, match="converted in an environment"):
         resolve("builtin:smollm2-135m-instruct", tmp_path)

@@ -15,7 +15,7 @@ from nightbench.endpoint import Endpoint
 from nightbench.engines import remote as remote_engine
 from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import EndpointError
-from nightbench.serving import probing, remote
+from nightbench.serving import external_api, probing
 from nightbench.serving.patience import Patience, is_loading
 
 COMPLETION = {"choices": [{"message": {"content": "hello"}}]}
@@ -71,7 +71,9 @@ class Clock:
 
 def connect(url: str, clock: Clock, patience_s: float = 60, model: str | None = "m") -> Endpoint:
     engine = RemoteEngine(kind="remote", base_url=url)
-    return remote.connect(engine, model, {}, sleep=clock.sleep, patience=clock.patience(patience_s))
+    return external_api.connect(
+        engine, model, {}, sleep=clock.sleep, patience=clock.patience(patience_s)
+    )
 
 
 LOADING = [

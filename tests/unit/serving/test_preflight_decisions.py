@@ -77,9 +77,9 @@ def test_a_refusal_of_what_is_known_to_have_gone_names_what_took_its_place(tmp_p
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (("raise SystemExit('it broke')",), "could not be asked: it broke"),
-        (("print('no json')",), "could not be asked: exit code 0"),
-        (("time.sleep(60)",), "did not answer within"),
+        (("raise SystemExit('it broke')",), "the engine's check failed: it broke"),
+        (("print('no json')",), "the engine's check failed: exit code 0"),
+        (("time.sleep(60)",), "did not finish within"),
     ],
 )
 def test_a_check_that_cannot_be_made_refuses_nothing_and_says_why(

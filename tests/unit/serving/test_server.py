@@ -31,7 +31,7 @@ from nightbench.serving.hardware.gpus import Inventory
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.server import Server, serve
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 SMALL_SERVER = Path(__file__).with_name("small_server.py")
@@ -155,7 +155,7 @@ def test_a_server_that_dies_at_boot_says_its_last_words(bench: Bench) -> None:
 
 def test_a_server_that_is_healthy_and_cannot_answer_is_not_ready(bench: Bench) -> None:
     with (
-        pytest.raises(BootFailed, match=r"its first answer failed: HTTP 500.*head size"),
+        pytest.raises(BootFailed, match=r"its first completion failed: HTTP 500.*head size"),
         bench.serve(small("--fail-answers")),
     ):
         pytest.fail("it never was ready")

@@ -32,7 +32,7 @@ from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.hardware.telemetry import Sampler
 from nightbench.serving.server import prepare, serve
 from nightbench.serving.supervise.launcher import Options
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 STAND_IN = Path(__file__).with_name("stand_in_engine.py")

@@ -124,10 +124,13 @@ def readings(**columns: list[float]) -> list[TelemetryRow]:
         ({"throttle_reasons": [0x20] * 5}, "0x20"),
         ({"throttle_reasons": [0x80, 0, 0]}, "0x80"),  # the power brake
         ({"foreign_processes": [0, 0, 0]}, None),
-        ({"foreign_processes": [0, 1, 2]}, "2 processes of others"),
+        ({"foreign_processes": [0, 1, 2]}, "2 foreign processes"),
         ({"sm_clock_mhz": [1980, 1400], "utilization_percent": [99, 99]}, None),
         ({"sm_clock_mhz": [345, 345], "utilization_percent": [0, 3]}, None),  # idle
-        ({"sm_clock_mhz": [1980, 900], "utilization_percent": [99, 99]}, "900 MHz, of 1980"),
+        (
+            {"sm_clock_mhz": [1980, 900], "utilization_percent": [99, 99]},
+            "900 MHz of its maximum of 1980",
+        ),
         ({}, None),
     ],
 )

@@ -17,7 +17,8 @@ from nightbench.serving import processes, scratch
 from nightbench.serving.hardware import lease_files
 from nightbench.serving.hardware.lease_records import Record
 from nightbench.serving.hardware.reaper import reap, states
-from nightbench.serving.supervise.supervision import (
+from nightbench.serving.supervise.supervisor import isolation_prefix
+from nightbench.serving.supervise.supervisor_client import (
     SUPERVISOR,
     Isolation,
     LogFollower,
@@ -26,7 +27,6 @@ from nightbench.serving.supervise.supervision import (
     tail_of,
     wait_until,
 )
-from nightbench.serving.supervise.supervisor import isolation_prefix
 
 SOON_S = 10.0
 # An engine with a child that leaves the session and is adopted by somebody else.

@@ -8,7 +8,7 @@ import sys
 
 from nightbench.serving import processes
 from nightbench.serving.hardware.telemetry import ProcessSampler
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 SPIN = "while True: pass"
 TREE = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SPIN!r}])"

@@ -10,22 +10,22 @@ import pytest
 
 from nightbench.endpoint import Endpoint
 from nightbench.serving.supervise import watchdog
-from nightbench.serving.supervise.heartbeat import Patience
-from nightbench.serving.supervise.launch import Launched
-from nightbench.serving.supervise.watchdog import Watch, Watched
+from nightbench.serving.supervise.heartbeat import HangLimits
+from nightbench.serving.supervise.launched_server import LaunchedServer
+from nightbench.serving.supervise.watchdog import Watchdog, WatchedServer
 from nightbench.suite.models import Target
 
 TARGET = Target.model_validate({"name": "t", "engine": {"kind": "command", "argv": ["{port}"]}})
 
 
-def watched(running: Callable[[], bool]) -> Watched:
-    return Watched(
+def watched(running: Callable[[], bool]) -> WatchedServer:
+    return WatchedServer(
         target=TARGET,
         endpoint=Endpoint(base_url="http://127.0.0.1:9/v1", model="m"),
         ready_path="/health",
         counters_path=None,
         running=running,
-        patience=Patience.of(30),
+        patience=HangLimits.of(30),
     )
 
 
@@ -34,7 +34,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.01)
 
 
-def trouble_of(watch: Watch, within_s: float = 10.0) -> str | None:
+def trouble_of(watch: Watchdog, within_s: float = 10.0) -> str | None:
     deadline = time.monotonic() + within_s
     while watch.trouble is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -45,7 +45,7 @@ def test_a_watch_that_fails_again_and_again_is_no_healthy_server() -> None:
     def no_more_files() -> bool:
         raise OSError(24, "Too many open files")
 
-    with Watch(watched(no_more_files)) as watch:
+    with Watchdog(watched(no_more_files)) as watch:
         assert trouble_of(watch) == "watch_failed"
     assert "Too many open files" in watch.failure
 
@@ -63,7 +63,7 @@ def test_one_that_fails_now_and_then_goes_on() -> None:
             raise OSError(24, "Too many open files")
         return True
 
-    with Watch(watched(sometimes)) as watch:
+    with Watchdog(watched(sometimes)) as watch:
         assert over.wait(10)
         assert watch.trouble is None
 
@@ -73,13 +73,13 @@ def test_a_watch_whose_thread_died_is_a_dead_watch() -> None:
     def dies() -> bool:
         raise SystemExit
 
-    with Watch(watched(dies)) as watch:
+    with Watchdog(watched(dies)) as watch:
         assert trouble_of(watch) == "watch_failed"
         assert watch.look() == "watch_failed"
 
 
 def test_a_watch_that_was_left_tells_of_no_trouble() -> None:
-    with Watch(watched(lambda: True)) as watch:
+    with Watchdog(watched(lambda: True)) as watch:
         pass
     assert watch.trouble is None
 
@@ -99,7 +99,7 @@ def test_a_server_is_asked_to_stop_whatever_listing_its_processes_fails_with(
     def failing() -> dict[int, int]:
         raise error
 
-    launched = object.__new__(Launched)
+    launched = object.__new__(LaunchedServer)
     supervised = _Supervised()
     launched.started = type("Started", (), {"supervised": supervised})()
     launched._exit_reason = None

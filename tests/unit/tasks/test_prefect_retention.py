@@ -25,5 +25,5 @@ def test_the_days_can_be_set_and_are_at_least_one() -> None:
 
 @pytest.mark.parametrize("said", ["0", "-1", "1.5", "", "soon", "１"])
 def test_what_is_no_number_of_days_is_refused(said: str) -> None:
-    with pytest.raises(BadInput, match="is no number of days"):
+    with pytest.raises(BadInput, match="is not a number of days"):
         retentions({"NIGHTBENCH_PREFECT_DAYS": said})

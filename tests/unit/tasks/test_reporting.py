@@ -144,8 +144,8 @@ def test_a_subject_on_the_page_is_text() -> None:
     [
         (Progress("boot", "m", "loading weights (12 s)"), "boot m: loading weights"),
         (
-            Progress("samples", "iq", "80% right so far", 5, 20),
-            "accuracy iq: 5 of 20, 80% right so far",
+            Progress("samples", "iq", "80% correct so far", 5, 20),
+            "accuracy iq: 5 of 20, 80% correct so far",
         ),
         (Progress("samples", "iq", "", 6, 20), ""),
         (Progress("requests", "chat c1", "", 8, 8), "load chat c1: 8 of 8"),

@@ -94,11 +94,11 @@ def suite(**changes: Any) -> dict[str, Any]:
     ("changes", "said"),
     [
         ({"gates": {"max_regresion": 0.1}}, "max_regresion"),
-        ({"gates": {"min_accuracy": {"mmlu": 0.5}}}, "no target is asked it"),
-        ({"gates": {"max_regression": 0.05}}, "nothing is measured"),
+        ({"gates": {"min_accuracy": {"mmlu": 0.5}}}, "no target runs it"),
+        ({"gates": {"max_regression": 0.05}}, "measures nothing"),
         ({"verdicts": {"primary": ["p95_lattency_ms"]}}, "p95_lattency_ms"),
         ({"verdicts": {"primary": ["output_throughput at c1"]}}, "expected METRIC"),
-        ({"verdicts": {"min_effect": {"output_throughput": {"ms": 3}}}}, "is no time"),
+        ({"verdicts": {"min_effect": {"output_throughput": {"ms": 3}}}}, "is not a time"),
         ({"verdicts": {"reserves": 0.2}}, "reserves"),
     ],
 )

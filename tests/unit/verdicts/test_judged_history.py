@@ -9,6 +9,7 @@ import pytest
 
 from nightbench.verdicts.composites import Eras, chain
 from nightbench.verdicts.measured import Again, MinEffect, Settings
+from nightbench.verdicts.measured_now import Wanted
 from nightbench.verdicts.night_replay import Judged, judge_run
 from nightbench.verdicts.wording import sentence
 from tests.unit.verdicts.rows import BEGAN, LEVELS, Rows
@@ -207,13 +208,73 @@ def test_a_live_measurer_is_asked_for_what_is_wanted_and_not_stored() -> None:
     rows.add(21)
     asked = []
 
-    def live(target: str, kind: str, count: int) -> list[list[Again]]:
-        asked.append((target, kind, count))
+    def live(wanted: Wanted) -> list[list[Again]]:
+        asked.append((wanted.target, wanted.kind, wanted.count))
         rows.again.clear()
-        rows.measure_again(target, kind, 9.0, count)  # type: ignore[arg-type]
-        numbers = range(1, count + 1)
+        rows.measure_again(wanted.target, wanted.kind, 9.0, wanted.count)
+        numbers = range(1, wanted.count + 1)
         return [[one for one in rows.again if one.number == number] for number in numbers]
 
     said = judge_run(rows.ran, rows.values, again=rows.again, live=live)
     assert said[0].word == "regressed"
     assert asked == [("a", "rep", 1), ("a", "fresh", 2), ("a", "fresh", 2)]
+
+
+def test_a_control_is_asked_for_of_the_newest_accepted_run() -> None:
+    """Night 19 ran what is accepted; night 20 is an upgrade that nobody has accepted yet."""
+    rows = Rows(
+        lambda target, night: 9.0 if night >= 20 else 0.0,
+        targets=("a",),
+        provenance=lambda target, night: "p1" if night >= 20 else "p0",
+    )
+    asked: list[Wanted] = []
+
+    def live(wanted: Wanted) -> list[list[Again]]:
+        asked.append(wanted)
+        return []
+
+    rows.add(21)
+    judge_run(rows.ran, rows.values, live=live)
+    assert [(one.kind, one.count, one.accepted_run) for one in asked] == [
+        ("ref", 2, "run0019"), ("fresh", 4, "run0019"),
+    ]  # fmt: skip
+    asked.clear()
+    rows.add(1)
+    judge_run(rows.ran, rows.values, live=live)
+    assert {one.accepted_run for one in asked} == {"run0019"}
+    rows.accept("a")
+    rows.add(1)
+    rows.provenance = lambda target, night: "p2"
+    rows.slow = lambda target, night: 30.0
+    asked.clear()
+    rows.add(1)
+    judge_run(rows.ran, rows.values, rows.accepted, live=live)
+    assert {one.accepted_run for one in asked} == {"run0022"}
+
+
+def test_what_was_measured_again_is_said_with_what_it_was_held_against() -> None:
+    rows = Rows(
+        lambda target, night: 9.0 if target == "a" and night >= 20 else 0.0,
+        targets=("a",),
+        provenance=lambda target, night: "p1" if night >= 20 else "p0",
+    )
+    rows.add(21)
+    rows.measure_again("a", "fresh", 9.0, 3)
+    rows.measure_again("a", "ref", 0.0, 3)
+    assert sentence(slower(rows), rows_night(20), "vLLM 0.32.0 → 0.33.0").endswith(
+        "; vLLM 0.32.0 → 0.33.0; measured again on 3 boots against 3 of the configuration accepted "
+        "before: it is the change, not the node"
+    )
+
+
+def test_an_upgrade_that_makes_no_difference_is_accepted_by_itself_once_and_says_so() -> None:
+    rows = Rows(noise=0.2, provenance=lambda target, night: "p1" if night >= 20 else "p0")
+    rows.add(20)
+    said = [night["a"] for night in rows.judge(8)]
+    [accepted] = [number for number, judged in enumerate(said) if judged.accepted_itself]
+    assert accepted >= 2
+    assert sentence(said[accepted], rows_night(20 + accepted)) == (
+        "a is as it was; its configuration made no difference on three nights and is accepted by "
+        "itself"
+    )
+    assert {judged.word for judged in said} == {"ok"}

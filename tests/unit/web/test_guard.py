@@ -86,7 +86,7 @@ def test_another_origin_reaches_nothing_and_may_read_nothing(method: str) -> Non
 def test_another_name_reaches_nothing() -> None:
     answer = ask(own_origin_only(generous, OWN), Host="elsewhere.example:4200")
     assert answer.status_code == 403
-    assert "--allowed-host adds a name" in answer.text
+    assert "add the name with --allowed-host" in answer.text
 
 
 def test_a_websocket_of_another_origin_is_closed_before_it_is_open() -> None:

@@ -44,13 +44,13 @@ def test_this_machine_is_known_by_its_own_names_at_whatever_end_of_a_tunnel(host
     ],
 )
 def test_another_name_is_not_answered(host: str) -> None:
-    assert "not called" in refusal(OWN, "GET", headers(host))
+    assert "not known as" in refusal(OWN, "GET", headers(host))
 
 
 def test_a_request_says_one_name() -> None:
-    assert "not called" in refusal(OWN, "GET", [])
+    assert "not known as" in refusal(OWN, "GET", [])
     twice = [(b"host", HOST.encode()), (b"host", b"elsewhere.example")]
-    assert "not called" in refusal(OWN, "GET", twice)
+    assert "not known as" in refusal(OWN, "GET", twice)
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:4200", "https://127.0.0.1:4200"])
@@ -97,7 +97,7 @@ def test_a_machine_that_others_reach_is_known_by_its_addresses_and_not_by_any_na
     own = OwnNames.of(["10.0.0.7", "first-node"], any_address=True)
     for host in ("10.0.0.7:4200", "192.168.1.4:4200", "[fd00::7]:4200", "First-Node:4200"):
         assert refusal(own, "GET", headers(host)) == ""
-    assert "not called" in refusal(own, "GET", headers("elsewhere.example:4200"))
+    assert "not known as" in refusal(own, "GET", headers("elsewhere.example:4200"))
 
 
 def test_a_proxys_name_is_allowed_as_host_and_as_the_origin_behind_another_host() -> None:

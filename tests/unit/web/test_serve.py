@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from nightbench.serving.probing import free_port
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.web.door import PASSWORD_NAME, Door
 
 APP = """

@@ -1,6 +1,6 @@
 """CMMLU: 67 subjects of Chinese knowledge, from school to profession (CC BY-NC 4.0)."""
 
-from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
+from nightbench.accuracy.benchmark import Benchmark, RecordPool, subsets
 from nightbench.accuracy.records_to_questions import cmmlu_record
 from nightbench.accuracy.scoring.choices import score_choice_zh
 from nightbench.accuracy.templates import choose_zh_with_steps
@@ -28,7 +28,7 @@ BENCHMARK = Benchmark(
     summary="67 subjects in Chinese, single choice with reasoning, 0-shot",
     huggingface="haonan-li/cmmlu",
     modelscope="evalscope/cmmlu",
-    pool=Pool(subset_of=lambda record: str(record["category"]), hubs=("modelscope",)),
+    pool=RecordPool(subset_of=lambda record: str(record["category"]), hubs=("modelscope",)),
     subsets=subsets(*_SUBJECTS.split()),
     to_question=cmmlu_record,
     prompt=choose_zh_with_steps,

@@ -1,6 +1,6 @@
 """MATH: 5,000 competition problems, by level (MIT)."""
 
-from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
+from nightbench.accuracy.benchmark import Benchmark, RecordPool, subsets
 from nightbench.accuracy.records_to_questions import level_of
 from nightbench.accuracy.scoring.mathematics import competition_record, math_scorer
 from nightbench.accuracy.templates import solve_competition
@@ -14,7 +14,7 @@ BENCHMARK = Benchmark(
     name="math",
     summary="5,000 competition problems, five levels, 4-shot",
     huggingface="EleutherAI/hendrycks_math",
-    pool=Pool(
+    pool=RecordPool(
         subset_of=level_of,
         configs=tuple(_TYPES.split()),
     ),

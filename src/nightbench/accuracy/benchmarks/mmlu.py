@@ -1,6 +1,6 @@
 """MMLU: 57 subjects, from school to profession (MIT)."""
 
-from nightbench.accuracy.benchmark import Benchmark, Pool, subsets
+from nightbench.accuracy.benchmark import Benchmark, RecordPool, subsets
 from nightbench.accuracy.records_to_questions import indexed_choices
 from nightbench.accuracy.scoring.choices import score_choice_en
 from nightbench.accuracy.templates import choose_en_with_steps
@@ -26,7 +26,7 @@ BENCHMARK = Benchmark(
     summary="57 subjects in English, single choice with reasoning, 5-shot",
     huggingface="cais/mmlu",
     modelscope="cais/mmlu",
-    pool=Pool(subset_of=lambda record: str(record["subject"]), configs=("all",)),
+    pool=RecordPool(subset_of=lambda record: str(record["subject"]), configs=("all",)),
     subsets=subsets(*_SUBJECTS.split()),
     shot_split="dev",
     few_shot=5,

@@ -51,7 +51,7 @@ def code_scorer() -> Iterator[ScoreReply]:
     if confinement() is None:
         raise BadInput(
             "this machine cannot confine a program (seccomp on Linux is needed)",
-            hint="Leave the benchmark out, or run it on another machine.",
+            hint="Remove the benchmark, or run it on another machine.",
         )
     slots = threading.Semaphore(os.cpu_count() or 1)
 
@@ -98,11 +98,11 @@ def run_confined(program: str, *, wall_limit_s: float = WALL_LIMIT_S) -> bool:
 
     It is ended when this returns, and with this process, however that ends.
     """
-    return _holds(Job(program=program), wall_limit_s)
+    return _holds(ProgramTest(program=program), wall_limit_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ProgramTest:
     """A program, and the tests that call its `entry_point`; `prompt` is what they may use too."""
 
     program: str
@@ -114,7 +114,7 @@ class Job:
 def passes(question: Question, code: str) -> bool:
     """Whether a reply's code passes the tests of its question."""
     (prompt,) = question.choices
-    job = Job(
+    job = ProgramTest(
         program=f"{prompt}{code}\n",
         prompt=prompt,
         tests=question.solution,
@@ -127,14 +127,14 @@ def passes(question: Question, code: str) -> bool:
 def confinement() -> str | None:
     """What keeps programs from reading what is not theirs: `bubblewrap`, `landlock` or, where there
     is neither, `audit hook`; None where this machine cannot confine a program at all."""
-    if shutil.which("bwrap") and _holds(Job(program="pass"), WALL_LIMIT_S, _bubblewrap()):
+    if shutil.which("bwrap") and _holds(ProgramTest(program="pass"), WALL_LIMIT_S, _bubblewrap()):
         return "bubblewrap"
-    if not _holds(Job(program="pass"), WALL_LIMIT_S, ()):
+    if not _holds(ProgramTest(program="pass"), WALL_LIMIT_S, ()):
         return None
     return "landlock" if landlock_version() else "audit hook"
 
 
-def _holds(job: Job, wall_limit_s: float, wrapper: Sequence[str] | None = None) -> bool:
+def _holds(job: ProgramTest, wall_limit_s: float, wrapper: Sequence[str] | None = None) -> bool:
     """Whether the program ran to its end and every test held."""
     if wrapper is None:
         wrapper = _bubblewrap() if confinement() == "bubblewrap" else ()

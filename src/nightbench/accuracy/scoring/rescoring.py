@@ -61,7 +61,8 @@ def score_replies(
     """
     if benchmark.executes_code:
         raise BadInput(
-            f"{benchmark.name} is judged by running tests, which a file of replies does not hold",
+            f"{benchmark.name} is scored by running tests, which a file of replies does not "
+            f"contain",
             hint="Use nightbench eval.",
         )
     own = benchmark.subset(subset).score if subset is not None else None

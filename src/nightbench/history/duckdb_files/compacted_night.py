@@ -104,7 +104,7 @@ def _parse(content: bytes) -> MergedNight:
     manifests.check_files(checked.files)
     folders = members.get("folders")
     if not isinstance(folders, list):
-        raise HistoryError("it does not say which folders it holds")
+        raise HistoryError("it has no list of folders")
     merged = MergedNight(
         schema_version=checked.schema_version,
         folders=tuple(map(_parse_folder, folders)),
@@ -119,10 +119,10 @@ def _parse_folder(members: Any) -> LandedFolder:
     try:
         manifest, digest, landed_at = (members[n] for n in ("manifest", "digest", "landed_at"))
         if len(members) != 3 or not _FOLDER_DIGEST.fullmatch(digest):
-            raise HistoryError("it does not say rightly which folders it holds")
+            raise HistoryError("its list of folders is wrong")
         return LandedFolder(manifests.parse(manifest), digest, datetime.fromisoformat(landed_at))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise HistoryError(f"it does not say rightly which folders it holds: {error!r}") from error
+        raise HistoryError(f"its list of folders is wrong: {error!r}") from error
 
 
 def newest_merged(night: KeptNight) -> tuple[Path, MergedNight] | None:

@@ -77,7 +77,7 @@ def merge_nights(
         except Exception as error:  # whatever is wrong with one night
             if isinstance(error, OSError) and is_no_room(error):
                 raise
-            problems.append(f"night {night} could not be merged: {words_of(error)}")
+            problems.append(f"night {night} could not be compacted: {words_of(error)}")
     return merged, problems
 
 
@@ -221,9 +221,9 @@ def _read_whole(source: Path, entry: FileEntry, schema: pa.Schema) -> pa.Table:
 
     content = read_regular(source, most_bytes=entry.size_bytes)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise HistoryError(f"{source} is not what its manifest says")
+        raise HistoryError(f"{source} does not match its manifest")
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         rows = file.read(use_threads=False)
     if rows.num_rows != entry.row_count:
-        raise HistoryError(f"{source} has not as many rows as its manifest says")
+        raise HistoryError(f"{source} has another number of rows than its manifest")
     return tables.fit(rows, schema)

@@ -33,7 +33,7 @@ def _whole(home: Home, places: HistoryPlaces) -> Iterator[tuple[str, str]]:
     nights, _ = kept_nights(places)
     waiting = len(list_spool(home.spool).sealed)
     newest = f", to {nights[-1].night}" if nights else ""
-    yield "history", f"{len(nights)} nights{newest}; {waiting} folders wait to land"
+    yield "history", f"{len(nights)} nights{newest}; {waiting} folders wait for ingest"
     for path, opened in ((places.published, _open_copy), (places.landing, _open_landing)):
         if path.exists():
             try:
@@ -56,7 +56,7 @@ def _damaged(home: Home, places: HistoryPlaces) -> Iterator[tuple[str, str]]:
     reasons += [why_broken(folder) for folder in spool.broken]
     reasons += [f"{path} is unknown" for night in nights for path in night.unknown()]
     reasons += [
-        f"{path}: rows that no table takes" for night in nights for path in _rejected(night)
+        f"{path}: rows rejected by their tables" for night in nights for path in _rejected(night)
     ]
     for reason in reasons[:_MOST_NAMED]:
         yield "not in it", reason
@@ -76,4 +76,4 @@ def _ahead(places: HistoryPlaces, clock: datetime) -> Iterator[tuple[str, str]]:
     last = last_night_by(clock)
     ahead = [str(night.night) for night in kept_nights(places)[0] if night.night > last]
     if ahead:
-        yield "dated ahead", f"{', '.join(ahead[:_MOST_NAMED])}: a clock was wrong, then or now"
+        yield "dated ahead", f"{', '.join(ahead[:_MOST_NAMED])}: a clock was or is wrong"

@@ -176,7 +176,7 @@ def open_writer(path: Path, *, deadline_s: float) -> Database:
         DamagedFile: it is no database file that this DuckDB reads.
     """
     if path.is_symlink():
-        raise HistoryError(f"{path} is a link: what it names is not written to")
+        raise HistoryError(f"{path} is a symbolic link and is not written through")
     give_up = time.monotonic() + deadline_s
     while True:
         try:
@@ -277,7 +277,7 @@ def _history_error(path: Path, error: duckdb.Error) -> HistoryError:
         return HistoryError(said, hint="Tables and columns are explained in sql/README.md.")
     if _NO_ROOM.search(said):
         return StorageError(
-            f"{path}: {said}", hint="Nothing is lost: make room, then type `nightbench land`."
+            f"{path}: {said}", hint="Nothing is lost: free some space, then run `nightbench land`."
         )
     return _file_error(path, error, said) or HistoryError(f"{path}: {said}")
 
@@ -297,7 +297,7 @@ def _file_error(path: Path, error: duckdb.Error, said: str) -> HistoryError | No
     if _NEWER.search(said):
         return DamagedFile(
             f"{path} was written by a newer DuckDB: {said}",
-            hint=f"Upgrade nightbench, or type `{REBUILD}`: this one makes it again.",
+            hint=f"Upgrade nightbench, or run `{REBUILD}` to rebuild it with this version.",
         )
     told_of_it = path.name in said or isinstance(
         error, duckdb.FatalException | duckdb.InternalException | duckdb.SerializationException
@@ -305,8 +305,8 @@ def _file_error(path: Path, error: duckdb.Error, said: str) -> HistoryError | No
     if _DAMAGED.search(said) and (told_of_it or "Corrupt database file" in said):
         return DamagedFile(
             f"{path} is damaged: {said}",
-            hint=f"Type `{REBUILD}`: everything it held is made again from nights/.",
+            hint=f"Run `{REBUILD}`: everything in it is rebuilt from nights/.",
         )
     if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-        return StorageError(f"{path}: {said}", hint="Type `nightbench land`, once nothing runs.")
+        return StorageError(f"{path}: {said}", hint="Run `nightbench land` once no run is active.")
     return None

@@ -86,7 +86,7 @@ class _Night:
         for name in reversed(self.night.merged):
             folder = self.night.root / name
             if name in replaced and _is_unreadable(folder):
-                self.into.notes.append(f"{folder} cannot be read; a newer one holds its rows")
+                self.into.notes.append(f"{folder} cannot be read; a newer one has its rows")
             else:
                 replaced += self._consider(folder)
         for folder in self.night.loose():
@@ -94,7 +94,7 @@ class _Night:
             if held is None:
                 self._consider(folder)
             elif manifests.digest_of(folder) != held:
-                self.into.notes.append(f"{folder} is not what was merged of it")
+                self.into.notes.append(f"{folder} does not match what was compacted from it")
         for source in self.partly:
             if source.found.names.isdisjoint(self.taken):
                 self._take(source)

@@ -151,8 +151,8 @@ def _landed_digests(
 
 def _other_content(folder: Path) -> HistoryError:
     return HistoryError(
-        f"{folder}: this run and target have landed before, with other content",
-        hint="Nothing was taken. Compare it with what is in nights/, then move it away.",
+        f"{folder}: this run and target were ingested before, with other content",
+        hint="Nothing was ingested. Compare it with nights/, then move it away.",
     )
 
 
@@ -161,7 +161,7 @@ def _verify(one: Sealed) -> None:
     if one.folder != one.kept:
         check_place(one.folder, one.manifest.identity)
         if os.path.lexists(one.kept) and manifests.digest_of(one.kept) != one.digest:
-            raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
+            raise HistoryError(f"{one.folder}: its destination is occupied: {one.kept}")
     manifests.verify(one.folder, one.manifest)
     check_contents(one.folder, one.manifest.files, one.manifest.identity)
 
@@ -208,7 +208,7 @@ def _make_room(places: HistoryPlaces, one: Sealed) -> None:
     for folder in (places.night(one.manifest.identity.night), one.kept.parent):
         make_private(folder)
         if not is_folder(folder):
-            raise HistoryError(f"{folder} is not a folder: {one.folder} cannot lie in it")
+            raise HistoryError(f"{folder} is not a folder, so {one.folder} cannot be moved there")
 
 
 def _keep_all(sealed: Sequence[Sealed]) -> list[Damaged]:
@@ -238,16 +238,16 @@ def _keep(one: Sealed) -> None:
 def _drop(one: Sealed) -> None:
     """Remove a copy, once the one that is kept was found to be the same, and whole."""
     if manifests.digest_of(one.kept) != one.digest:
-        raise HistoryError(f"{one.folder}: something else lies in its place, {one.kept}")
+        raise HistoryError(f"{one.folder}: its destination is occupied: {one.kept}")
     manifests.verify(one.kept, one.manifest)
     own = {manifests.FILE_NAME, LANDED_NAME, LOCK_NAME, manifests.REJECTED_NAME}
     own |= {entry.path for entry in one.manifest.files} | set(one.manifest.unreadable)
     strange = set(names_in(one.folder)) - own
     if strange:
         raise HistoryError(
-            f"{one.folder} has landed, and holds what its manifest does not name:"
+            f"{one.folder} was ingested, and contains files its manifest does not list:"
             f" {', '.join(sorted(strange)[:3])}",
-            hint="Look into it, then move it away.",
+            hint="Inspect it, then move it away.",
         )
     shutil.rmtree(one.folder)
 

@@ -46,7 +46,7 @@ def insert_files(database: Database, table: str, paths: Sequence[Path], row_coun
     if inserted != row_count:
         raise HistoryError(
             f"{paths[0]}: {inserted} rows of {table}, the manifest says {row_count}",
-            hint="Nothing of this was taken.",
+            hint="None of it was ingested.",
         )
 
 

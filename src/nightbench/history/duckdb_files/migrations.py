@@ -63,8 +63,8 @@ def refuse_the_future(path: Path, version: int) -> None:
     newest = schema_version()
     if version > newest:
         raise HistoryError(
-            f"{path} has schema version {version}, this nightbench knows {newest}",
-            hint="Upgrade nightbench: it never writes to a history from its future.",
+            f"{path} has schema version {version}, this nightbench supports up to {newest}",
+            hint="Upgrade nightbench: it does not write to a newer schema.",
         )
 
 

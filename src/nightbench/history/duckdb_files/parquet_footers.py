@@ -45,13 +45,13 @@ def _check_columns(path: Path, parquet: pq.ParquetFile, entry: FileEntry) -> Non
         raise HistoryError(
             f"{path}: {parquet.metadata.num_rows} rows of {entry.table}, the manifest says"
             f" {entry.row_count}",
-            hint="Nothing of this was taken.",
+            hint="None of it was ingested.",
         )
     found = parquet.schema_arrow
     kinds = _kinds(entry.table)
     wrong = [field.name for field in found if kinds.get(field.name) != field.type]
     if wrong or len(set(found.names)) != len(found.names):
-        raise HistoryError(f"{path} has columns that {entry.table} has not: {', '.join(wrong)}")
+        raise HistoryError(f"{path} has columns that {entry.table} lacks: {', '.join(wrong)}")
 
 
 def _check_identity(

@@ -14,7 +14,7 @@ from nightbench.history.duckdb_files.database import Database, log_of, quoted_li
 from nightbench.history.places import HistoryPlaces
 from nightbench.history.regular_files import create_anew, is_folder, open_regular
 from nightbench.history.tables import TABLES, Table
-from nightbench.home.private_files import Readers
+from nightbench.home.private_files import GroupAccess
 
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks where the file system can
 _BLOCK = 1 << 22
@@ -97,13 +97,13 @@ def publish(places: HistoryPlaces) -> None:
     """
     if log_of(places.landing).exists():
         raise HistoryError(
-            f"{places.landing}: its log could not be folded in; the disk may be full",
-            hint="What landed is kept; make room and type `nightbench land`.",
+            f"{places.landing}: its write-ahead log could not be merged; the disk may be full",
+            hint="What was ingested is safe; free some space and run `nightbench land`.",
         )
     if is_folder(places.published):
         raise HistoryError(
-            f"{places.published} is a folder, where the read copy belongs",
-            hint="Move it away and type `nightbench land`.",
+            f"{places.published} is a folder in the place of the read copy",
+            hint="Move it away and run `nightbench land`.",
         )
     aside = places.root / f".history.{os.getpid()}.new"
     try:
@@ -113,7 +113,7 @@ def publish(places: HistoryPlaces) -> None:
         aside.unlink(missing_ok=True)
         raise HistoryError(
             f"{places.published} could not be renewed: {error}",
-            hint="What landed is kept; make room and type `nightbench land`.",
+            hint="What was ingested is safe; free some space and run `nightbench land`.",
         ) from error
 
 
@@ -124,7 +124,7 @@ def remove_leftovers(places: HistoryPlaces) -> None:
             path.unlink()
 
 
-def _copy(source: Path, target: Path, readers: Readers) -> None:
+def _copy(source: Path, target: Path, readers: GroupAccess) -> None:
     with open_regular(source) as read, create_anew(target) as written:
         readers.give(written.fileno(), readers.file_mode)
         try:

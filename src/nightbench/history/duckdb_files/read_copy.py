@@ -39,18 +39,18 @@ def _check(database: Database, places: HistoryPlaces) -> None:
     except DamagedFile:
         raise
     except HistoryError as error:
-        raise StaleCopy(f"{database.path} is no copy of a history: {error.message}") from error
+        raise StaleCopy(f"{database.path} is not a copy of a history: {error.message}") from error
     if not isinstance(version, int) or version < known:
         raise StaleCopy(f"{database.path} has schema version {version}, this nightbench {known}")
     if version > known:
         raise HistoryError(
             f"{database.path} has schema version {version}, this nightbench knows {known}",
-            hint="Upgrade nightbench: it never reads a history from its future.",
+            hint="Upgrade nightbench: it does not read a newer schema.",
         )
     facts = "/nights/night="  # of earlier releases, whose views named whole paths
     root = str(places.root).replace("'", "''")
     if facts in str(view) and f"{root}{facts}" not in str(view):
-        raise StaleCopy(f"{database.path} is of a history that lay elsewhere")
+        raise StaleCopy(f"{database.path} belongs to a history that was moved")
 
 
 def is_current(places: HistoryPlaces) -> bool:

@@ -52,8 +52,8 @@ def rebuild(
     places = HistoryPlaces.of(home)
     if not places.nights.is_dir():
         raise HistoryError(
-            f"nothing is kept in {places.nights} to rebuild from",
-            hint="What waits in the spool lands with `nightbench land`.",
+            f"{places.nights} has nothing to rebuild from",
+            hint="`nightbench land` ingests what waits in the spool.",
         )
     try:
         with held(places.lock, deadline_s=deadline_s):
@@ -65,7 +65,7 @@ def rebuild(
     except OSError as error:
         raise StorageError(
             f"{home.history}: {error}",
-            hint="Nothing is lost: see to that, then type `nightbench land --rebuild`.",
+            hint="Nothing is lost: fix that, then run `nightbench land --rebuild`.",
         ) from error
     return report
 
@@ -99,7 +99,7 @@ def make_again(
 def _refuse_damaged(kept: Gathered, without_damaged: bool) -> None:
     if kept.damaged and not without_damaged:
         raise HistoryError(
-            "not rebuilt, the history is as it was: " + "; ".join(kept.damaged),
+            "not rebuilt, the history is unchanged: " + "; ".join(kept.damaged),
             hint="Restore the files; or: nightbench land --rebuild --without-damaged",
         )
 

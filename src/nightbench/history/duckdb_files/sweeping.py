@@ -89,7 +89,7 @@ def _replaced(places: HistoryPlaces, night: KeptNight, problems: list[str]) -> I
             files = (*_with_marks(before.files), MERGED_NAME)
             yield Removal(_path(places, folder), folder, files, holder)
         else:
-            problems.append(f"{folder} holds folders that {holder.name} does not: it is kept")
+            problems.append(f"{folder} has folders that {holder.name} lacks: not removed")
     held = {one.name: one for one in merged.folders}
     for folder in night.loose():
         one = held.get(name_of(folder))
@@ -98,7 +98,9 @@ def _replaced(places: HistoryPlaces, night: KeptNight, problems: list[str]) -> I
             files = (*_with_marks(one.manifest.files), *own)
             yield Removal(_path(places, folder), folder, files, holder)
         elif one is not None:
-            problems.append(f"{folder} is not what was merged into {holder.name}: it is kept")
+            problems.append(
+                f"{folder} does not match what was compacted into {holder.name}: not removed"
+            )
 
 
 def _with_marks(entries: Iterable[FileEntry]) -> list[str]:
@@ -131,7 +133,7 @@ def sweep(
             removed += 1
         except (HistoryError, OSError) as error:
             waiting[removal.path] = since
-            problems.append(f"{removal.folder} is kept: {error}")
+            problems.append(f"{removal.folder} was not removed: {error}")
     return removed, waiting, problems
 
 
@@ -146,7 +148,7 @@ def _check_holder(holder: Path | None, whole: dict[Path, bool]) -> None:
         manifests.verify_files(holder, there)
         whole[holder] = True
     if not whole[holder]:
-        raise HistoryError(f"{holder} is not whole")
+        raise HistoryError(f"{holder} is incomplete")
 
 
 def _remove(removal: Removal) -> None:

@@ -67,7 +67,7 @@ def read_each(tool: str, path: Path) -> tuple[list[Imported], list[DataError]]:
 def _read(reader: Any, file: Path, tool: str) -> Imported:
     try:
         if not file.is_file():
-            raise ValueError("no regular file")
+            raise ValueError("not a regular file")
         imported: Imported = reader(file, json.loads(file.read_text(encoding="utf-8")))
         if not FIRST_NIGHT <= imported.measured_at.date() <= LAST_NIGHT:
             raise ValueError(f"measured at {imported.measured_at}")
@@ -75,7 +75,7 @@ def _read(reader: Any, file: Path, tool: str) -> Imported:
     except _NO_RESULT as error:
         raise DataError(
             f"{file} is not a result of {tool}: {error!r}",
-            hint="Say --from as the tool it is from.",
+            hint="Set --from to the tool that wrote it.",
         ) from error
 
 

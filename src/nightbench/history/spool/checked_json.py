@@ -62,11 +62,11 @@ def check_version(members: Members, known: int) -> None:
     """
     version = members.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise HistoryError("it has no schema_version, or one that is none")
+        raise HistoryError("it has no valid schema_version")
     if version > known:
         raise NewerFormat(
-            f"it has schema version {version}, this nightbench knows {known}",
-            hint="It is kept as it is. Upgrade nightbench, then type `nightbench land`.",
+            f"it has schema version {version}, this nightbench supports {known}",
+            hint="It was left unchanged. Upgrade nightbench, then run `nightbench land`.",
         )
 
 
@@ -80,7 +80,7 @@ def check_digest(members: Members) -> None:
         return
     rest = {name: value for name, value in members.items() if name != DIGEST}
     if members[DIGEST] != _digest_of(rest):
-        raise HistoryError("it was changed after it was written: its digest says otherwise")
+        raise HistoryError("it was changed after it was written: its digest does not match")
 
 
 def validated(adapter: TypeAdapter[Value], members: Members) -> Value:

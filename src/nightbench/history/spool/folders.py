@@ -84,10 +84,10 @@ def why_broken(folder: Path) -> str:
     """What a person must know of a folder that was put aside."""
     try:
         read_identity(folder)
-        why = "it was, and is whole again: `nightbench land` takes it"
+        why = "it was, and is complete again: `nightbench land` ingests it"
     except (HistoryError, OSError) as error:
         why = error.message if isinstance(error, HistoryError) else str(error)
-    return f"{folder} does not say what it is of ({why}): look into it, then move it away"
+    return f"{folder} has no readable identity ({why}): inspect it, then move it away"
 
 
 def sealed_path(folder: Path) -> Path:
@@ -108,7 +108,7 @@ def lock_folder(folder: Path) -> int | None:
     except FileNotFoundError:
         return None  # sealed under our eyes
     except NotARegularFile as error:
-        raise HistoryError(f"{folder / LOCK_NAME} is no lock: {error.strerror}") from error
+        raise HistoryError(f"{folder / LOCK_NAME} is not a lock: {error.strerror}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

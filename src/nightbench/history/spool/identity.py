@@ -54,9 +54,9 @@ def check_identity(identity: SpoolIdentity) -> None:
     """
     for name in (identity.run_id, identity.target):
         if not is_name(name):
-            raise HistoryError(f"{name!r} cannot name a spool folder")
+            raise HistoryError(f"{name!r} is not a valid name of a spool folder")
     if not FIRST_NIGHT <= identity.night <= LAST_NIGHT:
-        raise HistoryError(f"{identity.night} is no night of a history")
+        raise HistoryError(f"{identity.night} is not a valid night")
 
 
 def check_place(folder: Path, identity: SpoolIdentity) -> None:
@@ -68,8 +68,8 @@ def check_place(folder: Path, identity: SpoolIdentity) -> None:
     target, _, _ = folder.name.rpartition(".")
     if (folder.parent.name, target) != (identity.run_id, identity.target):
         raise HistoryError(
-            f"{folder} says that it is {identity.run_id}/{identity.target}, against its name",
-            hint="Nothing of it was taken. Give it back its name, or move it away.",
+            f"{folder} says that it is {identity.run_id}/{identity.target}, which is not its name",
+            hint="None of it was ingested. Restore its name, or move it away.",
         )
 
 

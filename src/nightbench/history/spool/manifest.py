@@ -170,11 +170,11 @@ def read(folder: Path) -> tuple[Manifest, str]:
         members = checked_json.parse_members(content)
         manifest = parse(members)
     except HistoryError as error:
-        hint = error.hint or "The folder is kept where it is; look into it."
+        hint = error.hint or "The folder was left in place; inspect it."
         raise HistoryError(f"{path} cannot be read: {error.message}", hint=hint) from error
     except OSError as error:
         raise HistoryError(
-            f"{path} cannot be read: {error}", hint="The folder is kept where it is; look into it."
+            f"{path} cannot be read: {error}", hint="The folder was left in place; inspect it."
         ) from error
     return manifest, _digest_of(members, content)
 
@@ -219,7 +219,7 @@ def verify_files(folder: Path, files: Iterable[FileEntry]) -> None:
         try:
             _verify_file(folder / entry.path, entry)
         except FileNotFoundError as error:
-            raise _not_whole(f"{folder / entry.path} is in the manifest but not there") from error
+            raise _not_whole(f"{folder / entry.path} is in the manifest but missing") from error
         except OSError as error:
             raise _not_whole(f"{folder / entry.path} cannot be read: {error}") from error
 
@@ -236,7 +236,7 @@ def _verify_file(path: Path, entry: FileEntry) -> None:
 def _not_whole(message: str) -> HistoryError:
     return HistoryError(
         message,
-        hint="Nothing of this folder was taken; restore the file or move the folder away.",
+        hint="Nothing of this folder was ingested; restore the file or move the folder away.",
     )
 
 

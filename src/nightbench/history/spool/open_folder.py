@@ -124,7 +124,9 @@ def part_tables(
                 rejections.part(name)  # it says more than this nightbench knows
             if named - known and known - named:  # a column has lost its name, or is another's
                 count = parquet.metadata.num_rows
-                rejections.rows(table.name, count, f"{name}: {min(named - known)!r} is no column")
+                rejections.rows(
+                    table.name, count, f"{name}: {min(named - known)!r} is not a column"
+                )
                 return
             for number in range(parquet.num_row_groups):
                 yield from _group(parquet, number, name, table, rejections)
@@ -167,7 +169,7 @@ def _unfit_rows(rows: pa.Table, schema: pa.Schema) -> dict[int, str]:
         there = field.name in rows.schema.names
         column = rows[field.name] if there else pa.nulls(rows.num_rows, field.type)
         for row in _unfit_values(column, field.type):
-            bad.setdefault(row, f"{field.name} is no value of its column")
+            bad.setdefault(row, f"{field.name} does not fit its column")
         if not field.nullable and column.null_count:
             for row, missing in enumerate(column.is_null().to_pylist()):
                 if missing:

@@ -94,7 +94,7 @@ def seal(folder: Path, identity: SpoolIdentity, status: str, moment: datetime) -
     except OSError as error:
         raise HistoryError(
             f"{folder} could not be sealed: {error}",
-            hint="The rows are still there: make room and type `nightbench land`.",
+            hint="The rows are safe: free some space and run `nightbench land`.",
         ) from error
     with contextlib.suppress(OSError):  # last: whoever finds the folder open finds it locked
         (sealed / LOCK_NAME).unlink()

@@ -86,7 +86,7 @@ def members_of(line: bytes) -> Members:
     if not isinstance(members, dict):
         raise DoesNotFit("it is not a JSON object")
     if members.pop(CHECKSUM, None) is not None and not _is_as_written(line):
-        raise DoesNotFit("it was changed after it was written: its checksum says otherwise")
+        raise DoesNotFit("it was changed after it was written: its checksum does not match")
     return members
 
 
@@ -172,7 +172,7 @@ def _whole(bits: int) -> Callable[[object], int]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise DoesNotFit("not a whole number")
         if not -most <= value < most:
-            raise DoesNotFit(f"more than {bits} bits hold")
+            raise DoesNotFit(f"more than {bits} bits")
         return value
 
     return make

@@ -77,9 +77,7 @@ class Spool:
         folder = spool / identity.run_id / f"{identity.target}{OPEN}"
         for taken in (folder, sealed_path(folder)):
             if taken.exists():
-                raise HistoryError(
-                    f"{taken} is already there", hint="A run spools each target once."
-                )
+                raise HistoryError(f"{taken} already exists", hint="A run spools each target once.")
         try:
             lock_fd = _begin(folder, identity)
         except OSError as error:
@@ -114,7 +112,7 @@ class Spool:
             try:
                 _append_whole(self._file(table.name), line)
             except OSError as error:
-                raise _no_room(f"{self._folder} did not take a row", error) from error
+                raise _no_room(f"{self._folder} rejected a row", error) from error
 
     def add_parquet(self, table: str, path: Path) -> None:
         """Move in a Parquet file that holds rows of a bulky table (its columns: the row's fields).
@@ -204,7 +202,7 @@ def _begin(folder: Path, identity: SpoolIdentity) -> int:
             aside.mkdir(mode=PRIVATE_DIR, exist_ok=True)
     lock_fd = lock_folder(aside)
     if lock_fd is None:
-        raise HistoryError(f"{aside} is being opened by somebody else")
+        raise HistoryError(f"{aside} is being opened by another process")
     write_identity(aside, identity)
     aside.rename(folder)
     return lock_fd

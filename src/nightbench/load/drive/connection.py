@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 import httptools
 
-from nightbench.load.drive.clock import SO_TIMESTAMPNS, now_ns
 from nightbench.load.drive.ending import HINT, Ending
 from nightbench.load.drive.exchange import Exchange
+from nightbench.load.drive.kernel_clock import SO_TIMESTAMPNS, now_ns
 from nightbench.load.drive.rawlog import NO_STAMP, Cause
 from nightbench.load.drive.tls import TlsPipe
 from nightbench.load.drive.wire import Wire

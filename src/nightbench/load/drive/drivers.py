@@ -6,9 +6,9 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nightbench.load.drive.clock import Alarm, now_ns
 from nightbench.load.drive.connection import Connection
 from nightbench.load.drive.exchange import Exchange
+from nightbench.load.drive.kernel_clock import Alarm, now_ns
 
 ExchangeOf = Callable[[int, int], Exchange]  # (body index, scheduled ns)
 Connect = Callable[[], Connection]

@@ -23,12 +23,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nightbench.load.drive.address import resolve, tls_of
-from nightbench.load.drive.clock import Alarm, now_ns, realtime_offset_ns
 from nightbench.load.drive.connection import Connection, Handler
 from nightbench.load.drive.drivers import ClosedLoop, Driver, OpenLoop
 from nightbench.load.drive.ending import patience_ns
 from nightbench.load.drive.exchange import MOST_LINGER_NS, Exchange, linger_ns
+from nightbench.load.drive.kernel_clock import Alarm, now_ns, realtime_offset_ns
+from nightbench.load.drive.name_resolution import resolve, tls_of
 from nightbench.load.drive.rawlog import Cause
 from nightbench.load.drive.reads import PlainReads
 from nightbench.load.drive.timeouts import housekeeping_every_ns, overgrown, timed_out
@@ -305,7 +305,9 @@ class Generator:
         busy = {c.exchange: c for c in self._connections if c.exchange is not None}
         left_bytes = max(0, self.job.held_bytes - self._unwritten_bytes)
         for exchange in overgrown(busy, left_bytes):
-            busy[exchange].too_large(f"all answers were more than {megabytes(self.job.held_bytes)}")
+            busy[exchange].too_large(
+                f"all responses together exceeded {megabytes(self.job.held_bytes)}"
+            )
 
     def _on_stdin(self, mask: int, floor: int) -> None:
         line = os.read(_STDIN, 4096)
@@ -333,7 +335,7 @@ def _read_job() -> Job:
         size += os.read(_STDIN, 1) or sys.exit("no job on stdin")
     payload = b""
     while len(payload) < int(size):
-        payload += os.read(_STDIN, int(size) - len(payload)) or sys.exit("a torn job on stdin")
+        payload += os.read(_STDIN, int(size) - len(payload)) or sys.exit("a truncated job on stdin")
     return Job.decode(payload)
 
 
@@ -368,11 +370,12 @@ def _what_failed(job: Job, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         folder = Path(job.raw_path).parent
         return (
-            f"has no room left for what it records under {folder}: set TMPDIR to a folder with it"
+            f"has no space left for its recordings in {folder}: set TMPDIR to a folder with "
+            f"free space"
         )
     if isinstance(error, socket.gaierror):
         return f"cannot start: {job.host}:{job.port}: {error}"
-    return f"cannot go on: {error}"
+    return f"cannot continue: {error}"
 
 
 if __name__ == "__main__":

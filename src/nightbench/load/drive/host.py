@@ -21,7 +21,7 @@ class HostReading:
 
 
 @dataclass(frozen=True, slots=True)
-class HostUse:
+class HostUsage:
     """The machine between two readings."""
 
     before: HostReading

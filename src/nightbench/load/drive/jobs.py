@@ -112,7 +112,8 @@ def allow_open_files(connections: int) -> None:
     needed = connections + _OWN_FILES
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise BadInput(
-            f"{connections} connections need {needed} open files a process, and this shell's hard "
+            f"{connections} connections need {needed} open files per process, but this shell's "
+            f"hard "
             f"limit is {hard}",
             hint="Raise it (ulimit -Hn, limits.conf, LimitNOFILE=), or ask for fewer streams.",
         )

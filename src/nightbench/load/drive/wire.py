@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from typing import Protocol
 
-from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.kernel_clock import now_ns
 from nightbench.load.drive.reads import PlainReads, Reads
 
 CROWD = 256  # sockets of one poll: where it is full, there may be more

@@ -13,7 +13,7 @@ from nightbench.load.native.parts import load_library
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightbench.load.parse.raw_records import RawRequests
+    from nightbench.load.parse.raw_records import RawRequestArrays
 
 UNUSUAL = -1  # of `chunks`: an answer that Python has to read
 _ANSWER = np.dtype(  # struct answer
@@ -39,7 +39,7 @@ class AnswerReader:
         self._read = library.answers_read
         self._read.restype = ctypes.c_int64
 
-    def read(self, raws: RawRequests) -> tuple[NDArray[np.void], NDArray[np.int32]]:
+    def read(self, raws: RawRequestArrays) -> tuple[NDArray[np.void], NDArray[np.int32]]:
         """(a `struct answer` of each, the read of each chunk of output, one answer after another).
 
         What an answer did not say is -1.

@@ -21,7 +21,7 @@ def load_library(part: str) -> ctypes.CDLL | None:
     path = FOLDER / f"_{part}.so"
     if not path.exists():
         return None
-    hint = f"{path.name} was built elsewhere or of another version: install nightbench again"
+    hint = f"{path.name} was built elsewhere or for another version: reinstall nightbench"
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:

@@ -9,7 +9,7 @@ import select
 from collections.abc import Iterator
 from typing import cast
 
-from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.kernel_clock import now_ns
 from nightbench.load.drive.reads import Reads
 from nightbench.load.drive.wire import CROWD, Events, PlainWire, Wire
 from nightbench.load.native.parts import load_library
@@ -104,7 +104,7 @@ class CompiledReads:
             ctypes.c_int64(floor_ns),
         )
         if problem and problem != errno.EMSGSIZE:
-            raise MemoryError("no room for what a server answers")
+            raise MemoryError("out of memory for a server's responses")
         return not problem
 
     def tail(self, begin: int) -> bytes:
@@ -159,7 +159,7 @@ class CompiledWire:
         """Read this socket from now on; an event with mask 0 says that the answer may be over."""
         struct = ctypes.byref(cast(CompiledReads, reads).struct)
         if not self._library.wire_hand_over(ctypes.byref(self._wire), fd, struct):
-            raise MemoryError("no room for one more connection")
+            raise MemoryError("out of memory for another connection")
 
     def take_back(self, fd: int) -> None:
         """Leave this socket alone."""

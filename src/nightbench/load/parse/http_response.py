@@ -111,7 +111,7 @@ class _DecodingTaker(_Taker):
         if can_inflate(encoding):
             self._inflater = Inflater(encoding, self._most_bytes)
         elif encoding.strip().lower() not in ("", "identity") and self.status_now() < ERROR:
-            raise ValueError(f"it comes as {encoding[:40]}, which was not asked for")
+            raise ValueError(f"it is encoded as {encoding[:40]}, which was not requested")
 
     def on_body(self, data: bytes) -> None:
         self.body += data if self._inflater is None else self._inflater.feed(data)

@@ -101,7 +101,7 @@ def outcome_of(
     elif response.body and kind is None:
         kind, error = _read_json(outcome, response, translate, most_tokens)
     elif kind is None and outcome.http_status is None:
-        kind, error = "cut", "the server closed the connection without an answer"
+        kind, error = "cut", "the server closed the connection without a response"
     elif kind is None:
         kind, error = "incomplete", "an empty body"
     outcome.error_kind = kind
@@ -135,7 +135,7 @@ def _http_problem(status: int, response: Response) -> tuple[str, str]:
     said = f"HTTP {status} {_PHRASES.get(status, '')}".rstrip()
     if status < 400:
         place = response.headers.get("location", "nowhere")
-        return "http_3xx", f"{said}: it redirects to {place}, and is not followed"
+        return "http_3xx", f"{said}: redirect to {place}, not followed"
     wait = response.headers.get("retry-after")
     said += (f", Retry-After: {wait}" if wait else "") + (f": {words}" if words else "")
     return ("rate_limited" if status == 429 else f"http_{status // 100}xx"), said
@@ -157,9 +157,9 @@ def _stream_problem(content: StreamContent, kind: str | None, error: str) -> tup
 
 def _what_is_missing(content: StreamContent, said_something: bool) -> tuple[str, str]:
     if content.foreign and not said_something:
-        return "malformed", f"no completion: {content.foreign_said!r}"
+        return "malformed", f"not a completion: {content.foreign_said!r}"
     if content.done:
-        return "incomplete", "[DONE], and nothing before it"
+        return "incomplete", "[DONE] with nothing before it"
     return "incomplete", "the stream ended without [DONE] or a finish reason"
 
 
@@ -168,7 +168,7 @@ def _read_json(
 ) -> tuple[str | None, str]:
     content = read_answer(response.body, translate)
     if content.problem is None and not content.ends and content.finish_reason is None:
-        return "malformed", f"no completion: {response.body[:QUOTED]!r}"
+        return "malformed", f"not a completion: {response.body[:QUOTED]!r}"
     _fill(outcome, content, response, most_tokens)
     return content.problem or (None, "")
 

@@ -42,7 +42,7 @@ class RawRequest:
 
 
 @dataclass(frozen=True)
-class RawRequests:
+class RawRequestArrays:
     """Some records of one process, n of them with r reads; good until the next ones are asked for.
 
     Times are CLOCK_MONOTONIC ns, but kernel stamps are CLOCK_REALTIME; 0: never, none.
@@ -93,7 +93,7 @@ class RawRequests:
         )
 
 
-def read_log(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[RawRequests]:
+def read_log(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[RawRequestArrays]:
     """The records of one process, in the order the requests ended. A torn last one is left out."""
     block, held = bytearray(block_bytes + -block_bytes % ALIGNED_BYTES), 0
     with path.open("rb", buffering=0) as file:
@@ -125,7 +125,7 @@ def _starts(block: bytearray, held: int) -> tuple[list[int], int]:
     return starts, at
 
 
-def _columns(block: bytearray, starts: list[int]) -> RawRequests:
+def _columns(block: bytearray, starts: list[int]) -> RawRequestArrays:
     begins = np.array(starts, dtype=np.int64)
     words = begins // 8
     header = np.frombuffer(block, "<i8")[words[:, None] + np.arange(HEADER.size // 8)]
@@ -133,7 +133,7 @@ def _columns(block: bytearray, starts: list[int]) -> RawRequests:
     reads = fields["reads"].astype(np.int64)
     first = words + HEADER.size // 8
     parts = _gather(block, "<i8", first, 2 * reads)
-    return RawRequests(
+    return RawRequestArrays(
         block=block,
         fields=fields,
         begins=begins,

@@ -163,7 +163,7 @@ class _EventReader:
         if isinstance(event, dict):
             return event
         if failed:
-            return {"error": event or "an error that says nothing"}
+            return {"error": event or "an error without a message"}
         self._foreign(data)
         return None
 
@@ -255,4 +255,4 @@ def _error_text(error: object) -> str:
     try:
         return str(said)[:QUOTED]
     except RecursionError:
-        return "an error that is nested too deeply to be told"
+        return "an error nested too deeply to show"

@@ -32,8 +32,8 @@ class Arrivals:
         """How many requests leave within `duration_s`. Raises BadInput for a rate of inf."""
         if math.isinf(self.rate):
             raise BadInput(
-                "a request rate of inf cannot be bounded by a duration",
-                hint="say how many requests: num_prompts",
+                "a request rate of inf cannot be limited by a duration",
+                hint="set the number of requests: num_prompts",
             )
         end_ns = round(duration_s * 1e9)
         count = 0

@@ -22,7 +22,7 @@ _TYPES = (
     WorkloadType(
         kind="sharegpt",
         read=prompt_files.first_turns,
-        usage="sharegpt:FILE.json (a person's first words)",
+        usage="sharegpt:FILE.json (the first human turn)",
     ),
     WorkloadType(kind="line_by_line", read=prompt_files.lines, usage="line_by_line:FILE"),
     WorkloadType(

@@ -126,7 +126,7 @@ def of_function(path: Path, workload: Workload) -> list[str]:
     wrong = next((prompt for prompt in prompts if not isinstance(prompt, str)), None)
     if wrong is not None:
         raise DataError(
-            f"{path}:{name} gave {type(wrong).__name__} where a prompt is text",
-            hint="It takes no argument and returns or yields the prompts.",
+            f"{path}:{name} returned {type(wrong).__name__}, expected text prompts",
+            hint="It must take no argument and return or yield the prompts.",
         )
     return prompts

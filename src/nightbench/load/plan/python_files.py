@@ -16,14 +16,14 @@ def split_reference(reference: str) -> tuple[str, str]:
     """`FILE.py:FUNCTION` in its two parts. Raises DataError."""
     path, _, name = reference.rpartition(":")
     if not path.endswith(".py") or not name.isidentifier():
-        raise DataError(f"{reference} names no function of a Python file", hint=FORM)
+        raise DataError(f"{reference} does not name a function of a Python file", hint=FORM)
     return path, name
 
 
 def load_function(path: Path, name: str) -> Callable[..., Any]:
     """The function `name` of a file, which is run to find it. Raises DataError."""
     if not path.is_file():
-        raise DataError(f"{path} is not there", hint=FORM)
+        raise DataError(f"{path} does not exist", hint=FORM)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise DataError(f"{path} cannot be loaded as Python", hint=FORM)
@@ -31,7 +31,7 @@ def load_function(path: Path, name: str) -> Callable[..., Any]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise DataError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
+        raise DataError(f"{path} fails on import: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise DataError(f"{path} has no function {name}", hint=FORM)

@@ -33,7 +33,7 @@ def address_of(endpoint: Endpoint, path: str = CHAT_PATH) -> Address:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise BadInput(
-            f"{endpoint.redact(endpoint.base_url)!r} is not a URL a server answers on: {error}",
+            f"{endpoint.redact(endpoint.base_url)!r} is not the URL of a server: {error}",
             hint="give http://HOST:PORT/v1",
         ) from None
     tls = parts.scheme == "https"

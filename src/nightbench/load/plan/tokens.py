@@ -29,11 +29,13 @@ class HubTokenizer:
         except ImportError as error:
             raise BadInput(
                 "--tokenizer needs the tokenizers package, which is not installed",
-                hint="pip install tokenizers, or leave --tokenizer out: lengths are then words",
+                hint="pip install tokenizers, or omit --tokenizer: lengths are then in words",
             ) from error
         file = path / "tokenizer.json" if path.is_dir() else path
         if not file.is_file():
-            raise DataError(f"{file} is not there", hint="name a model folder or a tokenizer.json")
+            raise DataError(
+                f"{file} does not exist", hint="name a model folder or a tokenizer.json"
+            )
         self._backend: Any = backend.from_file(str(file))
 
     def count(self, text: str) -> int:

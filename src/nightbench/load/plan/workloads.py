@@ -99,7 +99,7 @@ def read_prompts(
             f"{path} holds {len(texts)} prompts{_of(lengths)}; {count} are asked for, warm-up and "
             "all levels together",
             hint="ask for fewer (num_prompts, warmup_prompts, fewer levels), give more data, or "
-            "say repeat: true and accept that the server's prefix cache is measured",
+            "set repeat: true and accept that the server's prefix cache is measured",
         )
     return Prompts(_Repeated(texts, count), shares_prefix=True)
 

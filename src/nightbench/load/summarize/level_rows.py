@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightbench.load.drive.clock import OffsetTrack
-from nightbench.load.drive.host import HostUse
+from nightbench.load.drive.host import HostUsage
+from nightbench.load.drive.kernel_clock import OffsetTrack
 from nightbench.load.drive.worker_protocol import ShardReport
 from nightbench.load.native.answers import AnswerReader, answer_reader
 from nightbench.load.parse.interpret import NOTHING_SECRET
-from nightbench.load.parse.interpret_many import outcomes_of
+from nightbench.load.parse.interpret_batch import outcomes_of
 from nightbench.load.parse.raw_records import read_log
 from nightbench.load.parse.stream_events import Translate
 from nightbench.load.plan.levels import Level
@@ -46,7 +46,7 @@ class Finished:
     stopped: str | None
     limits: GoodputLimits | None
     cache: CacheUse | None = None
-    host: HostUse | None = None
+    host: HostUsage | None = None
     warmup_raw_paths: tuple[Path, ...] = ()
     redact: Redactor = NOTHING_SECRET
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes  # of an answer, unpacked

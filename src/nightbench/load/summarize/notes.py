@@ -15,20 +15,20 @@ def notes_of(finished: Finished, parsed: Parsed) -> tuple[str, ...]:
     kept_open = sum(report.kept_open for report in finished.reports)
     resent = sum(report.resent for report in finished.reports)
     notes = [
-        (kept_open, f"{_times(kept_open, 'response')} stayed open after the answer was over"),
+        (kept_open, f"{_times(kept_open, 'response')} stayed open after the end of the output"),
         (
             resent,
-            f"{_times(resent, 'request')} met a connection that the server had closed already, and "
-            f"went out again on a fresh one: ttft counts from the first time",
+            f"{_times(resent, 'request')} hit a connection that the server had already closed and "
+            "was sent again on a fresh one: ttft counts from the first attempt",
         ),
         (
             parsed.foreign,
-            f"{_times(parsed.foreign, 'event')} of other kinds than a completion's were read over",
+            f"{_times(parsed.foreign, 'event')} that are not part of a completion were ignored",
         ),
         (
             parsed.contradicted,
-            f"usage contradicts what arrived in {_times(parsed.contradicted, 'answer')}: what "
-            "arrived was counted",
+            f"usage contradicts the received output in {_times(parsed.contradicted, 'response')}: "
+            "the received output was counted",
         ),
     ]
     found = [note for count, note in notes if count]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.load.drive.rawlog import Flag
-from nightbench.load.parse.interpret_many import Outcomes
-from nightbench.load.parse.raw_records import RawRequests
+from nightbench.load.parse.interpret_batch import OutcomeArrays
+from nightbench.load.parse.raw_records import RawRequestArrays
 from nightbench.load.parse.token_counts import visible
 from nightbench.load.summarize.gaps import has_gap
 from nightbench.load.summarize.level_arrays import RequestRows, numbers_of
@@ -88,8 +88,8 @@ class _Chunks:
 
 
 def rows_of(
-    raws: RawRequests,
-    outcomes: Outcomes,
+    raws: RawRequestArrays,
+    outcomes: OutcomeArrays,
     *,
     workload: str,
     level: str,
@@ -139,7 +139,7 @@ def rows_of(
     )
 
 
-def _arrivals(raws: RawRequests, offset_ns: int, tally: ReadTally) -> _Arrivals:
+def _arrivals(raws: RawRequestArrays, offset_ns: int, tally: ReadTally) -> _Arrivals:
     stamps, times = raws.stamps, raws.times
     no_stamp = stamps == 0
     missing = int(np.count_nonzero(no_stamp))
@@ -159,7 +159,7 @@ def _arrivals(raws: RawRequests, offset_ns: int, tally: ReadTally) -> _Arrivals:
     return _Arrivals(at_ns, lag_ns)
 
 
-def _chunks(raws: RawRequests, outcomes: Outcomes) -> _Chunks:
+def _chunks(raws: RawRequestArrays, outcomes: OutcomeArrays) -> _Chunks:
     counts = outcomes.chunk_counts
     ends = counts.cumsum()
     reads = outcomes.chunk_reads + np.repeat(raws.first_reads[:-1], counts)
@@ -169,7 +169,11 @@ def _chunks(raws: RawRequests, outcomes: Outcomes) -> _Chunks:
 
 
 def _times(
-    raws: RawRequests, outcomes: Outcomes, arrivals: _Arrivals, chunks: _Chunks, start_ns: int
+    raws: RawRequestArrays,
+    outcomes: OutcomeArrays,
+    arrivals: _Arrivals,
+    chunks: _Chunks,
+    start_ns: int,
 ) -> dict[str, Floats]:
     """First output, first answer and last output: on the clock, and since the request was sent."""
     any_output = np.flatnonzero(chunks.ends > chunks.begins)
@@ -199,12 +203,12 @@ def _times(
     }
 
 
-def _connect_ms(raws: RawRequests) -> Floats:
+def _connect_ms(raws: RawRequestArrays) -> Floats:
     connected = raws["fresh_connection"] & (raws["connect_ns"] > 0)
     return np.where(connected, raws["connect_ns"] / 1e6, np.nan)
 
 
-def _most_lag_ms(raws: RawRequests, arrivals: _Arrivals) -> Floats:
+def _most_lag_ms(raws: RawRequestArrays, arrivals: _Arrivals) -> Floats:
     """How late the latest of each request's reads was."""
     some = np.flatnonzero(raws["reads"])
     most = np.maximum.reduceat(arrivals.lag_ns, raws.first_reads[some]) if len(some) else some
@@ -219,7 +223,7 @@ def _coalesced_reads(chunks: _Chunks) -> Integers:
     return found
 
 
-def _hidden(raws: RawRequests, chunks: _Chunks, arrivals: _Arrivals) -> int:
+def _hidden(raws: RawRequestArrays, chunks: _Chunks, arrivals: _Arrivals) -> int:
     """How many chunks shared a read that our own delay made late."""
     places = np.flatnonzero(chunks.shared)
     requests = np.searchsorted(chunks.ends, places, side="right")
@@ -228,7 +232,7 @@ def _hidden(raws: RawRequests, chunks: _Chunks, arrivals: _Arrivals) -> int:
 
 
 def _ttft_bound_ms(
-    raws: RawRequests, outcomes: Outcomes, arrivals: _Arrivals, chunks: _Chunks
+    raws: RawRequestArrays, outcomes: OutcomeArrays, arrivals: _Arrivals, chunks: _Chunks
 ) -> Floats:
     """How much earlier the first token may have come, where its read held more than one chunk."""
     two = np.flatnonzero((chunks.ends - chunks.begins > 1) & outcomes.streamed)
@@ -238,7 +242,7 @@ def _ttft_bound_ms(
 
 
 def _uncertainty_ns(
-    raws: RawRequests, arrivals: _Arrivals, requests: Integers, reads: Integers
+    raws: RawRequestArrays, arrivals: _Arrivals, requests: Integers, reads: Integers
 ) -> Integers:
     """How much earlier than its stamp the first chunk of a read, of these requests', may be."""
     floors = raws.floors[reads]
@@ -247,7 +251,7 @@ def _uncertainty_ns(
     return np.where(floors > 0, np.maximum(since_ns, 0), arrivals.lag_ns[reads])
 
 
-def _deltas_us(raws: RawRequests, arrivals: _Arrivals, chunks: _Chunks) -> NDArray[np.int32]:
+def _deltas_us(raws: RawRequestArrays, arrivals: _Arrivals, chunks: _Chunks) -> NDArray[np.int32]:
     """Of each chunk, microseconds since its request was sent, or since the chunk before; their sum
     loses no rounding. More than 35 minutes are 35 minutes."""
     sent = np.repeat(raws["sent_ns"], chunks.ends - chunks.begins)

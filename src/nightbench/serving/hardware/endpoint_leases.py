@@ -55,11 +55,11 @@ def alone_at(
         if not wait or clock() - began >= within_s:
             raise LeaseError(
                 f"{subject}: {safe_line(base_url)} is under load by {taken}",
-                hint="Wait for it to end; `shared: true` in the engine lets several at it at once.",
+                hint="Wait for it to end; `shared: true` in the engine allows several at once.",
             )
         if taken != told:
             told = taken
-            on_progress(Progress("lease", subject, f"waiting: its server is measured by {taken}"))
+            on_progress(Progress("lease", subject, f"waiting: {taken} is measuring this server"))
         sleep(POLL_S)
     try:
         yield

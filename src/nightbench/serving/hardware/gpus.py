@@ -241,7 +241,7 @@ def read_use(uuids: Sequence[str], nvml: Nvml | None = None) -> dict[str, GpuUse
     except nvml.NVMLError as error:
         raise LeaseError(
             f"the memory of the GPUs cannot be read: {error}",
-            hint="See whether nvidia-smi works; a driver that was updated wants a reboot.",
+            hint="Check that nvidia-smi works; after a driver update, reboot.",
         ) from error
 
 

@@ -112,7 +112,7 @@ def leave(where: Path, resource: str, record: Mapping[str, Any]) -> None:
 def _create(where: Path, resource: str, record: Mapping[str, Any]) -> tuple[Path, int]:
     path = where / f"{resource}.{secrets.token_hex(8)}.lease"
     if not _NAME.fullmatch(path.name):
-        raise ValueError(f"nobody would know {path.name} for a lease")
+        raise ValueError(f"{path.name} is not a valid name of a lease file")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_unfinished(path), flags, 0o600)
     try:
@@ -189,7 +189,10 @@ def _look_at(path: Path, resource: str) -> LeaseFile | Stray:
             return _of_an_earlier_release(path, resource, fd, found.st_uid)
         line = header(path.name)
         if os.pread(fd, len(line), 0) != line:
-            return Stray(path, f"a file of {owned_files.owner_name(found.st_uid)} without our mark")
+            return Stray(
+                path,
+                f"a file of {owned_files.owner_name(found.st_uid)} without nightbench's header",
+            )
         content = owned_files.read_at_most(fd, MAX_BYTES)
         return LeaseFile(
             path=path,

@@ -18,7 +18,7 @@ from nightbench.home import owned_files
 
 SHARED = Path("/var/lock/nightbench")
 MAKE_SHARED = f"sudo install -d -o root -g root -m 1777 {SHARED}"
-ALONE = f"this user's alone; `{MAKE_SHARED}` makes one that all users share"
+ALONE = f"private to this user; `{MAKE_SHARED}` creates one for all users"
 
 
 def directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -55,7 +55,8 @@ def ready(where: Path) -> None:
         ) from error
     if not os.access(where, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise LeaseError(
-            f"{where}, where hardware is leased, is not open to this user", hint=_how_to_make(where)
+            f"{where}, where hardware is leased, is not accessible to this user",
+            hint=_how_to_make(where),
         )
 
 
@@ -84,14 +85,14 @@ def _how_to_make(where: Path | None = None) -> str:
     install = f"sudo install -d -o root -g root -m 1777 {made}"
     if where is None:
         return (
-            f"`{install}` makes the usual folder; unset NIGHTBENCH_LEASES,"
-            " or name one that only root or you can replace."
+            f"`{install}` creates the usual folder; unset NIGHTBENCH_LEASES,"
+            " or use one that only root or you can replace."
         )
     try:
         in_the_way = not stat.S_ISDIR(os.lstat(where).st_mode)
     except OSError:
         in_the_way = False
-    return f"`{f'sudo rm {made} && ' if in_the_way else ''}{install}` makes it rightly."
+    return f"`{f'sudo rm {made} && ' if in_the_way else ''}{install}` creates it correctly."
 
 
 def _make(where: Path) -> None:

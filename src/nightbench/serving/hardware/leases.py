@@ -22,7 +22,7 @@ from nightbench.serving.file_locks import POLL_S, Sleep, try_lock
 from nightbench.serving.hardware import lease_files, lease_folder, reaper
 from nightbench.serving.hardware.gpus import Gpu, GpuUse, Inventory, ReadUse, choose_nearest
 from nightbench.serving.hardware.lease_files import LINE, Claim
-from nightbench.serving.hardware.reaper import Look
+from nightbench.serving.hardware.reaper import ResourceCheck
 
 # Contexts, displays and monitors leave some memory used on an idle GPU.
 IDLE_GPU_BYTES = 1 << 30
@@ -45,7 +45,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class LeaseRequest:
     """What a target needs: so many GPUs, or the cores where it asks for none or there are none."""
 
     subject: str
@@ -61,7 +61,7 @@ def usable_cores() -> tuple[int, ...]:
 
 
 def acquire(
-    request: Request,
+    request: LeaseRequest,
     where: Path,
     inventory: Inventory,
     *,
@@ -90,7 +90,7 @@ def acquire(
             if not request.wait or clock() - began >= request.within_s:
                 raise LeaseError(
                     f"{request.subject}: {attempt}",
-                    hint="Wait for it to end, or see `nightbench doctor` for who holds what.",
+                    hint="Wait for it to end; `nightbench doctor` shows who holds what.",
                 )
             if attempt != told:
                 told = attempt
@@ -122,18 +122,20 @@ class _Taken:
     claims: tuple[Claim, ...]
 
 
-def _refuse_impossible(request: Request, inventory: Inventory) -> None:
+def _refuse_impossible(request: LeaseRequest, inventory: Inventory) -> None:
     if request.num_gpus and not inventory.gpus:
         return  # a machine without GPUs: the engine's CPU build runs on its cores
     slices = [gpu for gpu in (*inventory.gpus, *inventory.left_out) if gpu.is_slice]
     usable = [gpu for gpu in inventory.gpus if request.num_gpus == 1 or not gpu.is_slice]
     if request.num_gpus > len(usable):
-        split = f"; {len(slices)} MIG slices do not count, they cannot be joined" if slices else ""
+        split = (
+            f"; {len(slices)} MIG slices do not count: they cannot be combined" if slices else ""
+        )
         raise LeaseError(
             f"{request.subject} needs {request.num_gpus} GPUs, this machine has "
-            f"{len(usable)} it may use{split}",
+            f"{len(usable)} usable{split}",
             hint="Lower tensor_parallel_size, use a larger node, or widen CUDA_VISIBLE_DEVICES."
-            + (" `nvidia-smi -i N -mig 0` makes a GPU whole again." if slices else ""),
+            + (" `nvidia-smi -i N -mig 0` switches MIG off." if slices else ""),
         )
 
 
@@ -146,7 +148,7 @@ def _stand_in_line(where: Path, subject: str) -> Claim | str:
         if not isinstance(taken, str):
             return taken[0]
         before = taken
-    return f"another run is before this one in line: {before}"
+    return f"another run is ahead in the queue: {before}"
 
 
 @contextmanager
@@ -183,8 +185,8 @@ def take(where: Path, resources: Sequence[str], subject: str) -> tuple[Claim, ..
         _withdraw(claims)
         if isinstance(error, OSError):
             raise LeaseError(
-                f"{subject}: no lease can be made in {where}: {error.strerror}",
-                hint="Look who fills the folder, or its file system.",
+                f"{subject}: cannot create a lease in {where}: {error.strerror}",
+                hint="Check who fills the folder or its file system.",
             ) from error
         raise
     _withdraw(claims)
@@ -196,11 +198,11 @@ def _withdraw(claims: Sequence[Claim]) -> None:
         claim.withdraw()
 
 
-def _first_holder(looks: Mapping[str, Look]) -> str:
+def _first_holder(looks: Mapping[str, ResourceCheck]) -> str:
     return next((look.held_by for look in looks.values() if look.held_by), "")
 
 
-def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+def _attempt(request: LeaseRequest, where: Path, hardware: _Hardware) -> _Taken | str:
     """Take everything that is asked for, or nothing and say why."""
     if request.num_gpus and hardware.inventory.gpus:
         return _attempt_gpus(request, where, hardware)
@@ -212,11 +214,11 @@ def _attempt(request: Request, where: Path, hardware: _Hardware) -> _Taken | str
     return _Taken((), request.cores, taken)
 
 
-def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken | str:
+def _attempt_gpus(request: LeaseRequest, where: Path, hardware: _Hardware) -> _Taken | str:
     """Choose among the GPUs that are free, and take those."""
     inventory = hardware.inventory
     looks = reaper.look(where, {f"gpu-{gpu.uuid}" for gpu in inventory.gpus})
-    of = {gpu.uuid: looks.get(f"gpu-{gpu.uuid}", Look()) for gpu in inventory.gpus}
+    of = {gpu.uuid: looks.get(f"gpu-{gpu.uuid}", ResourceCheck()) for gpu in inventory.gpus}
     use = hardware.read_use([uuid for uuid, look in of.items() if not look.held_by])
     busy = {uuid: one for uuid, one in use.items() if one.memory_used_bytes > _limit(of[uuid])}
     free = [gpu for gpu in inventory.gpus if gpu.uuid in use and gpu.uuid not in busy]
@@ -236,16 +238,16 @@ def _attempt_gpus(request: Request, where: Path, hardware: _Hardware) -> _Taken 
     leased_by = [look.held_by for look in of.values() if look.held_by]
     reasons += [f"leased by {leased_by[-1]}"] if leased_by else []
     for uuid, gpu_use in busy.items():
-        left = "was left dirty, and " if of[uuid].marks else ""
+        left = "was left dirty and " if of[uuid].marks else ""
         reasons.append(f"{uuid} {left}is used by {_users(gpu_use)}")
     return "; ".join(reasons)
 
 
-def _limit(look: Look) -> int:
+def _limit(look: ResourceCheck) -> int:
     """How much memory may be in use on a GPU that is free: a mark makes it less, never more."""
     return min([IDLE_GPU_BYTES, *look.limits_bytes])
 
 
 def _users(use: GpuUse) -> str:
-    who = f"pid {', '.join(map(str, use.pids))}" if use.pids else "a process NVML does not name"
+    who = f"pid {', '.join(map(str, use.pids))}" if use.pids else "a process NVML does not identify"
     return f"{who} ({use.memory_used_bytes / 2**30:.1f} GiB)"

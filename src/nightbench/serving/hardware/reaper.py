@@ -108,7 +108,7 @@ class LeaseState:
             return f"`nightbench reap` as {self.owner} ends it"
         if self.standing.unproven:
             pids = ", ".join(map(str, self.standing.unproven))
-            return f"{pids} without the mark of its launch: look, and end it by hand"
+            return f"{pids} without its launch mark: check it and end it by hand"
         return "`nightbench reap` ends it"
 
 
@@ -150,7 +150,7 @@ def _found(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ResourceCheck:
     """A resource as it is now: "" or by whom it is held; and what says that it is dirty."""
 
     held_by: str = ""
@@ -163,18 +163,20 @@ class Look:
         return [limit for limit in limits if limit is not None]
 
 
-def look(where: Path, resources: Container[str], ours: Container[Path] = ()) -> Mapping[str, Look]:
+def look(
+    where: Path, resources: Container[str], ours: Container[Path] = ()
+) -> Mapping[str, ResourceCheck]:
     """What is in the way of each resource, beside `ours`, once what dead runs of this user left
     there is ended. One that is not named is free."""
-    looks: dict[str, Look] = {}
+    looks: dict[str, ResourceCheck] = {}
     resisting: set[str] = set()
     for state in _found(where, resources)[0]:
         if state.file.path in ours:
             continue
-        before = looks.get(state.resource, Look())
+        before = looks.get(state.resource, ResourceCheck())
         held_by = before.held_by or _in_the_way(state, resisting)
         marks = (*before.marks, state) if state.is_mark else before.marks
-        looks[state.resource] = Look(held_by, marks)
+        looks[state.resource] = ResourceCheck(held_by, marks)
     return looks
 
 

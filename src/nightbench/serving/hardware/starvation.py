@@ -48,8 +48,9 @@ def starved_of_cores(
     if foreign_s <= FOREIGN_SHARE * wall_s * cores or waited <= WAITING_SHARE:
         return None
     return (
-        f"others took {foreign_s / wall_s:.2f} of its {cores} cores: it had {engine_s / wall_s:.2f}"
-        f", and stood in the run queue for {waited:.0%} of its time"
+        f"other processes took {foreign_s / wall_s:.2f} of its {cores} cores: it had "
+        f"{engine_s / wall_s:.2f}"
+        f" and waited in the run queue for {waited:.0%} of its time"
     )
 
 
@@ -71,7 +72,7 @@ def starved_of_gpus(
 def _starved_of_gpu(named: Mapping[str, Sequence[float]], max_clock_mhz: int | None) -> str | None:
     foreign = named.get("foreign_processes", ())
     if _share(foreign, [count > 0 for count in foreign]) > THROTTLED_SHARE:
-        return f"had {max(foreign):.0f} processes of others on it"
+        return f"had {max(foreign):.0f} foreign processes on it"
     reasons = named.get("throttle_reasons", ())
     if _share(reasons, [int(mask) & THROTTLING for mask in reasons]) > THROTTLED_SHARE:
         seen = 0
@@ -83,7 +84,7 @@ def _starved_of_gpu(named: Mapping[str, Sequence[float]], max_clock_mhz: int | N
         worked = [mhz for mhz, percent in zip(clocks, busy, strict=True) if percent > BUSY_PERCENT]
         slow = [mhz < SLOW_CLOCK * max_clock_mhz for mhz in worked]
         if _share(worked, slow) > THROTTLED_SHARE:
-            return f"ran at {min(worked):.0f} MHz, of {max_clock_mhz} that it can do"
+            return f"ran at {min(worked):.0f} MHz of its maximum of {max_clock_mhz}"
     return None
 
 

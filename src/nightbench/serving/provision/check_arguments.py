@@ -33,7 +33,7 @@ class Refused(Exception):
     """What an argument parser said instead of exiting."""
 
 
-class Report:
+class ArgumentFindings:
     """What is found."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def refuse_instead_of_exit(_: argparse.ArgumentParser, message: str) -> NoReturn
     raise Refused(message)
 
 
-def parse(parser: argparse.ArgumentParser, whole: list[str], report: Report) -> Any:
+def parse(parser: argparse.ArgumentParser, whole: list[str], report: ArgumentFindings) -> Any:
     """The namespace of a command line, None where it cannot be had; all that is refused is noted.
 
     `parser` is asked for the options there are; `whole` begins with its subcommands, if any.
@@ -82,7 +82,7 @@ def parse(parser: argparse.ArgumentParser, whole: list[str], report: Report) -> 
         except Refused as refused:
             options = note(str(refused), leaf, report)
         except SystemExit:
-            report.refuse("the arguments ask for help or a version, and start no server")
+            report.refuse("the arguments request help or a version and start no server")
             return None
         except Exception as error:  # noqa: BLE001 - an engine's own checks while it parses
             report.refuse(first_lines(error))
@@ -103,13 +103,13 @@ def innermost(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Arg
     return parser
 
 
-def note(message: str, leaf: argparse.ArgumentParser, report: Report) -> list[str]:
+def note(message: str, leaf: argparse.ArgumentParser, report: ArgumentFindings) -> list[str]:
     """Note one refusal; the options it is about."""
     known = [option for option in leaf._option_string_actions if option.startswith("--")]
     if message.startswith("unrecognized arguments:"):
         unknown = [word.split("=")[0] for word in message.split() if word.startswith("--")]
         for option in unknown:
-            report.refuse("there is no such option", option, "", known)
+            report.refuse("no such option", option, "", known)
         if not unknown:
             report.refuse(message)
         return unknown
@@ -120,7 +120,7 @@ def note(message: str, leaf: argparse.ArgumentParser, report: Report) -> list[st
     action = leaf._option_string_actions.get(option)
     choices = (action.choices if action is not None else None) or ()
     chosen = re.search(r"invalid choice: '?([^' ]+)'?", message)
-    said = "there is no such choice" if chosen else re.sub(r"^argument [^:]*: ", "", message)
+    said = "no such choice" if chosen else re.sub(r"^argument [^:]*: ", "", message)
     report.refuse(said, option, chosen[1] if chosen else "", choices)
     return [option] if option else []
 
@@ -137,14 +137,14 @@ def without(words: list[str], options: list[str]) -> list[str]:
 
 
 def check_parser_name(
-    report: Report, what: str, option: str, name: str | None, there: list[str]
+    report: ArgumentFindings, what: str, option: str, name: str | None, there: list[str]
 ) -> None:
     """Note a parser that is not registered."""
     if name and name not in there:
-        report.refuse(f"there is no such {what}", option, name, there)
+        report.refuse(f"no such {what}", option, name, there)
 
 
-def check_vllm(words: list[str], model: str | None, report: Report) -> str:
+def check_vllm(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `vllm serve` does before it loads anything."""
     # Their place moves between versions; the subcommand that uses them does not.
     from vllm.entrypoints.cli.serve import ServeSubcommand  # type: ignore[import-not-found]
@@ -169,7 +169,7 @@ def check_vllm(words: list[str], model: str | None, report: Report) -> str:
     return version("vllm")
 
 
-def check_vllm_parsers(args: Any, report: Report) -> None:
+def check_vllm_parsers(args: Any, report: ArgumentFindings) -> None:
     """What vLLM looks up when its server starts."""
     from vllm.reasoning import ReasoningParserManager  # type: ignore[import-not-found]
 
@@ -206,12 +206,12 @@ def registered(manager: Any) -> list[str]:
     return list(getattr(manager, "tool_parsers", None) or manager.reasoning_parsers)
 
 
-def check_vllm_config(args: Any, model: str | None, report: Report) -> None:
+def check_vllm_config(args: Any, model: str | None, report: ArgumentFindings) -> None:
     """Build the engine's configuration, where the model's own is at hand."""
     import vllm  # type: ignore[import-not-found]
 
     if model is None or not (Path(model) / "config.json").is_file():
-        report.unchecked.append("what depends on the model's config.json, which is not here")
+        report.unchecked.append("whatever depends on the model's config.json, which is not here")
         return
     args.model = model
     try:
@@ -220,7 +220,7 @@ def check_vllm_config(args: Any, model: str | None, report: Report) -> None:
         report.of_config(error)
 
 
-def check_sglang(words: list[str], model: str | None, report: Report) -> str:
+def check_sglang(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `sglang.launch_server` does, as far as it asks neither model nor GPU."""
     from sglang.srt.server_args import ServerArgs  # type: ignore[import-not-found]
 
@@ -236,11 +236,11 @@ def check_sglang(words: list[str], model: str | None, report: Report) -> str:
                 server_args.resolve_once()
         except Exception as error:  # noqa: BLE001 - sorted by what it is
             report.of_config(error)
-        report.unchecked.append("what SGLang derives from the model and the GPU")
+        report.unchecked.append("whatever SGLang derives from the model and the GPU")
     return version("sglang")
 
 
-def check_lmdeploy(words: list[str], model: str | None, report: Report) -> str:
+def check_lmdeploy(words: list[str], model: str | None, report: ArgumentFindings) -> str:
     """As `lmdeploy serve api_server` does, up to where it would load the model."""
     from lmdeploy.cli import serve as cli_serve  # type: ignore[import-not-found]
     from lmdeploy.cli.cli import CLI  # type: ignore[import-not-found]
@@ -254,11 +254,11 @@ def check_lmdeploy(words: list[str], model: str | None, report: Report) -> str:
         except Exception as error:  # noqa: BLE001 - sorted by what it is
             report.of_config(error)
         if model is None:
-            report.unchecked.append("what depends on the model, which is not here")
+            report.unchecked.append("whatever depends on the model, which is not here")
     return version("lmdeploy")
 
 
-def check_lmdeploy_parsers(args: Any, report: Report) -> None:
+def check_lmdeploy_parsers(args: Any, report: ArgumentFindings) -> None:
     """What LMDeploy looks up when its server starts."""
     from lmdeploy.serve.parsers.reasoning_parser import (  # type: ignore[import-not-found]
         LEGACY_REASONING_PARSER_NAMES,
@@ -296,11 +296,11 @@ def main() -> None:
     """Read the question, print the answer; what the engine itself prints goes to stderr."""
     asked, answer = json.load(sys.stdin), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    report, found = Report(), ""
+    report, found = ArgumentFindings(), ""
     try:
         found = CHECKS[asked["kind"]](asked["words"], asked["model"], report)
     except (ImportError, AttributeError) as error:
-        report.unchecked.append(f"its validation is not where it is looked for: {error}")
+        report.unchecked.append(f"its validation has moved: {error}")
     json.dump(
         {"version": found, "problems": report.problems, "unchecked": report.unchecked}, answer
     )

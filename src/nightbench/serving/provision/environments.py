@@ -22,6 +22,7 @@ from typing import IO, Literal
 
 from nightbench.engines.adapter import Flavour
 from nightbench.errors import BadInput, EngineEnvironmentError
+from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.home.private_files import make_private
 from nightbench.progress import OnProgress, Progress
@@ -30,7 +31,7 @@ from nightbench.secrets.redaction import Redactor
 from nightbench.serving import images
 from nightbench.serving.file_locks import locked
 from nightbench.serving.processes import descendants, kill_all
-from nightbench.serving.provision import recipes
+from nightbench.serving.provision import keeping, recipes
 from nightbench.serving.provision.recipes import Recipe
 from nightbench.suite.engines import Environment
 
@@ -110,8 +111,8 @@ def _of_executable(executable: str, flavour: Flavour) -> EngineEnvironment:
     found = shutil.which(executable)
     if found is None:
         raise BadInput(
-            f"engine.environment.executable: {executable} is not there or not executable",
-            hint="Give the path of the engine's command, or leave environment out.",
+            f"engine.environment.executable: {executable} does not exist or is not executable",
+            hint="Set it to the path of the engine's command, or omit environment.",
         )
     beside = Path(found).parent / "python"
     return EngineEnvironment(
@@ -127,7 +128,7 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
     root = home.engines.resolve() / recipe.key
 
     def waiting() -> None:
-        on_progress(Progress("environment", recipe.name, "somebody else is building it: waiting"))
+        on_progress(Progress("environment", recipe.name, "waiting for another process to build it"))
 
     found = read_ready(root)
     if found is not None:
@@ -137,10 +138,12 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
         if found is None:
             _build(recipe, root, on_progress)
             found = read_ready(root)
+    for key in keeping.make_room(home, recipe.key, RunRetention.from_env().engines_gb * 10**9):
+        on_progress(Progress("environment", key, "unused for longest: removed to make room"))
     if found is None:
         raise EngineEnvironmentError(
             f"{recipe.name} was built, but has no {recipe.command} in {root / 'bin'}",
-            hint="Look at the recipe's requirements.",
+            hint="Check the recipe's requirements.",
         )
     return found
 
@@ -284,15 +287,19 @@ def failure(recipe: Recipe, output: list[str]) -> EngineEnvironmentError:
     """The error of a build that failed: its last lines, and what is worth trying."""
     notable = [line for line in output if not line.startswith("WARNING")]
     last = "\n".join(f"  | {line}" for line in notable[-TAIL_LINES:])
-    hint = "Look at the lines above; the next run starts over."
+    hint = "See the lines above; the next run starts over."
     if any(re.search(r"No matching distribution|Could not find a version", x) for x in output):
         hint = (
-            "pip's index lacks this build. For a CPU build of PyTorch, name the index that has it: "
+            "pip's index has no such build. For a CPU build of PyTorch, name the index that has "
+            "it: "
             "environment: {requirement: …, extra_index_url: …} in the suite, or extra_index_url in "
             f"infra/engines/{recipe.name}.toml (see PyTorch's installation page for the address)."
         )
     elif any("No space left" in line for line in output):
-        hint = "The disk is full: an engine environment takes 4 to 12 GB. Free some and run again."
+        hint = (
+            "The disk is full: an engine environment takes 4 to 12 GB. Free some space and "
+            "run again."
+        )
     return EngineEnvironmentError(f"{recipe.name} could not be built:\n{last}", hint=hint)
 
 

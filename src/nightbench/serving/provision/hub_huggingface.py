@@ -67,8 +67,8 @@ def _from_cache(model: HubModel, cause: BaseException) -> Path:
             path = _cached(model, ())
     except errors.IncompleteSnapshotError as error:
         raise DataError(
-            f"model: {model} is here only in part, and the hub is not reached",
-            hint="Run again where there is a network: the download goes on from where it was.",
+            f"model: {model} is only partly downloaded, and the hub cannot be reached",
+            hint="Run again with a network connection: the download is resumed.",
         ) from error
     except (errors.LocalEntryNotFoundError, OSError):
         raise _problem(model, cause) from None

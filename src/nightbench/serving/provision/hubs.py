@@ -46,7 +46,7 @@ def parse(model: str) -> HubModel:
     parts = repository.split("/")
     if len(parts) != 2 or not all(parts):
         raise DataError(
-            f"model: {model} names no repository",
+            f"model: {model} does not name a repository",
             hint=f"Expected {hub}:organisation/name@revision.",
         )
     return HubModel(hub, repository, revision or None)
@@ -76,9 +76,9 @@ def refuse_full_disk(model: HubModel, needed: int, folder: Path, free: FreeBytes
     there = free(folder)
     if needed + SPARE_BYTES > there:
         raise DataError(
-            f"model: {model} takes {gigabytes(needed)} more, and {gigabytes(there)} are free "
-            f"for {folder}",
-            hint="Free some, or put the hub's cache elsewhere (HF_HOME, MODELSCOPE_CACHE).",
+            f"model: {model} needs {gigabytes(needed)} more, and {folder} has "
+            f"{gigabytes(there)} free",
+            hint="Free some space, or move the hub's cache (HF_HOME, MODELSCOPE_CACHE).",
         )
 
 
@@ -107,7 +107,7 @@ def no_revision(model: HubModel) -> DataError:
     """The repository is there, its revision is not."""
     return DataError(
         f"model: {model.hub}:{model.repository} has no revision {model.revision}",
-        hint="Name a branch, a tag or a commit that is there.",
+        hint="Use an existing branch, tag or commit.",
     )
 
 
@@ -117,26 +117,26 @@ def problem(
     """What else a hub, a network or a disk can do. `token`: what the hub was asked with."""
     if any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in causes(error)):
         return DataError(
-            f"model: the disk is full while {model} is fetched",
-            hint="Free some and run again: the download goes on from where it was.",
+            f"model: the disk is full, {model} could not be fetched",
+            hint="Free some space and run again: the download is resumed.",
         )
     if status in (401, 403):
         return DataError(
             f"model: the hub refuses the key for {model} (HTTP {status})",
-            hint=f"Check {key}, and that its owner may read this model.",
+            hint=f"Check {key}, and that its owner has access to this model.",
         )
     if status == 429:
         return DataError(
             f"model: the hub limits the rate of requests ({model})",
-            hint=f"Wait a few minutes and run again; with {key} set the limit is higher.",
+            hint=f"Wait a few minutes and run again; with {key} set, the limit is higher.",
         )
     if status is not None:
         return DataError(f"model: the hub answers HTTP {status} for {model}", hint="Try later.")
     # The library may have read the token from its own file.
     redact = Redactor.from_env(os.environ, token or "")
     return DataError(
-        f"model: {model} is not here, and the hub is not reached: {_last_cause(error, redact)}",
-        hint="Check the network and proxies (HF_ENDPOINT, HTTPS_PROXY), or name a folder.",
+        f"model: {model} is not here, and the hub cannot be reached: {_last_cause(error, redact)}",
+        hint="Check the network and proxies (HF_ENDPOINT, HTTPS_PROXY), or use a local folder.",
     )
 
 

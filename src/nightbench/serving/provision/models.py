@@ -20,7 +20,7 @@ from nightbench.serving.provision import hub_huggingface, hub_modelscope, hubs
 from nightbench.serving.provision.environments import EngineEnvironment
 
 FORMS = (
-    "Forms there are: a folder, hf:organisation/name@revision, "
+    "Supported forms: a folder, hf:organisation/name@revision, "
     "modelscope:organisation/name@revision, or builtin:smollm2-135m-instruct."
 )
 _HUBS = {"hf": hub_huggingface.fetch, "modelscope": hub_modelscope.fetch}
@@ -63,11 +63,11 @@ def resolve(
         return _HUBS[kind](wanted, say=_sayer(on_progress, str(wanted)))
     if kind == "builtin" and colon:
         if name.removesuffix(".gguf") not in BUILTINS:
-            raise DataError(f"model: nothing built in is called {name}", hint=FORMS)
+            raise DataError(f"model: there is no built-in model {name}", hint=FORMS)
         return _builtin(name, home, environment, on_progress)
     path = (base_dir / model).resolve()
     if not path.exists():
-        raise DataError(f"model: {path} is not there", hint=FORMS)
+        raise DataError(f"model: {path} does not exist", hint=FORMS)
     return path
 
 
@@ -81,7 +81,7 @@ def at_hand(model: str, home: Home, base_dir: Path) -> Path | None:
         return _CACHED[kind](hubs.parse(model))
     if kind == "builtin" and colon:
         if name.removesuffix(".gguf") not in BUILTINS:
-            raise DataError(f"model: nothing built in is called {name}", hint=FORMS)
+            raise DataError(f"model: there is no built-in model {name}", hint=FORMS)
         root = home.models / name
         return root if root.is_dir() else None
     path = (base_dir / model).resolve()
@@ -115,7 +115,8 @@ def _builtin(
 
     if not root.is_dir():
         with locked(
-            home.models / f"{name}.lock", on_wait=lambda: say("somebody else makes it: waiting")
+            home.models / f"{name}.lock",
+            on_wait=lambda: say("waiting for another process to create it"),
         ):
             if not root.is_dir():
                 _make(BUILTINS[name.removesuffix(".gguf")], root, environment, say)
@@ -130,8 +131,8 @@ def _make(
     python = environment.python if environment else None
     if not as_it_is and python is None:
         raise EngineEnvironmentError(
-            f"{root.name} is converted with an environment that nightbench builds",
-            hint="Leave engine.environment out, or name a model folder instead of builtin:….",
+            f"{root.name} can only be converted in an environment that nightbench builds",
+            hint="Omit engine.environment, or use a model folder instead of builtin:….",
         )
     work = root.with_name(f"{root.name}.building")
     shutil.rmtree(work, ignore_errors=True)

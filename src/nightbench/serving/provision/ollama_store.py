@@ -29,7 +29,7 @@ from nightbench.serving import probing
 from nightbench.serving.file_locks import locked
 from nightbench.serving.provision import models
 from nightbench.serving.provision.environments import EngineEnvironment
-from nightbench.serving.supervise.supervision import Order, Supervised, wait_until
+from nightbench.serving.supervise.supervisor_client import Order, Supervised, wait_until
 from nightbench.suite.models import Target
 from nightbench.suite.types import Scalar
 from nightbench.untrusted import json_reader
@@ -71,7 +71,7 @@ def environment(
     if found is None:
         raise BadInput(
             f"engine.executable: there is no {engine.executable} command",
-            hint="Install Ollama, name its executable, or attach to one that runs: base_url.",
+            hint="Install Ollama, set its executable, or attach to a running one: base_url.",
         )
     store = base_dir / engine.models if engine.models else home.models / "ollama"
     return EngineEnvironment(
@@ -114,14 +114,14 @@ def ensure_model(
             if not is_there:
                 _pull(client, endpoint, name, say)
             return
-        recipe = _Recipe(name, gguf, engine.parameters, store, engine.pass_env)
+        recipe = _Modelfile(name, gguf, engine.parameters, store, engine.pass_env)
         if not (is_there and recipe.is_as_made()):
             say(f"creating from {gguf.name}")
             recipe.make(environment.executable, endpoint)
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class _Modelfile:
     """What a model of the store is made of; kept beside it as the Modelfile."""
 
     name: str
@@ -156,7 +156,7 @@ class _Recipe:
             self.path.unlink(missing_ok=True)
             said = endpoint.redact(done.stderr)
             last = "\n".join(f"  | {line}" for line in said.splitlines()[-5:])
-            raise DataError(f"model: {self.name} could not be made from {self.gguf}:\n{last}")
+            raise DataError(f"model: {self.name} could not be created from {self.gguf}:\n{last}")
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def _wait_ready(supervised: Supervised, endpoint: Endpoint) -> None:
     if not wait_until(decided, START_S) or not probing.is_healthy(url):
         last = "\n".join(f"  | {line}" for line in supervised.log_tail().splitlines()[-5:])
         raise EngineEnvironmentError(
-            f"ollama serve does not come up:\n{last}", hint="Try `ollama serve` by hand."
+            f"ollama serve does not start:\n{last}", hint="Run `ollama serve` by hand."
         )
 
 
@@ -203,7 +203,7 @@ def _listed(endpoint: Endpoint) -> list[str]:
         return probing.list_models(endpoint)
     except probing.NotListed as error:
         raise EngineEnvironmentError(
-            f"ollama serve is up, but {error}", hint="Try `ollama list` by hand."
+            f"ollama serve is up, but {error}", hint="Run `ollama list` by hand."
         ) from None
 
 
@@ -230,8 +230,8 @@ def _pull_problem(name: str, said: str) -> DataError:
             f"model: Ollama's library has no {name}", hint="Check the name and tag at ollama.com."
         )
     if "no space" in said:
-        return DataError(f"model: the disk is full while {name} is pulled", hint="Free some.")
+        return DataError(f"model: the disk is full, {name} could not be pulled", hint="Free some.")
     return DataError(
         f"model: {name} could not be pulled: {said[:200]}",
-        hint="Check the network; or name a GGUF file, or a store that has it (engine.models).",
+        hint="Check the network; or use a GGUF file, or a store that has it (engine.models).",
     )

@@ -71,12 +71,12 @@ def check(
     try:
         code, answered, said = _run(argv, asked, env, within_s)
     except subprocess.TimeoutExpired:
-        return Checked(unchecked=(f"the engine did not answer within {within_s:.0f} s",))
+        return Checked(unchecked=(f"the check did not finish within {within_s:.0f} s",))
     try:
         answer = json.loads(answered)
     except ValueError:
         last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
-        return Checked(unchecked=(f"the engine could not be asked: {last[:300]}",))
+        return Checked(unchecked=(f"the engine's check failed: {last[:300]}",))
     engine, version = target_engine.adapter_of(target), answer["version"]
     return Checked(
         engine=f"{engine.kind} {version}" if version else "",
@@ -103,7 +103,7 @@ def require_accepted(
     accepted = _mark(target, environment, model)
     if accepted is not None and accepted.exists():
         return
-    on_progress(Progress("environment", target.name, "the engine looks at its arguments"))
+    on_progress(Progress("environment", target.name, "the engine checks its arguments"))
     checked = ask(target, environment, model)
     if checked.refused:
         raise refusal(target, checked.refused)
@@ -118,7 +118,7 @@ def refusal(target: Target, refused: Sequence[str]) -> ArgumentsRefused:
     listed = "\n".join(f"  {line}" for line in refused)
     return ArgumentsRefused(
         f"{target.name}: {target.engine.kind} refuses its arguments:\n{listed}",
-        hint="Change engine.args; `nightbench plan --check SUITE` asks the engine again.",
+        hint="Change engine.args; `nightbench plan --check SUITE` repeats this check.",
     )
 
 

@@ -148,7 +148,7 @@ def choose(
     if environment == "auto":
         return load(usual or kind, where)
     if environment.requirement is None:
-        raise BadInput("this environment is not built by nightbench: it names no requirement")
+        raise BadInput("nightbench does not build this environment: it has no requirement")
     distribution = _distribution(environment.requirement)
     named = _NAMED_OTHERWISE.get(distribution, distribution)
     if _file(named, where) is not None:

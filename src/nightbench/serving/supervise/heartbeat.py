@@ -16,7 +16,7 @@ Decision = Literal["alive", "ask", "hung"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HangLimits:
     """Seconds: without a step while requests are in flight or without any answer, before a quiet
     server is asked, and for its answer. All of them longer where its processes are computing: one
     step of a large model on a CPU may take minutes, on a GPU it never does."""
@@ -27,7 +27,7 @@ class Patience:
     times_if_computing: float = 10.0
 
     @classmethod
-    def of(cls, hang_timeout_s: float) -> Patience:
+    def of(cls, hang_timeout_s: float) -> HangLimits:
         """Found within about `hang_timeout_s`, whether it was working when it hung or quiet."""
         return cls(hang_timeout_s, hang_timeout_s / 3, hang_timeout_s * 2 / 3)
 
@@ -35,7 +35,7 @@ class Patience:
 class Heartbeat:
     """Takes what the counters say, once a second or so."""
 
-    def __init__(self, now_s: float, patience: Patience) -> None:
+    def __init__(self, now_s: float, patience: HangLimits) -> None:
         self._patience = patience
         self._moved_at_s = now_s
         self._signature: int | None = None

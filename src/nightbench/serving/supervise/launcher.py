@@ -25,8 +25,8 @@ from nightbench.serving.hardware.leases import Lease
 from nightbench.serving.hardware.machine import Machine
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.serving.scratch import Scratch
-from nightbench.serving.supervise.contained import contained
-from nightbench.serving.supervise.supervision import Isolation, Order, Supervised
+from nightbench.serving.supervise.container_launch import contained
+from nightbench.serving.supervise.supervisor_client import Isolation, Order, Supervised
 from nightbench.suite.models import Target
 
 
@@ -47,7 +47,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LaunchRequest:
     """What is to be launched: everything that is known before hardware is held."""
 
     target: Target
@@ -63,7 +63,7 @@ class Job:
 class Started:
     """A server that is starting: on what, by which command, under which supervisor."""
 
-    job: Job
+    job: LaunchRequest
     lease: Lease
     port: int
     endpoint: Endpoint
@@ -75,10 +75,10 @@ class Started:
     supervised: Supervised
 
 
-def start(job: Job, on_progress: OnProgress) -> Started:
+def start(job: LaunchRequest, on_progress: OnProgress) -> Started:
     """Lease, choose a port, hand the locks to a supervisor. Raises LeaseError, BadInput."""
     inherited = engine_environment(os.environ, target_engine.pass_env(job.target))
-    request = leases.Request(
+    request = leases.LeaseRequest(
         subject=job.target.name,
         num_gpus=0 if _runs_on_cores(job) else target_engine.num_gpus(job.target),
         cores=job.machine.cores,
@@ -98,12 +98,12 @@ def start(job: Job, on_progress: OnProgress) -> Started:
         lease.hand_over()
 
 
-def _runs_on_cores(job: Job) -> bool:
+def _runs_on_cores(job: LaunchRequest) -> bool:
     """Whether the engine is a CPU build, on whatever machine."""
     return job.environment is not None and job.environment.flavour == "cpu"
 
 
-def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
+def _start(job: LaunchRequest, lease: Lease, inherited: dict[str, str]) -> Started:
     port = choose_port(job.options.port)
     endpoint = Endpoint(
         base_url=f"http://{probing.HOST}:{port}/v1",
@@ -148,7 +148,7 @@ def _start(job: Job, lease: Lease, inherited: dict[str, str]) -> Started:
     )
 
 
-def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
+def _plan(job: LaunchRequest, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
     launch = target_engine.plan_launch(
         job.target,
         model_path=job.model,
@@ -165,12 +165,12 @@ def _plan(job: Job, lease: Lease, endpoint: Endpoint, port: int) -> Launch:
     return replace(launch, argv=(str(environment.executable), *launch.argv[1:]))
 
 
-def _run_dir(job: Job) -> Path:
+def _run_dir(job: LaunchRequest) -> Path:
     return job.run_dir / f"server-{job.launch}"
 
 
 def _supervise(
-    job: Job,
+    job: LaunchRequest,
     lease: Lease,
     launch: Launch,
     env: dict[str, str],
@@ -207,14 +207,14 @@ def _supervise(
         private.hand_over()
 
 
-def _private_folder(job: Job) -> Scratch:
+def _private_folder(job: LaunchRequest) -> Scratch:
     scratch.sweep()
     try:
         return scratch.make()
     except OSError as error:
         raise LeaseError(
-            f"{job.target.name}: no temporary folder can be made: {error}",
-            hint="Make room there, or name another folder in TMPDIR.",
+            f"{job.target.name}: cannot create a temporary folder: {error}",
+            hint="Free some space, or set TMPDIR to another folder.",
         ) from error
 
 
@@ -233,12 +233,12 @@ def choose_port(wanted: int | None) -> int:
         who = f" by pid {', '.join(map(str, pids))}" if pids else ""
         raise BadInput(
             f"port {wanted} is taken{who}",
-            hint="Choose another, or leave the choice to nightbench.",
+            hint="Choose another, or let nightbench choose one.",
         )
     return wanted
 
 
-def _hardware_env(job: Job, lease: Lease) -> dict[str, str]:
+def _hardware_env(job: LaunchRequest, lease: Lease) -> dict[str, str]:
     """Which GPUs, and where compiled code is kept: per environment, warm on the next night."""
     env = gpus.cuda_env(lease.gpus, job.machine.inventory) if lease.gpus else {}
     environment = job.environment

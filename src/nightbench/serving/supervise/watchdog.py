@@ -15,8 +15,8 @@ from nightbench.records import TelemetryRow
 from nightbench.serving import probing
 from nightbench.serving.hardware import telemetry
 from nightbench.serving.hardware.telemetry import Sampler
-from nightbench.serving.supervise.heartbeat import Decision, Heartbeat, Patience
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.heartbeat import Decision, HangLimits, Heartbeat
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
 LOOK_EVERY_S = 0.25
@@ -34,7 +34,7 @@ def never() -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedServer:
     """What is watched, and how to look at it."""
 
     target: Target
@@ -42,16 +42,16 @@ class Watched:
     ready_path: str
     counters_path: str | None
     running: Callable[[], bool]
-    patience: Patience
+    patience: HangLimits
     samplers: Sequence[Sampler] = ()
     computing: Callable[[], bool] = never
     clock: Callable[[], float] = time.monotonic
 
 
-class Watch:
+class Watchdog:
     """`trouble` is safe to ask from any thread, and free. Use as a context manager."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: WatchedServer) -> None:
         self._watched = watched
         self._trouble: Trouble | None = None
         self._rows: list[TelemetryRow] = []
@@ -62,7 +62,7 @@ class Watch:
         self._heartbeat = Heartbeat(watched.clock(), watched.patience)
         self._thread = threading.Thread(target=self._run, name="server-watch", daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Watchdog:
         self._thread.start()
         return self
 
@@ -152,7 +152,7 @@ class Watch:
         return self._heartbeat.answered(self._watched.clock(), answer.ok)
 
 
-def read_counters(watched: Watched) -> Counters | None:
+def read_counters(watched: WatchedServer) -> Counters | None:
     """What the engine says of itself now, None where it says nothing."""
     page = probing.read_page(watched.endpoint, watched.counters_path or "")
     return None if page is None else target_engine.parse_counters(watched.target, page)

@@ -2,13 +2,13 @@
 
 import sys
 
-from nightbench.accuracy.scoring.sandbox import judging, program
+from nightbench.accuracy.scoring.sandbox import running_program, running_tests
 from nightbench.accuracy.scoring.sandbox.confinement import end_with
 
 starter, role, *descriptors = sys.argv[1:]
 if starter != "0":  # 0: bubblewrap ends it
     end_with(int(starter))
 if role == "judge":
-    judging.main(*map(int, descriptors))
+    running_tests.main(*map(int, descriptors))
 else:
-    program.main()
+    running_program.main()

@@ -87,7 +87,7 @@ _F_SETOWN, _F_SETOWN_EX = 8, 15  # of fcntl: whom a pipe signals
 
 
 @dataclass(frozen=True)
-class Machine:
+class SyscallNumbers:
     """What a filter has to know of a processor's system calls."""
 
     architecture: int  # as the kernel names it to a filter
@@ -102,8 +102,8 @@ def _numbers(column: int) -> tuple[int, ...]:
 
 
 MACHINES = {
-    "x86_64": Machine(0xC000003E, openat=257, fcntl=72, denied=_numbers(1)),
-    "aarch64": Machine(0xC00000B7, openat=56, fcntl=25, denied=_numbers(2)),
+    "x86_64": SyscallNumbers(0xC000003E, openat=257, fcntl=72, denied=_numbers(1)),
+    "aarch64": SyscallNumbers(0xC00000B7, openat=56, fcntl=25, denied=_numbers(2)),
 }
 
 
@@ -183,7 +183,7 @@ def _only_readable() -> Callable[[str, tuple[object, ...]], None]:
 
     def refuse(event: str, arguments: tuple[object, ...]) -> None:
         if event == "ctypes.dlopen" or (event == "import" and "ctypes" in str(arguments[0])):
-            raise PermissionError("a program may not load libraries by hand")
+            raise PermissionError("a program may not load libraries directly")
         if event not in ("open", "os.listdir", "os.scandir") or isinstance(arguments[0], int):
             return  # a number is what is open already
         where = os.path.realpath(os.fsdecode(arguments[0] or "."))  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def _only_readable() -> Callable[[str, tuple[object, ...]], None]:
     return refuse
 
 
-def _filter(machine: Machine) -> bytes:
+def _filter(machine: SyscallNumbers) -> bytes:
     """A seccomp program: denied calls, opening for writing and naming somebody to signal fail with
     EPERM."""
     lines = [

@@ -57,7 +57,7 @@ def decode(value: Any) -> Any:
     if kind in _MANY_MADE:
         return _MANY_MADE[kind](decode(one) for one in parts[0])
     if kind not in _MADE:
-        raise ValueError(f"{kind!r} is no kind of value")
+        raise ValueError(f"{kind!r} is not a kind of value")
     return _MADE[kind](*parts)
 
 

@@ -66,7 +66,7 @@ def _reading(sample: AccuracySample) -> str:
     if sample.extracted_strict != sample.extracted:
         parts.append(f"strictly {said(sample.extracted_strict)}")
     if sample.truncated:
-        parts.append("cut at max_tokens")
+        parts.append("truncated at max_tokens")
     return ", ".join(parts)
 
 

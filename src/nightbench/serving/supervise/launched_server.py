@@ -30,11 +30,17 @@ from nightbench.serving.hardware.starvation import CoreReading
 from nightbench.serving.hardware.telemetry import ProcessSampler
 from nightbench.serving.images import remove_container
 from nightbench.serving.processes import boot_id, end, is_same, stat_of
-from nightbench.serving.supervise.heartbeat import Patience
-from nightbench.serving.supervise.launcher import Job, Started, gpu_memory, start
+from nightbench.serving.supervise.heartbeat import HangLimits
+from nightbench.serving.supervise.launcher import LaunchRequest, Started, gpu_memory, start
 from nightbench.serving.supervise.supervised_files import MAX_PROCESSES
-from nightbench.serving.supervise.supervision import wait_until
-from nightbench.serving.supervise.watchdog import Trouble, Watch, Watched, never, read_counters
+from nightbench.serving.supervise.supervisor_client import wait_until
+from nightbench.serving.supervise.watchdog import (
+    Trouble,
+    Watchdog,
+    WatchedServer,
+    never,
+    read_counters,
+)
 
 KILL_PATIENCE_S = 5.0
 PORT_PATIENCE_S = 2.0
@@ -55,10 +61,10 @@ class Teardown:
 
 @contextmanager
 def launched(
-    job: Job, on_progress: OnProgress, on_row: Callable[[ServerRow], None]
-) -> Iterator[Launched]:
+    job: LaunchRequest, on_progress: OnProgress, on_row: Callable[[ServerRow], None]
+) -> Iterator[LaunchedServer]:
     """Lease, start, wait until it answers, watch; afterwards prove that it is gone."""
-    launch = Launched(start(job, on_progress))
+    launch = LaunchedServer(start(job, on_progress))
     try:
         launch.boot(on_progress)
         with launch.watching():
@@ -69,14 +75,14 @@ def launched(
         launch.end(on_progress)
         on_row(launch.row())
         if not launch.is_clean():
-            error.add_note("its teardown was not clean: see nightbench doctor")
+            error.add_note("its teardown was incomplete: see `nightbench doctor`")
         raise
     launch.end(on_progress)
     on_row(launch.row())
     launch.refuse_leftovers()
 
 
-class Launched:
+class LaunchedServer:
     """A server that was started."""
 
     def __init__(self, started: Started) -> None:
@@ -85,8 +91,8 @@ class Launched:
         self._phases = BootPhases()
         environment = started.job.environment
         self.engine_version = environment.version if environment else None
-        self._watched: Watched | None = None
-        self._watch: Watch | None = None
+        self._watched: WatchedServer | None = None
+        self._watch: Watchdog | None = None
         self._exit_reason: str | None = None
         self._stopped_at: datetime | None = None
         self._teardown: Teardown | None = None
@@ -108,7 +114,7 @@ class Launched:
         )
         self.engine_version = self.engine_version or self._ask_version()
         sampler = started.job.machine.sampler(started.lease.gpus, started.supervised.pid)
-        self._watched = Watched(
+        self._watched = WatchedServer(
             target=started.job.target,
             endpoint=self.endpoint,
             ready_path=started.launch.ready_path,
@@ -116,7 +122,7 @@ class Launched:
             running=started.supervised.running,
             samplers=[sampler],
             computing=sampler.is_computing if isinstance(sampler, ProcessSampler) else never,
-            patience=Patience.of(started.job.target.hang_timeout_s),
+            patience=HangLimits.of(started.job.target.hang_timeout_s),
             clock=started.job.options.clock,
         )
 
@@ -138,7 +144,7 @@ class Launched:
         """Watch it, in a thread, until the block is left."""
         if self._watched is None:
             raise RuntimeError("watching comes after boot")
-        with Watch(self._watched) as self._watch:
+        with Watchdog(self._watched) as self._watch:
             yield
 
     def trouble(self) -> Trouble | None:
@@ -164,8 +170,8 @@ class Launched:
             raise ServerDied(f"{name} died{exited}", hint=hint, log_tail=log_tail)
         if trouble == "watch_failed":
             why = self._watch.failure if self._watch else ""
-            raise ServerError(f"{name} is no longer watched: {why}", hint=hint, log_tail=log_tail)
-        raise ServerHung(f"{name} lives, but makes no progress", hint=hint, log_tail=log_tail)
+            raise ServerError(f"{name} is no longer monitored: {why}", hint=hint, log_tail=log_tail)
+        raise ServerHung(f"{name} is alive but makes no progress", hint=hint, log_tail=log_tail)
 
     def drain(self) -> list[TelemetryRow]:
         """Readings since the last call."""
@@ -224,7 +230,7 @@ class Launched:
             self._mark_dirty(known, "; ".join(problems))
         self._stopped_at = datetime.now(UTC)
         self._teardown = Teardown(time.monotonic() - began, not problems, "; ".join(problems))
-        detail = self._teardown.detail or "gone: no process, no port"
+        detail = self._teardown.detail or "stopped: no process, port closed"
         on_progress(Progress("teardown", job.target.name, detail))
 
     def _ask_to_stop(self) -> tuple[dict[int, int], list[str]]:
@@ -257,7 +263,7 @@ class Launched:
         if not self._port_is_anothers and not wait_until(port_is_closed, PORT_PATIENCE_S):
             problems.append(f"port {self.started.port} is still open")
         if not wait_until(self._memory_is_back, MEMORY_PATIENCE_S):
-            problems.append("GPU memory is not back to its level before")
+            problems.append("GPU memory is not back to its previous level")
         return problems
 
     def _mark_dirty(self, known: dict[int, int], detail: str) -> None:
@@ -311,7 +317,7 @@ class Launched:
         """Raise TeardownFailed unless its end is proven."""
         if self._teardown is not None and not self._teardown.clean:
             raise TeardownFailed(
-                f"{self.started.job.target.name} is not gone: {self._teardown.detail}",
+                f"{self.started.job.target.name} did not stop cleanly: {self._teardown.detail}",
                 hint="`nightbench doctor` shows what is left, `nightbench reap` ends it.",
             )
 

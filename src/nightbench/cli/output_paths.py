@@ -47,8 +47,8 @@ def temporary_folder() -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix="nightbench-load-", ignore_cleanup_errors=True)
     except OSError as error:
         raise NightbenchError(
-            f"there is no folder for temporary files: {error.strerror or error}",
-            hint="Set TMPDIR to a folder with room.",
+            f"no usable folder for temporary files: {error.strerror or error}",
+            hint="Set TMPDIR to a folder with free space.",
         ) from None
     with folder as name:
         yield Path(name)

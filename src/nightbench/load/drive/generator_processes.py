@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from nightbench.errors import NightbenchError
-from nightbench.load.drive.clock import now_ns
+from nightbench.load.drive.kernel_clock import now_ns
 from nightbench.load.drive.worker_protocol import Job, ShardReport
 from nightbench.secrets.child_env import FOR_PYTHON, environment_for
 
@@ -44,7 +44,7 @@ class _Shard:
 
 
 @dataclass(slots=True)
-class Crew:
+class GeneratorPool:
     """The processes of one level. Leaving the context ends them, whatever happened."""
 
     jobs: list[Job]
@@ -52,7 +52,7 @@ class Crew:
     _shards: list[_Shard] = field(default_factory=list)
     _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> GeneratorPool:
         for job in self.jobs:
             shard = _start()
             self._shards.append(shard)
@@ -131,7 +131,7 @@ class Crew:
             if shard.report is None:
                 raise GeneratorFailed(
                     shard.error or f"a load generator process ended ({shard.process.wait()})",
-                    hint="" if shard.error else "its traceback stands above; please report it",
+                    hint="" if shard.error else "its traceback is above; please report it",
                 )
             return
         *lines, shard.unread = (shard.unread + news).split(b"\n")
@@ -168,5 +168,5 @@ def _start() -> _Shard:
         start_new_session=True,
     )
     if process.stdin is None or process.stdout is None:
-        raise GeneratorFailed("a load generator process came without pipes")
+        raise GeneratorFailed("a load generator process has no pipes")
     return _Shard(process, process.stdin, process.stdout)

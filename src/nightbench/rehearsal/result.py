@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightbench.rehearsal.sharing import Boot
+from nightbench.rehearsal.shared_boots import SharedBoot
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RehearsalResult:
     """One server's part: in words, and whether all of it went well."""
 
     said: str
     is_whole: bool
 
 
-def outcome_of(boot: Boot, told: Mapping[str, Any] | None) -> Outcome:
+def outcome_of(boot: SharedBoot, told: Mapping[str, Any] | None) -> RehearsalResult:
     """`told` is the target as `nightbench run --json` writes it, None where it wrote nothing."""
     if told is None:
-        return Outcome("nothing came of it", is_whole=False)
+        return RehearsalResult("no result", is_whole=False)
     row, servers = told["row"], told["servers"]
     boots = [server["boot_s"] for server in servers if server.get("boot_s")]
     whole = [result for result in told["accuracy"] if result["subset"] == "all"]
@@ -31,11 +31,11 @@ def outcome_of(boot: Boot, told: Mapping[str, Any] | None) -> Outcome:
     parts = [
         f"{row['status']} on {row.get('engine_version') or 'its engine'}",
         *([f"booted in {boots[-1]:.0f} s"] if boots else []),
-        f"{answered} of {benchmarks} benchmarks and {levels} of {all_levels} levels answered",
-        "gone again" if is_gone else "its end is not proven",
+        f"{answered} of {benchmarks} benchmarks and {levels} of {all_levels} levels completed",
+        "stopped" if is_gone else "teardown incomplete",
     ]
     asked = answered == benchmarks and levels == all_levels
-    return Outcome(", ".join(parts), row["status"] == "completed" and asked and is_gone)
+    return RehearsalResult(", ".join(parts), row["status"] == "completed" and asked and is_gone)
 
 
 def _levels(loads: list[dict[str, Any]]) -> int:

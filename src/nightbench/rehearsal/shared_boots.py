@@ -14,7 +14,7 @@ _SERVER = ("model", "served_model_name", "engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class SharedBoot:
     """A target of the rehearsal's own suite, and the targets it stands for, each as a person knows
     it."""
 
@@ -28,24 +28,24 @@ class Boot:
         return str(self.target["name"])
 
 
-def boots(small: Sequence[Small]) -> list[Boot]:
+def boots(small: Sequence[Small]) -> list[SharedBoot]:
     """The servers to be booted, in the order of the targets: the same model, name, engine and
     arguments are one server, which is asked what all of its targets ask."""
     several = len({one.suite for one in small}) > 1
-    found: dict[str, Boot] = {}
+    found: dict[str, SharedBoot] = {}
     for one in small:
         server = json.dumps([one.target[key] for key in _SERVER], sort_keys=True)
         if server not in found:
             taken = {boot.name for boot in found.values()}
             named = {"name": _distinct(one.name, taken), "accuracy": [], "load": []}
-            found[server] = Boot(one.target | named)
+            found[server] = SharedBoot(one.target | named)
         boot = found[server]
         boot.stands_for.append(f"{one.suite}: {one.name}" if several else one.name)
         _add(boot, one)
     return list(found.values())
 
 
-def _add(boot: Boot, one: Small) -> None:
+def _add(boot: SharedBoot, one: Small) -> None:
     """What one more target asks, and what was changed for it, each once."""
     target = boot.target
     for key in ("boot_timeout_s", "hang_timeout_s"):

@@ -51,7 +51,7 @@ class Program:
         """Have it run. Raises EOFError where it does not run to its end."""
         self._say(job)
         if self._answer() != ["ran"]:
-            raise EOFError("the program did not run to its end")
+            raise EOFError("the program did not finish")
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         self._say([encode(list(arguments)), encode(named)])
@@ -73,7 +73,7 @@ class Program:
             part = os.read(self._from, _PART_BYTES)
             self._heard += part
             if not part or len(self._heard) > _MOST_ANSWER_BYTES:
-                raise EOFError("the program is gone, or says too much")
+                raise EOFError("the program exited or wrote too much")
         line, _, rest = bytes(self._heard).partition(b"\n")
         self._heard = bytearray(rest)
         answer: list[Any] = json.loads(line)

@@ -21,7 +21,7 @@ MOST_FAILED_STARTS = 3
 
 
 @dataclass(slots=True)
-class KeptProcess:
+class RestartedProcess:
     """One process in a session of its own, so that the terminal's Ctrl-C reaches us first.
 
     Use as a context manager; leaving it ends the process.
@@ -36,7 +36,7 @@ class KeptProcess:
     _started_at: float = 0.0
     _failed_starts: int = 0
 
-    def __enter__(self) -> KeptProcess:
+    def __enter__(self) -> RestartedProcess:
         self._start()
         return self
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nightbench.cli.kept_process import KeptProcess
+from nightbench.cli.restarted_process import RestartedProcess
 from nightbench.errors import NightbenchError
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 
 LASTING = (sys.executable, "-c", "import time; time.sleep(600)")
 ENDING = (sys.executable, "-c", "raise SystemExit(7)")
@@ -30,11 +30,11 @@ class Clock:
         return self.now
 
 
-def kept(argv: tuple[str, ...], folder: Path, clock: Clock) -> KeptProcess:
-    return KeptProcess("server", argv, dict(os.environ), folder / "log", clock)
+def kept(argv: tuple[str, ...], folder: Path, clock: Clock) -> RestartedProcess:
+    return RestartedProcess("server", argv, dict(os.environ), folder / "log", clock)
 
 
-def ended(process: KeptProcess) -> bool:
+def ended(process: RestartedProcess) -> bool:
     return wait_until(lambda: not process.is_running(), 20)
 
 
@@ -74,7 +74,7 @@ def test_one_that_ends_now_and_then_is_started_for_ever(tmp_path: Path) -> None:
 KEEPER = """
 import os, sys, time
 from pathlib import Path
-from nightbench.cli.kept_process import KeptProcess
+from nightbench.cli.restarted_process import KeptProcess
 
 argv = (sys.executable, "-c", "import time; time.sleep(600)")
 with KeptProcess("server", argv, dict(os.environ), Path(sys.argv[1])) as process:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nightbench.cli.files import make_room_for, temporary_folder
+from nightbench.cli.output_paths import make_room_for, temporary_folder
 from nightbench.errors import BadInput, NightbenchError
 
 

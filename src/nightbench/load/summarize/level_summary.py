@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightbench.load.drive.clock import OffsetTrack
+from nightbench.load.drive.kernel_clock import OffsetTrack
 from nightbench.load.drive.worker_protocol import ShardReport
 from nightbench.load.plan.levels import Level
 from nightbench.load.prefix_cache import CacheUse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nightbench.accuracy.benchmark import Benchmark, Pool, Subset
+from nightbench.accuracy.benchmark import Benchmark, RecordPool, Subset
 from nightbench.data import loading
 from nightbench.data.loading import HubName, Record
 from nightbench.errors import DataError
@@ -48,7 +48,8 @@ class RecordReader:
             return []
         if self._folder is not None and self._folder.is_file():
             raise DataError(
-                f"{self._folder} holds the questions, and {benchmark.name} shows {wanted} examples",
+                f"{self._folder} holds only questions, and {benchmark.name} needs {wanted} "
+                f"examples",
                 hint=self._where_examples_go(subset),
             )
         questions = {_fingerprint(record) for record in asked}
@@ -58,8 +59,8 @@ class RecordReader:
             asked_too = len(records) - len(others)
             raise DataError(
                 f"{benchmark.name}/{subset.name} has {len(records)} examples in its "
-                f"{benchmark.shot_split} split, and {wanted} are to be shown"
-                + (f": {asked_too} of them are questions that are asked" if asked_too else ""),
+                f"{benchmark.shot_split} split, {wanted} are needed"
+                + (f": {asked_too} of them are also asked" if asked_too else ""),
                 hint=self._where_examples_go(subset),
             )
         return others[:wanted]
@@ -67,7 +68,7 @@ class RecordReader:
     def _where_examples_go(self, subset: Subset) -> str:
         benchmark, name = self._benchmark, subset.config or subset.name
         return (
-            f"Give a folder with {name}_{benchmark.split}.jsonl (asked) and "
+            f"Pass a folder with {name}_{benchmark.split}.jsonl (asked) and "
             f"{name}_{benchmark.shot_split}.jsonl (shown), fewer examples (few_shot: N, "
             f"--few-shot N), or none (few_shot: 0)."
         )
@@ -165,7 +166,7 @@ def _folder(benchmark: Benchmark, spec: AccuracySpec, base_dir: Path) -> Path | 
     return BUILTIN_DATA / benchmark.builtin if benchmark.builtin is not None else None
 
 
-def _subset_of(pool: Pool, record: Record) -> str | None:
+def _subset_of(pool: RecordPool, record: Record) -> str | None:
     """The subset a record says it is of; None where it has no such field."""
     try:
         return pool.subset_of(record)

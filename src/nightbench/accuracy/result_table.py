@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nightbench.accuracy.summary import ALL
+from nightbench.accuracy.benchmark_summary import ALL
 from nightbench.records import AccuracyResult
 from nightbench.terminal_text import safe_line
 

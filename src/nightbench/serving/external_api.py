@@ -14,7 +14,7 @@ from nightbench.secrets.values import shown_name
 from nightbench.serving import probing
 from nightbench.serving.file_locks import Sleep
 from nightbench.serving.patience import REMOTE_S, Patience
-from nightbench.serving.probing import Answer
+from nightbench.serving.probing import ProbeResult
 from nightbench.suite.models import Target
 from nightbench.untrusted.limits import DEFAULT_LIMITS, AnswerLimits
 
@@ -43,7 +43,7 @@ def connect_to(
     """The endpoint of an attached target, once it really answered. Raises as `connect`."""
     attached = target.attached_to
     if attached is None:
-        raise BadInput(f"{target.name} is not an API that somebody else runs")
+        raise BadInput(f"{target.name} is not an external API")
     if attached is not target.engine:
         # An engine's first answer loads the model: before the clock, and with a boot's patience.
         attached = attached.model_copy(update={"first_answer_timeout_s": target.boot_timeout_s})
@@ -80,7 +80,7 @@ def connect(
     return endpoint
 
 
-def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> Answer:
+def _ask(endpoint: Endpoint, timeout_s: float, pacing: Pacing) -> ProbeResult:
     """A first answer; where the API limits the rate, asked again when it says."""
     for attempt in range(pacing.retries + 1):
         answer = probing.ask(endpoint, timeout_s=timeout_s)
@@ -101,7 +101,7 @@ def wait_until_answered(endpoint: Endpoint, patience: Patience) -> None:
         raise _refusal(endpoint, answer, None)
 
 
-def _why_no_answer(answer: Answer) -> str | None:
+def _why_no_answer(answer: ProbeResult) -> str | None:
     return answer.detail if answer.is_loading else None
 
 
@@ -113,7 +113,7 @@ def only_model(endpoint: Endpoint, patience: Patience = AT_ONCE) -> str:
     if len(listed) > 1:
         raise EndpointError(
             f"{endpoint.base_url} lists {len(listed)} models: {probing.names(listed)}",
-            hint="Say which one is meant: served_model_name (--model).",
+            hint="Choose one: served_model_name (--model).",
         )
     return listed[0]
 
@@ -136,10 +136,10 @@ def _try_to_list(endpoint: Endpoint) -> list[str] | probing.NotListed:
 def _why_not_listed(found: list[str] | probing.NotListed) -> str | None:
     if isinstance(found, probing.NotListed):
         return str(found) if found.is_loading else None
-    return None if found else "it lists no model yet"
+    return None if found else "no model listed yet"
 
 
-def _refusal(endpoint: Endpoint, answer: Answer, key_env: str | None) -> EndpointError:
+def _refusal(endpoint: Endpoint, answer: ProbeResult, key_env: str | None) -> EndpointError:
     """Why there was no answer: an unknown model is told with those there are."""
     if answer.status in (400, 404):
         try:
@@ -158,7 +158,7 @@ def _refusal(endpoint: Endpoint, answer: Answer, key_env: str | None) -> Endpoin
             hint="Set requests_per_second to what it allows (0.16 is one in 6 s), or wait.",
         )
     return EndpointError(
-        f"{endpoint.base_url} does not answer: {answer.detail}",
+        f"{endpoint.base_url} is not responding: {answer.detail}",
         hint=_hint(answer.status, endpoint, key_env),
     )
 
@@ -170,7 +170,7 @@ def _hint(status: int | None, endpoint: Endpoint, key_env: str | None) -> str:
             if key_env
             else "api_key_env names the variable that"
         )
-        return f"Check the key: {where} holds it."
+        return f"Check the API key: {where} holds it."
     if status == 404:
         return f"Check base_url and served_model_name ({endpoint.model or 'not set'})."
-    return "Check that it runs and that base_url is right."
+    return "Check that it is running and that base_url is correct."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -23,12 +24,15 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOG_MAX_BYTES = 64 << 20
 TAIL_LINES = 40
 TAIL_BYTES = 65536
+MOST_ERRORS = 3  # named before the tail
+_ERROR = re.compile(r"\b[A-Za-z_.]*(?:Error|Exception): .*\S")
+_NO_ERROR = re.compile(r"\b(?:WARNING|INFO|DEBUG)\b")  # a record that only speaks of one
 
 Isolation = Literal["auto", "watchdog"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class SupervisorReport:
     """What the supervisor says of its engine. `state`: starting, running, stopping, gone."""
 
     state: str = "starting"
@@ -120,13 +124,15 @@ class Supervised:
         """The guard, above everything else of this server."""
         return self._guard.pid
 
-    def report(self) -> Report:
+    def report(self) -> SupervisorReport:
         """The last report; of a supervisor that could not write one, only that it is starting."""
         try:
             fields = json.loads(self.order.report_path.read_text())
         except (FileNotFoundError, ValueError):
-            return Report()
-        return Report(**{key: value for key, value in fields.items() if key != "supervisor_pid"})
+            return SupervisorReport()
+        return SupervisorReport(
+            **{key: value for key, value in fields.items() if key != "supervisor_pid"}
+        )
 
     def running(self) -> bool:
         """Whether the engine runs. False from the moment its end has begun, for whatever reason."""
@@ -159,7 +165,7 @@ class Supervised:
         return [*alive, *processes.descendants(self.pid)]
 
     def log_tail(self, lines: int = TAIL_LINES) -> str:
-        """The last lines the engine wrote (the supervisor has taken the secrets out)."""
+        """The engine's last lines and errors before them; the supervisor has taken secrets out."""
         return tail_of(self.order.log_path, lines)
 
 
@@ -170,7 +176,11 @@ def _mark(launch_id: str) -> dict[str, str]:
 
 
 def tail_of(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log that may just have been rotated, bytes that are no text replaced."""
+    """The last lines of a log that may just have been rotated, bytes that are no text replaced.
+
+    vLLM ends with "See root cause above", a long traceback below it: errors that stand before the
+    last lines come first.
+    """
     text = b""
     for part in (path.with_name(path.name + ".1"), path):
         try:
@@ -179,7 +189,16 @@ def tail_of(path: Path, lines: int = TAIL_LINES) -> str:
                 text += file.read(TAIL_BYTES)
         except FileNotFoundError:
             continue
-    return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
+    return "\n".join(with_errors_before(text.decode(errors="replace").splitlines(), lines))
+
+
+def with_errors_before(written: Sequence[str], lines: int) -> list[str]:
+    """The last `lines` of a log, after the last distinct errors before them and a line "…"."""
+    tail = list(written[-lines:])
+    before = [line for line in written[:-lines] if not _NO_ERROR.search(line)]
+    errors = {said[0]: line for line in before if (said := _ERROR.search(line))}
+    missed = [line for said, line in errors.items() if not any(said in line for line in tail)]
+    return [*missed[-MOST_ERRORS:], "…", *tail] if missed else tail
 
 
 class LogFollower:

@@ -20,7 +20,7 @@ from nightbench.untrusted.limits import DEFAULT_LIMITS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightbench.load.parse.raw_records import RawRequests
+    from nightbench.load.parse.raw_records import RawRequestArrays
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -39,7 +39,7 @@ _SAID = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class OutcomeArrays:
     """The fields of `Outcome` of n requests, with m chunks of output among them.
 
     `numbers`: by the names of NUMBERS, shape (n,), float64; NaN where a request has none. `texts`:
@@ -61,14 +61,14 @@ class Outcomes:
 
 
 def outcomes_of(
-    raws: RawRequests,
+    raws: RawRequestArrays,
     reader: AnswerReader | None,
     translate: Translate | None = None,
     *,
     redact: Redactor = NOTHING_SECRET,
     answer_bytes: int = DEFAULT_LIMITS.answer_bytes,
     most_tokens: float = math.inf,
-) -> Outcomes:
+) -> OutcomeArrays:
     """Classify requests and find their output chunks. Never raises for what a server sent.
 
     `translate` makes an event of OpenAI's shape of one that has another; only Python knows it.
@@ -95,7 +95,7 @@ def outcomes_of(
     return _merged(usual, unusual, [read(number) for number in unusual.tolist()])
 
 
-def by_column(outcomes: list[Outcome]) -> Outcomes:
+def by_column(outcomes: list[Outcome]) -> OutcomeArrays:
     """Outcomes that were found one at a time."""
     counts = np.array([len(found.chunks) for found in outcomes], dtype=np.int64)
     numbers = {name: _floats(outcomes, name) for name in NUMBERS}
@@ -103,7 +103,7 @@ def by_column(outcomes: list[Outcome]) -> Outcomes:
     for found, end, count in zip(outcomes, counts.cumsum(), counts, strict=True):
         if found.chunk_tokens is not None:
             tokens[end - count : end] = found.chunk_tokens
-    return Outcomes(
+    return OutcomeArrays(
         numbers=numbers,
         texts={name: [getattr(found, name) for found in outcomes] for name in TEXTS},
         streamed=np.array([found.streamed for found in outcomes], dtype=np.bool_),
@@ -139,7 +139,7 @@ def _floats(outcomes: list[Outcome], name: str) -> Floats:
 
 def _usual(
     answers: NDArray[np.void], chunk_reads: Integers, redact: Redactor, most_tokens: float
-) -> Outcomes:
+) -> OutcomeArrays:
     """The outcomes of usual answers: status 200, streamed, no error. Of others it has no chunks."""
     counts = np.maximum(answers["chunks"], 0)
     numbers = {name: _counted(answers[name]) for name in _SAID}
@@ -165,7 +165,7 @@ def _usual(
     nothing: list[str | None] = [None] * len(answers)
     reasons = set(answers["finish_reason"].tolist())
     names = {reason: redact(reason.decode()) or None for reason in reasons}
-    return Outcomes(
+    return OutcomeArrays(
         numbers=numbers,
         texts={
             "token_source": source.tolist(),
@@ -184,7 +184,7 @@ def _counted(values: Integers) -> Floats:
     return np.where(values >= 0, values, np.nan)
 
 
-def _merged(usual: Outcomes, places: Integers, found: list[Outcome]) -> Outcomes:
+def _merged(usual: OutcomeArrays, places: Integers, found: list[Outcome]) -> OutcomeArrays:
     """`usual`, with what was found of the requests at `places`, of which it has no chunks."""
     others = by_column(found)
     for name in NUMBERS:
@@ -195,7 +195,7 @@ def _merged(usual: Outcomes, places: Integers, found: list[Outcome]) -> Outcomes
     usual.streamed[places] = others.streamed
     before = np.repeat(usual.chunk_counts.cumsum()[places], others.chunk_counts)
     usual.chunk_counts[places] = others.chunk_counts
-    return Outcomes(
+    return OutcomeArrays(
         numbers=usual.numbers,
         texts=usual.texts,
         streamed=usual.streamed,
