@@ -51,7 +51,7 @@ def _said(judged: Judged, tonight: date, changed: str) -> str:
         "ok": "is as it was" + (held if judged.control_boots else ""),
         "invalid": f"could not be judged: no level is valid ({why})",
         "starved": f"could not be judged: what measured or served it was starved ({why})",
-        "method changed": f"is asked otherwise: {_asked_anew(judged)}",
+        "method changed": f"is measured differently: {_asked_anew(judged)}",
         "not measured": f"was not measured ({why})",
     }[judged.word]
 
@@ -60,10 +60,11 @@ def _asked_anew(judged: Judged) -> str:
     """Which workloads continue, since both were asked tonight, and which start a new series."""
     continued = ", ".join(judged.bridged)
     anew = ", ".join(name for name in judged.asked_anew if name not in judged.bridged)
-    said = [f"{anew} asks something else since tonight and starts a new series"] if anew else []
+    said = [f"{anew} has other prompts or settings since tonight, a new series"] if anew else []
     if continued:
         said.append(
-            f"{continued} asks something else since tonight; it was also asked as before, and continues"
+            f"{continued} has other prompts or settings since tonight; measured both ways, so its "
+            "series continues"
         )
     return "; ".join(said)
 

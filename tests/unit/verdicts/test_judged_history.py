@@ -294,8 +294,8 @@ def test_a_night_that_asks_both_ways_is_said_and_the_series_goes_on() -> None:
     judged = slower(rows)
     assert (judged.word, judged.bridged, judged.new) == ("method changed", ("chat",), False)
     assert sentence(judged, rows_night(20)) == (
-        "a is asked otherwise: chat asks something else since tonight; it was asked as before, "
-        "too, and goes on"
+        "a is measured differently: chat has other prompts or settings since tonight; measured both "
+        "ways, so its series continues"
     )
     said = rows.judge(6)
     assert words(said[:3]) == ["ok"] * 3
@@ -327,7 +327,7 @@ def test_without_a_bridge_the_series_starts_anew_and_says_so() -> None:
     judged = rows.judge(1)[0]["a"]
     assert (judged.word, judged.bridged, judged.new) == ("method changed", (), True)
     assert sentence(judged, rows_night(20)) == (
-        "a is asked otherwise: chat asks something else since tonight and starts anew"
+        "a is measured differently: chat has other prompts or settings since tonight, a new series"
     )
 
 
