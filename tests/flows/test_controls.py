@@ -86,7 +86,7 @@ def test_a_night_that_asks_something_else_asks_as_before_too_and_goes_on(house: 
     changed = night_at(house, "10", load=[load])
     row = newest(house)
     assert row["verdict"] == "method changed", changed
-    assert "chat asks something else since tonight; it was asked as before, too" in row["detail"]
+    assert "chat has other prompts or settings since tonight; measured both ways" in row["detail"]
     as_before = house.sql(
         "SELECT DISTINCT kind FROM further_values "
         "JOIN load_levels USING (target, workload, level, measurement_key) "

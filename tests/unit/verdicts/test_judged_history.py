@@ -122,7 +122,7 @@ def test_other_prompts_are_a_changed_method_and_no_regression() -> None:
     rows.add(9)
     said = rows.judge(5)
     assert words(said) == ["ok", "method changed", "inconclusive", "inconclusive", "ok"]
-    assert "chat asks something else" in sentence(said[1]["a"], rows_night(10))
+    assert "chat has other prompts" in sentence(said[1]["a"], rows_night(10))
     assert "night 2 of its series" in sentence(said[2]["a"], rows_night(11))
 
 
@@ -294,8 +294,8 @@ def test_a_night_that_asks_both_ways_is_said_and_the_series_goes_on() -> None:
     judged = slower(rows)
     assert (judged.word, judged.bridged, judged.new) == ("method changed", ("chat",), False)
     assert sentence(judged, rows_night(20)) == (
-        "a is measured differently: chat has other prompts or settings since tonight; measured both "
-        "ways, so its series continues"
+        "a is measured differently: chat has other prompts or settings since tonight; measured "
+        "both ways, so its series continues"
     )
     said = rows.judge(6)
     assert words(said[:3]) == ["ok"] * 3
