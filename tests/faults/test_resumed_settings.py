@@ -14,10 +14,10 @@ import pytest
 from held_proxy import HeldProxy, held_proxy
 from night import Night
 
-from nightbench.serving.supervise.supervision import wait_until
+from nightbench.serving.supervise.supervisor_client import wait_until
 from nightbench.suite.models import Target
 
-pytestmark = [pytest.mark.fault, pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.engine, pytest.mark.timeout(1200)]
 
 QUESTIONS = 4  # of a subset
 ANSWERED = 3  # of a setting, when the night is killed
