@@ -50,16 +50,7 @@ def nightly(
             dispatched(night) as elsewhere,
         ):
             for target in elsewhere.here:
-                state = benchmark_target(
-                    suite,
-                    target.name,
-                    resume=night.resumes or "",
-                    run_id=night.run_id,
-                    ends_at="" if night.ends_at is None else night.ends_at.isoformat(),
-                    night_of=night.date.isoformat(),
-                    suite_digest=night.suite_file.digest,
-                    return_state=True,
-                )
+                state = benchmark_target(suite, target.name, run_id=night.run_id, return_state=True)
                 run.note(target, state)
             for target, state in elsewhere.waited_for():
                 run.note(target, state)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from datetime import date, datetime
 
 from prefect import get_client, runtime
@@ -25,9 +28,21 @@ from tasks.run_naming import tag_run
 
 NIGHTLY = "nightly/nightly"  # the deployment that has the schedule
 
-# The suite that a run of this process began with: a file that is edited while it runs changes the
-# next run, not what is left of this one.
-_begun: dict[str, SuiteFile] = {}
+# The runs that began in this process, whose parts take them over as they are: a file that is edited
+# while a run goes on changes the next one, not what is left of this one.
+_begun: dict[str, Night] = {}
+_read: ContextVar[SuiteFile | None] = ContextVar("a suite that was read", default=None)
+
+
+@contextmanager
+def as_it_was_read(suite_file: SuiteFile) -> Iterator[None]:
+    """Within this context a run of that file begins with what was read of it: what a command has
+    checked is what is measured, and what its gates are of."""
+    token = _read.set(suite_file)
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 @step(name="begin", task_run_name="begin")
@@ -42,7 +57,12 @@ def begin_night(
     suite_digest: str = "",
     suite_text: str = "",
 ) -> Night:
-    """Read the suite, choose its targets and name the run. Raises SuiteError or DataError."""
+    """Read the suite, choose its targets and name the run; a run of this process is taken over as
+    it began. Raises SuiteError or DataError."""
+    if run_id in _begun:
+        part = part_of(_begun[run_id], targets, utc_now())
+        tag_run(part)
+        return part
     home = home_to_write()
     suite_file = suite_of_run(suite, run_id, suite_digest, suite_text)
     if resume is not None:
@@ -67,7 +87,7 @@ def begin_night(
         timezone=timezone,
         dated=date.fromisoformat(night_of) if night_of else None,
     )
-    _begun[night.run_id] = suite_file
+    _begun[night.run_id] = night
     for target in night.targets:
         refuse_what_cannot_run(night.suite, target, night.base_dir)
     tag_run(night)
@@ -75,19 +95,22 @@ def begin_night(
     return night
 
 
+def part_of(night: Night, targets: Sequence[str] | None, now: datetime) -> Night:
+    """Some targets of a night that has begun, begun now: of the same suite, date and end."""
+    chosen = nights.choose_targets(night.suite_file, targets)
+    return replace(night, targets=chosen, started_at=now, dated=night.date)
+
+
 def suite_of_run(suite: str, run_id: str | None, digest: str, text: str = "") -> SuiteFile:
-    """The suite as the run began with it: the very one where the run is of this process, else the
-    `text` that the run's node sent, else the file of that name here. Both must be of the `digest`
-    that the run began with, if that is known.
+    """The suite as the run began with it elsewhere: the `text` that the run's node sent, else the
+    file of that name here. Both must be of the `digest` that the run began with, if that is known.
 
     Raises BadInput where they are not: another node has another file, or it was edited since.
     """
-    begun = _begun.get(run_id) if run_id else None
-    if begun is not None:
-        return begun
     if text:
         return received(text, digest, place_of_suite(suite))
-    found = read_suite(find_suite(suite))
+    path, read = find_suite(suite), _read.get()
+    found = read if read is not None and read.path == path else read_suite(path)
     if digest and found.digest != digest:
         raise BadInput(
             f"{found.path} is not what {run_id} began with: that suite was {digest}, this file is "

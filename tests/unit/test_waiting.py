@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,27 @@ def test_a_file_that_is_edited_while_a_run_goes_on_changes_the_next_run(
 ) -> None:
     night = night_of(tmp_path)
     path = night.suite_file.path
-    monkeypatch.setitem(starting._begun, night.run_id, night.suite_file)
+    monkeypatch.setitem(starting._begun, night.run_id, night)
     path.write_text(SUITE + "description: edited\n")
-    begun = starting.suite_of_run(str(path), night.run_id, night.suite_file.digest)
-    assert begun.text == SUITE
+    part = starting.begin_night.fn(str(path), ["a"], run_id=night.run_id)
+    assert part.suite_file is night.suite_file
     assert starting.suite_of_run(str(path), "another-run", "").suite.description == "edited"
+
+
+def test_a_suite_that_a_command_has_read_is_not_read_again(tmp_path: Path) -> None:
+    night = night_of(tmp_path)
+    path = night.suite_file.path
+    path.write_text(SUITE + "description: edited\n")
+    with starting.as_it_was_read(night.suite_file):
+        assert starting.suite_of_run(str(path), None, "") is night.suite_file
+    assert starting.suite_of_run(str(path), None, "").suite.description == "edited"
+
+
+def test_a_part_of_a_night_is_of_its_date_and_ends_with_it(tmp_path: Path) -> None:
+    night = replace(night_of(tmp_path), ends_at=minutes(60), resumes="another-run")
+    part = starting.part_of(night, ["a"], minutes(25 * 60))
+    assert part == replace(night, started_at=minutes(25 * 60), dated=BEGAN.date())
+    assert part.date == night.date
 
 
 def test_a_node_with_another_file_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
@@ -186,3 +203,15 @@ def test_what_is_kept_of_a_suite_holds_no_secret_of_it() -> None:
         assert secret not in kept
     assert "PLACE: here" in kept
     assert "${DB_PASSWORD}" in kept
+
+
+def test_nor_a_key_of_a_request_or_of_a_command_line() -> None:
+    kept = shown_text(
+        "engine: {argv: [serve, --api-key, sk-Zq81xYw27pLm, --port], args: {api-key: sk-plain}}\n"
+        "generation: {max_tokens: 5, extra_body: {a: {token: sk-deep}, stop_token_ids: [1, 2]}}\n"
+        "model: {tokenizer: plain}\n"
+    )
+    for secret in ("sk-Zq", "sk-plain", "sk-deep"):
+        assert secret not in kept
+    for harmless in ("max_tokens: 5", "- 2", "tokenizer: plain", "--port"):
+        assert harmless in kept

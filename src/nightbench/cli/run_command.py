@@ -106,8 +106,10 @@ def _run_flow(
     from nightbench.cli.terminal_progress import TerminalProgress
     from tasks.finishing import TargetsFailed
     from tasks.reporting import flush_logs, shown_by
+    from tasks.starting import as_it_was_read
 
-    with TerminalProgress(console) as progress, shown_by(progress):
+    shown = TerminalProgress(console)
+    with shown as progress, shown_by(progress), as_it_was_read(suite_file):
         try:
             state = nightly(
                 str(suite_file.path), tuple(targets or ()), resume or "", return_state=True

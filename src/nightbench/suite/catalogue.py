@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from nightbench.errors import SuiteError
@@ -30,9 +31,22 @@ def _targets_of(environ: Mapping[str, str]) -> tuple[dict[str, list[str]], dict[
     targets, unreadable = {}, {}
     for name, path in suites_by_name(environ).items():
         try:
-            suite = read_suite(path).suite
+            targets[name] = list(_names_in(path, _stamp(path)))
         except SuiteError as error:
             unreadable[path] = str(error)
-        else:
-            targets[name] = [target.name for target in suite.targets]
     return targets, unreadable
+
+
+@cache
+def _names_in(path: Path, stamp: tuple[int, ...]) -> tuple[str, ...]:
+    """The targets of a suite file as it was at its `stamp`: each flow asks for each form."""
+    return tuple(target.name for target in read_suite(path).suite.targets)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes when the file does; one that cannot be looked at has none: reading says why."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
