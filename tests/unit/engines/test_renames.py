@@ -62,7 +62,7 @@ def test_every_entry_says_until_when_and_where_that_is_from() -> None:
 def test_what_tutorials_type_is_named_in_the_document() -> None:
     text = DOC.read_text(encoding="utf-8")
     for entry in RENAMED:
-        if "word)" not in entry.instead:
+        if "name)" not in entry.instead:
             assert f"`{entry.value or entry.option}`" in text, f"docs/coming-from.md: {entry}"
 
 
