@@ -147,7 +147,7 @@ def test_a_night_killed_in_every_setting_asks_each_question_once_and_as_it_is_to
         said = night.nightbench("run", "--resume", "latest")
         in_parts = proxy.asked
 
-    assert f"{ANSWERED} of {2 * QUESTIONS} replies taken over" in said
+    assert f"{ANSWERED} of {2 * QUESTIONS} replies reused" in said
     for body in in_parts:
         assert_asked_as_its_setting_says(body)
     assert Counter(NAMED[body["max_tokens"]] for body in in_parts) == dict.fromkeys(
