@@ -112,7 +112,7 @@ def test_plan_tells_an_engine_that_is_not_installed(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["plan", "acme"]) == 0
-    assert "acme-server: command not found" in capsys.readouterr().out
+    assert "acme-server: there is no such command" in capsys.readouterr().out
 
 
 def test_its_keys_are_checked_kept_and_part_of_what_the_target_is(suite: Path) -> None:

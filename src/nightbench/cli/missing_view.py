@@ -25,4 +25,4 @@ def print_missing(console: Console, suite_file: SuiteFile, *, tell_to_fetch: boo
     for need in found:
         console.print(f"  {need.what:<10} {safe_line(f'{need.name}: {need.how}')}", markup=False)
     if tell_to_fetch and any(need.is_fetchable for need in found):
-        console.print(f"`nightbench fetch {suite_file.path}` fetches what can be fetched.")
+        console.print(f"`nightbench fetch {suite_file.path}` brings what can be fetched.")

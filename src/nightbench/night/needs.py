@@ -69,7 +69,7 @@ def _key(target: Target, environ: Mapping[str, str]) -> Iterator[Need]:
     attached = target.attached_to
     key_env = None if attached is None else remote.key_env_of(attached)
     if key_env and not environ.get(key_env):
-        yield Need("key", shown_name(key_env), "not set: export it")
+        yield Need("key", shown_name(key_env), "it is not set: export it")
 
 
 def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
@@ -95,7 +95,7 @@ def _engine(target: Target, home: Home, *, has_gpu: bool) -> Iterator[Need]:
 
 def _command(executable: str) -> Iterator[Need]:
     if shutil.which(executable) is None:
-        yield Need("engine", executable, "command not found: install it")
+        yield Need("engine", executable, "there is no such command: install it")
 
 
 def _model(target: Target, base_dir: Path, home: Home) -> Iterator[Need]:
@@ -146,5 +146,5 @@ def _disk(home: Home) -> Iterator[Need]:
         yield Need(
             "disk",
             str(home.engines),
-            f"{hubs.gigabytes(free)} free, an engine's environment takes 4 to 12 GB",
+            f"{hubs.gigabytes(free)} are free, an engine's environment takes 4 to 12 GB",
         )
