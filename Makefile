@@ -42,11 +42,12 @@ rehearse: $(VENV)/.installed  ## every suite that ships, in miniature: vLLM for 
 	@$(BIN)/nightbench rehearse deployments/suites/*.yaml
 
 test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad moments
-	@$(BIN)/python -m pytest tests/faults $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest tests/faults -m "not long" $(TWO_AT_A_TIME)
 
-test-damage: $(VENV)/.installed-dev  ## landing killed 100 times, 1,000 bytes flipped, forged folders, wrong clocks (an hour)
+test-damage: $(VENV)/.installed-dev  ## ingest killed 100 times, 1,000 bytes flipped, forged folders, wrong clocks, a night killed in each setting (an hour)
 	@NIGHTBENCH_KILLS=100 $(BIN)/python -m pytest tests/history --ignore=tests/history/test_mirror_faults.py
 	@$(BIN)/python -m tests.history.test_flipped_bytes 1000
+	@$(BIN)/python -m pytest tests/faults -m long
 
 test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes, cancels, Postgres
 	@$(BIN)/python -m pytest tests/flows -m up

@@ -8,7 +8,6 @@ already, and what cannot be measured again is said, and judged without.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from prefect.logging import get_run_logger
 
@@ -23,17 +22,16 @@ from nightbench.night.controls import Control, NoControl
 from nightbench.night.judging import settings_from
 from nightbench.night.run import Night, skipped_fact
 from nightbench.night.screening import level_values, screen
-from nightbench.records import HOST_STARVED, FurtherValue, LoadLevel, marked_invalid_for
+from nightbench.records import FurtherValue, LoadLevel
 from nightbench.serving.server import Server
-from nightbench.suite.models import LoadSpec, Slo, Target
-from nightbench.verdicts.measured import Again, RanTarget
+from nightbench.suite.models import LoadSpec, Target
+from nightbench.verdicts.measured import Again, LevelValue, RanTarget
 from nightbench.verdicts.measured_now import Wanted
 from nightbench.verdicts.measuring import Further, pair_order
+from tasks.bridging import ask_as_before
 from tasks.controls import Controls
-from tasks.measuring import measured_on
+from tasks.level_again import measure_level_again
 from tasks.recording import TargetRecorder
-from tasks.redacting import step
-from tasks.reporting import log
 from tasks.serving import served
 
 Loads = Sequence[tuple[LoadSpec, Sequence[Level], Prompts]]
@@ -61,6 +59,7 @@ class MeasuringAgain:
         self._settings = settings_from(night.suite.verdicts)
         self._levels = [(level, prompts) for _, levels, prompts in loads for level in levels]
         self._measured: list[Again] = []
+        self._bridges: list[LevelValue] = []
         self._counts: dict[Further, int] = {"rep": 0, "fresh": 0, "ref": 0}
         self._tonight: RanTarget | None = None
         self._controls: Controls | None = None
@@ -83,6 +82,14 @@ class MeasuringAgain:
         self._allowance.expect("rep", measuring_s)
         for kind in ("fresh", "ref"):
             self._allowance.expect(kind, measuring_s + boot_s)
+        self._bridges = ask_as_before(
+            self._night,
+            server,
+            self._recorder,
+            self._allowance,
+            metrics=self._settings.metrics,
+            on_skip=self._say_skipped,
+        )
         # The same prompts again: where nobody can tell what the server's cache makes of them, only
         # a fresh boot is the same measurement.
         told = all(level.cached_tokens is not None for level in levels)
@@ -123,6 +130,7 @@ class MeasuringAgain:
                     values,
                     self._settings,
                     again=list(self._measured),
+                    bridges=self._bridges,
                     live=lambda wanted: live(history, wanted),
                 )
         except TeardownFailed:
@@ -151,10 +159,9 @@ class MeasuringAgain:
         try:
             while len(found) < wanted.count and self._has_time_for("ref", "fresh"):
                 control = self._controls.look_up(history, wanted.accepted_run)
-                pair = {kind: self._boot(kind, control) for kind in pair_order(self._pairs)}
+                for kind in pair_order(self._pairs):
+                    (found if kind == "ref" else self._paired).append(self._boot(kind, control))
                 self._pairs += 1
-                found.append(pair["ref"])
-                self._paired.append(pair["fresh"])
         except TeardownFailed:
             raise
         except NightbenchError as error:
@@ -228,45 +235,3 @@ class MeasuringAgain:
             metric=row.metric,
             value=row.value or 0.0,
         )
-
-
-@step(
-    name="measure again",
-    task_run_name="{recorder.target.name}: {level.workload} {level.label} again ({kind} {number})",
-)
-def measure_level_again(
-    level: Level,
-    prompts: Prompts,
-    server: Server,
-    recorder: TargetRecorder,
-    *,
-    kind: Further,
-    number: int,
-    metrics: Sequence[str],
-    slo: Slo,
-    over: Callable[[], str | None],
-) -> list[FurtherValue]:
-    """Measure one level once more, and keep what is judged of it."""
-    began = datetime.now(UTC)
-    measured, starved = measured_on(
-        server, level, prompts, recorder, slo=slo, over=over, keep_requests=False
-    )
-    row = marked_invalid_for(measured.level, (HOST_STARVED if starved else None,))
-    said = "valid" if row.valid else f"NOT VALID: {', '.join(row.invalid_reasons)}"
-    log(f"{row.workload} {row.level} again: {row.output_throughput:,.1f} tokens/s, {said}")
-    rows = [
-        FurtherValue(
-            kind=kind,
-            number=number,
-            workload=row.workload,
-            level=row.level,
-            measurement_key=row.measurement_key,
-            metric=metric,
-            value=getattr(row, metric),
-            valid=row.valid,
-            measured_at=began,
-        )
-        for metric in metrics
-    ]
-    recorder.keep_all(rows)
-    return rows

@@ -12,6 +12,7 @@ FROM further_values
 JOIN began USING (run_id)
 WHERE
     valid
+    AND kind <> 'old'
     AND (run_began, run_id) <= (SELECT (run_began, run_id) FROM began WHERE run_id = $run_id)
     AND (
         $first::VARCHAR IS NULL

@@ -1,4 +1,4 @@
--- The runs there are, newest first.
+-- The runs in the history, newest first.
 -- param limit (count) = 20: how many
 WITH of_targets AS (
     SELECT

@@ -17,7 +17,7 @@
     ├── EndpointError          an API nobody here started: unreachable, wrong key, unknown model
     ├── HistoryError           landing, locking or reading the history
     ├── DashboardError         SwanLab; never fails a run
-    ├── AlertError             the morning's message did not get out; never fails a run
+    ├── AlertError             the morning message could not be sent; never fails a run
     └── GateNotPassed          everything ran, and a gate of the suite did not hold    (exit 3)
 
 A failed *request* is not an exception: it is a row with an `error_kind`.

@@ -281,8 +281,9 @@ class TelemetryRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FurtherValue:
     """One metric of one level measured again because it looked wrong. `kind`: rep (the same boot
-    once more), fresh (a fresh boot) or ref (a fresh boot of the accepted configuration); `number`
-    counts each from 1."""
+    once more), fresh (a fresh boot) or ref (a fresh boot of the accepted configuration); or old:
+    asked as the run before asked it, since tonight asks something else. `number` counts each from
+    1."""
 
     kind: str
     number: int

@@ -65,11 +65,18 @@ class Night:
         """Begin it; `changes` replace parts of the suite."""
         suite = self.home / "faults.yaml"
         suite.write_text(yaml.safe_dump(self.suite() | changes))
+        return self._begin(str(suite))
+
+    def resume(self) -> subprocess.Popen[bytes]:
+        """Begin what goes on where the last one ended."""
+        return self._begin("--resume", "latest")
+
+    def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         # A background shell has SIGINT ignored, and a child would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*NIGHTBENCH, "run", str(suite)],
+                [*NIGHTBENCH, "run", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self.env,

@@ -71,3 +71,30 @@ def test_a_slower_configuration_is_told_from_its_node_and_a_harmless_one_is_left
         "--itl-ms=10", "--itl-ms=10.0", "--itl-ms=11", "--itl-ms=11.0",
     ]  # fmt: skip
     assert house.living() == []
+
+
+def test_a_night_that_asks_something_else_asks_as_before_too_and_goes_on(house: House) -> None:
+    night_at(house, "10")
+    night_at(house, "10")
+    load = {
+        "name": "chat",
+        "workload": {"kind": "openqa", "path": "prompts.jsonl"},
+        "max_concurrency": [2, 4],
+        "num_prompts": 20,
+        "generation": {"max_tokens": 20},
+    }
+    changed = night_at(house, "10", load=[load])
+    row = newest(house)
+    assert row["verdict"] == "method changed", changed
+    assert "chat has other prompts or settings since tonight; measured both ways" in row["detail"]
+    as_before = house.sql(
+        "SELECT DISTINCT kind FROM further_values "
+        "JOIN load_levels USING (target, workload, level, measurement_key) "
+        f"WHERE further_values.run_id = '{row['run_id']}' "
+        f"AND load_levels.run_id <> '{row['run_id']}'"
+    )
+    assert as_before == [{"kind": "old"}]
+    assert house.sql("SELECT count(*) AS n FROM load_levels") == [{"n": 6}]
+    night_at(house, "10", load=[load])
+    assert newest(house)["verdict"] != "method changed"
+    assert not newest(house)["is_new"]

@@ -118,7 +118,7 @@ def test_names_of_variables_are_no_secrets(tmp_path: Path) -> None:
 
 
 def test_what_prefect_would_not_take_is_not_sent(tmp_path: Path) -> None:
-    text = SUITE + f'slo: {{}}\ngates: {{}}\nswanlab: {{level_experiment: "{"x" * MOST_BYTES}"}}\n'
+    text = SUITE + f"swanlab: {{level_experiment: {'é' * (MOST_BYTES // 6)}}}\n"
     assert text_to_send(suite_in(tmp_path / "first", text), {}) == ""
 
 

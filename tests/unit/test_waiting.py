@@ -203,3 +203,15 @@ def test_what_is_kept_of_a_suite_holds_no_secret_of_it() -> None:
         assert secret not in kept
     assert "PLACE: here" in kept
     assert "${DB_PASSWORD}" in kept
+
+
+def test_nor_a_key_of_a_request_or_of_a_command_line() -> None:
+    kept = shown_text(
+        "engine: {argv: [serve, --api-key, sk-Zq81xYw27pLm, --port], args: {api-key: sk-plain}}\n"
+        "generation: {max_tokens: 5, extra_body: {a: {token: sk-deep}, stop_token_ids: [1, 2]}}\n"
+        "model: {tokenizer: plain}\n"
+    )
+    for secret in ("sk-Zq", "sk-plain", "sk-deep"):
+        assert secret not in kept
+    for harmless in ("max_tokens: 5", "- 2", "tokenizer: plain", "--port"):
+        assert harmless in kept

@@ -1,1 +1,1 @@
-"""The morning's message: what it says, and how it gets to people."""
+"""The morning message: what it says, and how it is sent."""

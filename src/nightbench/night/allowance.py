@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from nightbench.night.budget import NightClock
 from nightbench.suite.models import Suite
-from nightbench.verdicts.measuring import Further
 
 
 def allowance_s(suite: Suite) -> float | None:
@@ -31,13 +30,13 @@ class Allowance:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left_s, self._clock, self._monotonic = left_s, clock, monotonic
-        self._took_s: dict[Further, float] = {}
+        self._took_s: dict[str, float] = {}
 
-    def expect(self, kind: Further, seconds: float) -> None:
+    def expect(self, kind: str, seconds: float) -> None:
         """That it will take so long, until it is known better."""
         self._took_s[kind] = seconds
 
-    def why_not(self, *kinds: Further) -> str | None:
+    def why_not(self, *kinds: str) -> str | None:
         """Why there is no time for all of these, one after the other; None where there is."""
         needed_s = sum(self._took_s.get(kind, 0.0) for kind in kinds)
         left = [left for left in (self._left_s, self._clock.left_s()) if left is not None]
@@ -46,7 +45,7 @@ class Allowance:
         return f"{needed_s:.0f} s are needed, {min(left):.0f} s were left for it"
 
     @contextmanager
-    def spent_on(self, kind: Further) -> Iterator[NightClock]:
+    def spent_on(self, kind: str) -> Iterator[NightClock]:
         """Count what this takes, however it ends; a clock that is over when the share is."""
         began = self._monotonic()
         try:

@@ -27,7 +27,7 @@ from nightbench.serving.provision import environments, models
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.suite import bounded_yaml
 from nightbench.suite.file import suite_of
-from nightbench.suite.models import Target
+from nightbench.suite.models import Suite, Target
 from nightbench.verdicts.differences import changes, what_can_be_put_back
 
 Facts = Mapping[str, str]
@@ -93,17 +93,22 @@ def find_control(
 
 def target_then(text: str, tonight_text: str, name: str) -> Target:
     """The target of a suite's kept text, its hidden values as tonight's text has them."""
-    try:
-        kept = bounded_yaml.parse(text).value
-        tonight = bounded_yaml.parse(tonight_text).value if tonight_text else None
-        suite = suite_of(_with_secrets(kept, tonight), "the suite of then")
-    except (NightbenchError, bounded_yaml.YamlProblem) as error:
-        said = str(error).splitlines()
-        raise NoControl(f"its suite of then cannot be read: {said[-1].strip()}") from error
-    for target in suite.targets:
+    for target in suite_then(text, tonight_text).targets:
         if target.name == name:
             return target
     raise NoControl(f"its suite of then has no target {name}")
+
+
+def suite_then(text: str, tonight_text: str) -> Suite:
+    """A suite's kept text, its hidden values as tonight's text has them. Raises NoControl where
+    nothing reads it any more."""
+    try:
+        kept = bounded_yaml.parse(text).value
+        tonight = bounded_yaml.parse(tonight_text).value if tonight_text else None
+        return suite_of(_with_secrets(kept, tonight), "the suite of then")
+    except (NightbenchError, bounded_yaml.YamlProblem) as error:
+        said = str(error).splitlines()
+        raise NoControl(f"its suite of then cannot be read: {said[-1].strip()}") from error
 
 
 def _with_secrets(kept: Any, tonight: Any) -> Any:

@@ -52,7 +52,8 @@ def judge(history: History, run_id: str, *, now: Now = utc_now) -> Judgement:
     loaded = {value.target for value in values}
     accepted = read_accepted(history)
     again = read_again(history, run_id, first=judged_by[0].run_id if ran else None)
-    verdicts = judge_run(judged_by, values, accepted, settings, again=again)
+    bridges = read_bridges(history, run_id, first=judged_by[0].run_id if ran else None)
+    verdicts = judge_run(judged_by, values, accepted, settings, again=again, bridges=bridges)
     # A target that is never put under load has no verdict on it.
     completed = {row.target for row in ran if row.run_id == run_id and row.status == "completed"}
     due = [one for one in verdicts if one.target in loaded or one.target not in completed]
@@ -185,6 +186,15 @@ def read_again(history: History, run_id: str, *, first: str | None = None) -> li
     found = history.rows("judged_further", run_id=run_id, first=first)
     return [
         Again(**dict(zip(found.columns, row, strict=True)))  # type: ignore[arg-type]
+        for row in found.rows
+    ]
+
+
+def read_bridges(history: History, run_id: str, *, first: str | None = None) -> list[LevelValue]:
+    """What was asked as before in those of these runs that asked something else."""
+    found = history.rows("judged_bridges", run_id=run_id, first=first)
+    return [
+        LevelValue(se=None, valid=True, **dict(zip(found.columns, row, strict=True)))  # type: ignore[arg-type]
         for row in found.rows
     ]
 

@@ -14,6 +14,7 @@ from nightbench.night.judging import (
     open_before,
     read_accepted,
     read_again,
+    read_bridges,
     read_ran,
     read_values,
 )
@@ -33,6 +34,7 @@ def screen(
     settings: Settings,
     *,
     again: Sequence[Again],
+    bridges: Sequence[LevelValue] = (),
     live: Live,
 ) -> Judged | None:
     """What would be said of the target now; `live` is asked for what it takes to tell. None where
@@ -51,6 +53,7 @@ def screen(
         read_accepted(history),
         settings,
         again=[*read_again(history, before, first=first), *again],
+        bridges=[*read_bridges(history, before, first=first), *bridges],
         live=live,
     )
     return next((judged for judged in said if judged.target == tonight.target), None)

@@ -7,6 +7,7 @@ without its comments, and not at all where it holds a secret. Such a suite is a 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,14 +18,14 @@ from nightbench.secrets.values import secrets_of
 from nightbench.suite.file import SuiteFile, suite_of_text
 from nightbench.suite.secret_sources import redactor_of_suite, shown_text
 
-MOST_BYTES = 250_000  # Prefect takes 512 KiB of parameters, as JSON
+MOST_BYTES = 400_000  # as JSON: Prefect takes 512 KiB of parameters
 
 
 def text_to_send(file: SuiteFile, environ: Mapping[str, str] = os.environ) -> str:
     """The suite's text with a seal as its first line; "" where it may not or cannot be sent: a
     value in it is kept secret, or it is too long."""
     body = shown_text(file.text)
-    if _tells_secrets(file, body, environ) or len(body.encode()) > MOST_BYTES:
+    if len(json.dumps(body)) > MOST_BYTES or _tells_secrets(file, body, environ):
         return ""
     return f"{_seal(file.digest, body)}\n{body}"
 

@@ -58,14 +58,25 @@ class Eras:
     def __init__(self) -> None:
         self._known: list[dict[str, str]] = []
 
-    def of(self, keys: Mapping[str, str]) -> int:
-        """The era of a night with these keys (by level), the newest that it fits into, or one of
-        its own."""
+    @property
+    def count(self) -> int:
+        """How many there have been."""
+        return len(self._known)
+
+    def find(self, keys: Mapping[str, str]) -> int | None:
+        """The newest era that a night with these keys (by level) fits into."""
         for number in reversed(range(len(self._known))):
             known = self._known[number]
             shared = [level for level in keys if level in known]
             if shared and all(known[level] == keys[level] for level in shared):
-                known.update(keys)
                 return number
-        self._known.append(dict(keys))
-        return len(self._known) - 1
+        return None
+
+    def of(self, keys: Mapping[str, str]) -> int:
+        """That era with the night in it, or one of its own."""
+        number = self.find(keys)
+        if number is None:
+            self._known.append(dict(keys))
+            return len(self._known) - 1
+        self._known[number].update(keys)
+        return number

@@ -78,7 +78,8 @@ class Drawn:
         for place, level in enumerate(self._tables.levels[row]):
             first = self._tables.values[row, place, run]
             value = values.get((series.workload, level, series.metric))
-            if value is not None and np.isfinite(first):
+            is_aside = (row, place, run) in self._tables.aside
+            if value is not None and np.isfinite(first) and not is_aside:
                 moved.append(badness(value, better(series.metric)) - first)
         if not moved:
             return float("nan")

@@ -93,6 +93,7 @@ class Judged:
     accepted_itself: bool = False  # tonight's configuration: it made no difference
     reasons: tuple[str, ...] = ()  # why nothing is valid, or why it was not measured
     asked_anew: tuple[str, ...] = ()  # workloads whose measurement key changed tonight
+    bridged: tuple[str, ...] = ()  # those of them that were asked as before, too
 
 
 def judge_run(
@@ -102,17 +103,19 @@ def judge_run(
     settings: Settings | None = None,
     *,
     again: Sequence[Again] = (),
+    bridges: Sequence[LevelValue] = (),
     live: Live | None = None,
 ) -> list[Judged]:
     """Judge the newest run of these rows: one verdict for each of its targets, by name.
 
-    `again`: what was measured again in these runs. `live`: measures again now, in the newest run,
-    where that is not enough.
+    `bridges`: what was asked as before in a run that asked something else. `again`: what was
+    measured again in these runs. `live`: measures again now, in the newest run, where that is not
+    enough.
     """
     if not ran:
         return []
     newest = max(ran, key=lambda row: (row.began, row.run_id)).run_id
-    tables = table(ran, values, settings or Settings())
+    tables = table(ran, values, settings or Settings(), bridges)
     tonight = [row for row in ran if row.run_id == newest]
     if tables.layout is None:
         return [_not_measured(row) for row in sorted(tonight, key=lambda row: row.target)]
@@ -195,7 +198,7 @@ def _judged(verdict: Verdict, tables: Tables, fleet: Fleet) -> Judged:
     word: Said = verdict.word
     if word == "invalid" and reasons and reasons <= _STARVED:
         word = "starved"
-    if word == "inconclusive" and verdict.new and asked_anew:
+    if asked_anew and (word == "ok" or (word == "inconclusive" and verdict.new)):
         word = "method changed"
     event, node_event = fleet.events[unit], fleet.node_events[int(fleet.node_of[unit])]
     open_kind = event.kind if event else "node" if node_event else None
@@ -225,6 +228,7 @@ def _judged(verdict: Verdict, tables: Tables, fleet: Fleet) -> Judged:
         accepted_itself=verdict.accepted_itself,
         reasons=tuple(sorted(reasons)) if word in ("invalid", "starved") else (),
         asked_anew=asked_anew,
+        bridged=tuple(tables.bridged.get((unit, run), ())),
     )
 
 
@@ -233,6 +237,7 @@ def _change(tables: Tables, row: int, size: Size) -> Change:
     tonight, names = tables.values[row, :, -1], tables.levels[row]
     sign = 1.0 if better(series.metric) == "lower" else -1.0
     known = np.isfinite(tonight)
+    known &= [(row, place, len(tables.runs) - 1) not in tables.aside for place in range(len(known))]
     before = tables.badness[row, -1] - size.value  # where the composite would be without it
     moved = tonight - tables.offsets[row] - before
     shows = known & (np.sign(size.value) * moved >= abs(size.value) / 2)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightbench.metrics import better
-from nightbench.verdicts.composites import Eras, chain, chained_error
+from nightbench.verdicts.composites import chain, chained_error
+from nightbench.verdicts.eras import WorkloadEras, eras_of
 from nightbench.verdicts.fleet import Layout
 from nightbench.verdicts.measured import LevelValue, RanTarget, Settings
 from nightbench.verdicts.series import badness
@@ -53,6 +54,9 @@ class Run:
     night: date
 
 
+Cell = tuple[int, int, int]  # series, level and run
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
     """Everything that is replayed."""
@@ -68,11 +72,19 @@ class Tables:
     offsets: Floats  # of each level from its composite
     levels: list[list[str]]  # of each series
     new_era: dict[tuple[int, int], list[str]]  # unit and run -> workloads that ask something else
+    bridged: dict[tuple[int, int], list[str]]  # those of them that were asked as before, too
+    aside: frozenset[Cell]  # what was measured only for that: no level of the night
     reasons: dict[tuple[int, int], set[str]]  # unit and run -> why a level is not valid
 
 
-def table(ran: Sequence[RanTarget], values: Sequence[LevelValue], settings: Settings) -> Tables:
-    """Tables out of the rows of runs, in the order in which the runs began."""
+def table(
+    ran: Sequence[RanTarget],
+    values: Sequence[LevelValue],
+    settings: Settings,
+    bridges: Sequence[LevelValue] = (),
+) -> Tables:
+    """Tables out of the rows of runs, in the order in which the runs began. `bridges`: what was
+    asked as before in the first run that asked something else, by its old measurement key."""
     runs = sorted({Run(row.run_id, row.began, row.night) for row in ran}, key=_by_time)
     column = {run.run_id: number for number, run in enumerate(runs)}
     wanted = set(settings.metrics)
@@ -83,8 +95,17 @@ def table(ran: Sequence[RanTarget], values: Sequence[LevelValue], settings: Sett
     number_of = {unit: number for number, unit in enumerate(units)}
     unit_of = {(row.run_id, row.target): number_of[_unit(row)] for row in ran}
     values = [value for value in values if (value.run_id, value.target) in unit_of]
-    eras, new_era = _eras(values, unit_of, column)
-    series, cells, levels = _cells(values, unit_of, column, eras, settings)
+    bridges = [
+        one for one in bridges if one.metric in wanted and (one.run_id, one.target) in unit_of
+    ]
+    eras = eras_of(values, bridges, unit_of, column)
+    placed = _Cells(unit_of, column, eras, settings)
+    for value in values:
+        placed.put(value, eras.of)
+    of_the_night = frozenset(placed.cells)
+    for value in bridges:
+        placed.put(value, eras.before)
+    series, cells, levels = list(placed.rows), placed.cells, placed.levels
     shape = (len(series), max((len(names) for names in levels), default=0), len(runs))
     single, errors = np.full(shape, np.nan), np.full(shape, np.nan)
     for (row, level, run), value in cells.items():
@@ -105,7 +126,9 @@ def table(ran: Sequence[RanTarget], values: Sequence[LevelValue], settings: Sett
         values=single,
         offsets=offsets,
         levels=levels,
-        new_era=new_era,
+        new_era=dict(eras.changed),
+        bridged=dict(eras.bridged),
+        aside=frozenset(cells) - of_the_night,
         reasons=_reasons(values, unit_of, column),
     )
 
@@ -118,57 +141,47 @@ def _unit(row: RanTarget) -> Unit:
     return Unit(row.node, row.target, row.hardware_class or "")
 
 
-def _eras(
-    values: Sequence[LevelValue],
-    unit_of: dict[tuple[str, str], int],
-    column: dict[str, int],
-) -> tuple[dict[tuple[int, str, int], int], dict[tuple[int, int], list[str]]]:
-    """The era of each unit's workload in each run, and where it is another than the time before."""
-    keys: dict[tuple[int, str], dict[int, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
-    for value in values:
-        place = (unit_of[value.run_id, value.target], value.workload)
-        keys[place][column[value.run_id]][value.level] = value.measurement_key
-    found: dict[tuple[int, str, int], int] = {}
-    changed: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for (unit, workload), nights in keys.items():
-        eras, before = Eras(), None
-        for run in sorted(nights):
-            era = found[unit, workload, run] = eras.of(nights[run])
-            if before is not None and era != before:
-                changed[unit, run].append(workload)
-            before = era
-    return found, dict(changed)
+class _Cells:
+    """Which value stands where. A level of another era is a column of its own."""
 
+    def __init__(
+        self,
+        unit_of: dict[tuple[str, str], int],
+        column: dict[str, int],
+        eras: WorkloadEras,
+        settings: Settings,
+    ) -> None:
+        self._unit_of, self._column, self._eras = unit_of, column, eras
+        self._specs: dict[str, list[str]] = defaultdict(list)
+        for spec in settings.primary:
+            metric, _, level = spec.partition("@")
+            self._specs[metric].append(level)
+        self._places: list[list[tuple[str, int]]] = []  # level and era of each column of a series
+        self.rows: dict[Series, int] = {}
+        self.cells: dict[Cell, LevelValue] = {}
 
-def _cells(
-    values: Sequence[LevelValue],
-    unit_of: dict[tuple[str, str], int],
-    column: dict[str, int],
-    eras: dict[tuple[int, str, int], int],
-    settings: Settings,
-) -> tuple[list[Series], dict[tuple[int, int, int], LevelValue], list[list[str]]]:
-    """Which value stands where: (series, level, run)."""
-    specs: dict[str, list[str]] = defaultdict(list)
-    for spec in settings.primary:
-        metric, _, level = spec.partition("@")
-        specs[metric].append(level)
-    rows: dict[Series, int] = {}
-    levels: list[list[str]] = []
-    cells: dict[tuple[int, int, int], LevelValue] = {}
-    for value in values:
-        unit, run = unit_of[value.run_id, value.target], column[value.run_id]
-        era = eras[unit, value.workload, run]
-        for level in specs.get(value.metric, ()):
+    @property
+    def levels(self) -> list[list[str]]:
+        """The level of each column of each series."""
+        return [[level for level, _ in places] for places in self._places]
+
+    def put(self, value: LevelValue, era_of: dict[tuple[int, str, int], int]) -> None:
+        """Place a value of the era that `era_of` says; nowhere, where that says none."""
+        unit, run = self._unit_of[value.run_id, value.target], self._column[value.run_id]
+        era = era_of.get((unit, value.workload, run))
+        if era is None:
+            return
+        root = self._eras.root[unit, value.workload, era]
+        for level in self._specs.get(value.metric, ()):
             if level not in ("", value.level):
                 continue
-            one = Series(unit, value.workload, era, value.metric, level)
-            row = rows.setdefault(one, len(rows))
-            if row == len(levels):
-                levels.append([])
-            if value.level not in levels[row]:
-                levels[row].append(value.level)
-            cells[row, levels[row].index(value.level), run] = value
-    return list(rows), cells, levels
+            one = Series(unit, value.workload, root, value.metric, level)
+            row = self.rows.setdefault(one, len(self.rows))
+            if row == len(self._places):
+                self._places.append([])
+            if (value.level, era) not in self._places[row]:
+                self._places[row].append((value.level, era))
+            self.cells[row, self._places[row].index((value.level, era)), run] = value
 
 
 def _layout(

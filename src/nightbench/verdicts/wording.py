@@ -23,7 +23,7 @@ def sentence(judged: Judged, tonight: date, changed: str = "") -> str:
         said += f"; {ACCEPTED_ITSELF}"
     asked = ", ".join(judged.asked_anew)
     if asked and judged.word != "method changed":
-        said += f"; {asked} asks something else since tonight and starts anew"
+        said += f"; {_asked_anew(judged)}"
     if judged.open_kind in ("regressed", "improved") and judged.word not in (
         "regressed", "improved", "recovered", "inconclusive",
     ):  # fmt: skip
@@ -46,15 +46,27 @@ def _said(judged: Judged, tonight: date, changed: str) -> str:
         )
     if judged.word == "recovered":
         return f"has recovered: {_size(judged.change)} {_since(judged.since, tonight)} is over"
-    asked = ", ".join(judged.asked_anew)
     held = f"; held against {_count(judged.control_boots, 'boot')} of the accepted configuration"
     return {
         "ok": "is as it was" + (held if judged.control_boots else ""),
         "invalid": f"could not be judged: no level is valid ({why})",
         "starved": f"could not be judged: what measured or served it was starved ({why})",
-        "method changed": f"starts a new series: {asked} asks something else since tonight",
+        "method changed": f"is measured differently: {_asked_anew(judged)}",
         "not measured": f"was not measured ({why})",
     }[judged.word]
+
+
+def _asked_anew(judged: Judged) -> str:
+    """Which workloads continue, since both were asked tonight, and which start a new series."""
+    continued = ", ".join(judged.bridged)
+    anew = ", ".join(name for name in judged.asked_anew if name not in judged.bridged)
+    said = [f"{anew} has other prompts or settings since tonight, a new series"] if anew else []
+    if continued:
+        said.append(
+            f"{continued} has other prompts or settings since tonight; measured both ways, so its "
+            "series continues"
+        )
+    return "; ".join(said)
 
 
 def _event(judged: Judged, tonight: date, changed: str) -> str:

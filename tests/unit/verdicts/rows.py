@@ -40,6 +40,7 @@ class Rows:
         self.values: list[LevelValue] = []
         self.accepted: list[Acceptance] = []
         self.again: list[Again] = []
+        self.bridges: list[LevelValue] = []
         self.shared = 0.0
         self.night = -1
 
@@ -48,7 +49,9 @@ class Rows:
         said = []
         for _ in range(nights):
             self.add()
-            verdicts = judge_run(self.ran, self.values, self.accepted, settings)
+            verdicts = judge_run(
+                self.ran, self.values, self.accepted, settings, bridges=self.bridges
+            )
             said.append({judged.target: judged for judged in verdicts})
         return said
 
@@ -79,6 +82,25 @@ class Rows:
                             value=value,
                         )
                     )
+
+    def bridge(self, target: str, key: str, pct: float = 0.0) -> None:
+        """The newest night of a target asked by an older key, too, that much slower than usual."""
+        slow = (1.0 + pct / 100.0) * float(np.exp(self.shared / 100.0))
+        for place, level in enumerate(LEVELS):
+            for metric, value in self._values(place, slow):
+                self.bridges.append(
+                    LevelValue(
+                        run_id=f"run{self.night:04}",
+                        target=target,
+                        workload="chat",
+                        level=level,
+                        measurement_key=f"{key}-{level}",
+                        metric=metric,
+                        value=value,
+                        se=None,
+                        valid=True,
+                    )
+                )
 
     def accept(self, target: str) -> None:
         """A person takes what is open for the new level, an hour after the newest night."""

@@ -122,7 +122,7 @@ def test_other_prompts_are_a_changed_method_and_no_regression() -> None:
     rows.add(9)
     said = rows.judge(5)
     assert words(said) == ["ok", "method changed", "inconclusive", "inconclusive", "ok"]
-    assert "chat asks something else" in sentence(said[1]["a"], rows_night(10))
+    assert "chat has other prompts" in sentence(said[1]["a"], rows_night(10))
     assert "night 2 of its series" in sentence(said[2]["a"], rows_night(11))
 
 
@@ -171,7 +171,7 @@ def test_an_era_goes_on_where_a_level_is_added_and_begins_where_one_asks_somethi
 
 def slower(rows: Rows) -> Judged:
     """What is said of `a` on the newest night."""
-    said = judge_run(rows.ran, rows.values, rows.accepted, again=rows.again)
+    said = judge_run(rows.ran, rows.values, rows.accepted, again=rows.again, bridges=rows.bridges)
     return next(judged for judged in said if judged.target == "a")
 
 
@@ -278,3 +278,61 @@ def test_an_upgrade_that_makes_no_difference_is_accepted_by_itself_once_and_says
         "itself"
     )
     assert {judged.word for judged in said} == {"ok"}
+
+
+def longer_prompts(target: str, night: int) -> float:
+    """From night 20 on other prompts take half as long again; from 24 on it is worse, too."""
+    return 0.0 if target != "a" or night < 20 else 50.0 if night < 24 else 68.0
+
+
+def test_a_night_that_asks_both_ways_is_said_and_the_series_goes_on() -> None:
+    rows = Rows(
+        longer_prompts, noise=0.4, key=lambda target, night: "new" if night >= 20 else "old"
+    )
+    rows.add(21)
+    rows.bridge("a", "old")
+    judged = slower(rows)
+    assert (judged.word, judged.bridged, judged.new) == ("method changed", ("chat",), False)
+    assert sentence(judged, rows_night(20)) == (
+        "a is measured differently: chat has other prompts or settings since tonight; measured "
+        "both ways, so its series continues"
+    )
+    said = rows.judge(6)
+    assert words(said[:3]) == ["ok"] * 3
+    assert "regressed" in words(said[3:])
+    change = said[-1]["a"].change
+    assert change is not None
+    assert change.size_pct == pytest.approx(12.0, abs=2.5)
+    assert change.levels == LEVELS
+
+
+def test_a_regression_on_the_night_that_asks_both_ways_is_found_by_the_older_one() -> None:
+    rows = Rows(
+        lambda target, night: 50.0 if target == "a" and night >= 20 else 0.0,
+        noise=0.4,
+        key=lambda target, night: "new" if night >= 20 else "old",
+    )
+    rows.add(21)
+    rows.bridge("a", "old", pct=12.0)
+    said = rows.judge(1)
+    judged = said[0]["a"]
+    assert judged.word == "regressed"
+    assert judged.change is not None
+    assert judged.change.size_pct == pytest.approx(12.0, abs=2.5)
+
+
+def test_without_a_bridge_the_series_starts_anew_and_says_so() -> None:
+    rows = Rows(longer_prompts, key=lambda target, night: "new" if night >= 20 else "old")
+    rows.add(20)
+    judged = rows.judge(1)[0]["a"]
+    assert (judged.word, judged.bridged, judged.new) == ("method changed", (), True)
+    assert sentence(judged, rows_night(20)) == (
+        "a is measured differently: chat has other prompts or settings since tonight, a new series"
+    )
+
+
+def test_a_bridge_to_what_nobody_knows_bridges_nothing() -> None:
+    rows = Rows(longer_prompts, key=lambda target, night: "new" if night >= 20 else "old")
+    rows.add(21)
+    rows.bridge("a", "another")
+    assert (slower(rows).word, slower(rows).bridged) == ("method changed", ())
