@@ -126,7 +126,7 @@ def test_what_cannot_be_resumed_is_refused(house: House, api: Api) -> None:
     suite.write_text(yaml.safe_dump(changed), encoding="utf-8")
     refused = house("run", "--resume", "latest")
     assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert "is not what" in refused.stderr
+    assert "is not the suite that" in refused.stderr
 
     suite.write_text(text, encoding="utf-8")
     assert house("run", "--resume", "latest").returncode == 0

@@ -210,5 +210,5 @@ SEALED: dict[str, tuple[Forge, str]] = {
     "facts a link": (replaced("load_levels.parquet", link("canary/runs.parquet")), "link"),
     "facts a folder": (replaced("load_levels.parquet", Path.mkdir), "load_levels"),
     "facts a pipe": (replaced("load_levels.parquet", fifo), "regular"),
-    "facts gone": (replaced("load_levels.parquet", lambda path: None), "not there"),
+    "facts gone": (replaced("load_levels.parquet", lambda path: None), "missing"),
 }

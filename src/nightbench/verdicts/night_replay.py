@@ -18,6 +18,7 @@ from nightbench.verdicts.drawn import Drawn
 from nightbench.verdicts.events import Size
 from nightbench.verdicts.fleet import Fleet, Night
 from nightbench.verdicts.judge import Verdict, judge_night
+from nightbench.verdicts.looking import Word
 from nightbench.verdicts.measured import Acceptance, Again, LevelValue, RanTarget, Settings
 from nightbench.verdicts.measured_now import Live, measured_now
 from nightbench.verdicts.series import plain_pct
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Integers = NDArray[np.int64]
 
-Said = Literal[
-    "ok", "inconclusive", "regressed", "improved", "recovered", "node",
-    "invalid", "starved", "method changed", "not measured",
-]  # fmt: skip
+Said = Word | Literal["starved", "method changed", "not measured"]
 _STARVED = frozenset({"client_lag", "host_contention", "host_starved", "rate_missed"})
 
 
