@@ -192,7 +192,7 @@ def read_again(history: History, run_id: str, *, first: str | None = None) -> li
 
 def read_bridges(history: History, run_id: str, *, first: str | None = None) -> list[LevelValue]:
     """What was asked as before in those of these runs that asked something else."""
-    found = history.rows("judged_bridges", run_id=run_id, first=first)
+    found = history.sql(statement("judged_bridges"), run_id=run_id, first=first)
     return [
         LevelValue(se=None, valid=True, **dict(zip(found.columns, row, strict=True)))  # type: ignore[arg-type]
         for row in found.rows

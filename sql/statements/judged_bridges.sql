@@ -1,7 +1,5 @@
 -- What was asked as before in the runs that began to ask something else, from one run to another: by
 -- its older measurement key, so that verdicts can go on.
--- param run_id (run): the newest run that counts
--- param first (run) = NULL: the oldest run that counts
 WITH began AS (
     SELECT run_id, min(started_at) AS run_began
     FROM (SELECT run_id, started_at FROM runs UNION ALL SELECT run_id, started_at FROM targets)
