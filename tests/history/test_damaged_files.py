@@ -250,7 +250,7 @@ def test_a_sealed_folder_of_the_future_waits_for_an_upgrade(home: Home) -> None:
     path = folders[0] / "manifest.json"
     forging.rewrite(path, lambda members: members.update(schema_version=99, wings=True))
     said = refused(home, "land")
-    assert "it has schema version 99, this nightbench knows" in said
+    assert "it has schema version 99, this nightbench supports" in said
     assert "Upgrade nightbench, then run `nightbench land`" in said
     forging.rewrite(
         path, lambda m: (m.update(schema_version=sql_files.schema_version()), m.pop("wings"))
