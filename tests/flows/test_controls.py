@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(900)
 
 def night_at(house: House, itl_ms: str, **changes: Any) -> str:
     """A night of a server whose speed is an argument, so that another speed is another
-    configuration; what was said."""
+    configuration; what was said. A night that a busy machine starved is measured again."""
     argv = [sys.executable, str(REFERENCE_SERVER), "--port={port}", "--ttft-ms=20"]
     target = {
         "name": "reference",
@@ -23,8 +23,11 @@ def night_at(house: House, itl_ms: str, **changes: Any) -> str:
     }
     verdicts = {"primary": ["median_tpot_ms"], "reserve": 0.5}
     suite = {"targets": [target], "accuracy": [], "verdicts": verdicts, "time_budget": "20m"}
-    night = house("run", str(house.suite(**(suite | changes))))
-    assert night.returncode == 0, night.stdout + night.stderr
+    for _ in range(3):
+        night = house("run", str(house.suite(**(suite | changes))))
+        assert night.returncode == 0, night.stdout + night.stderr
+        if newest(house)["verdict"] != "starved":
+            break
     return night.stdout
 
 
