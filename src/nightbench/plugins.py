@@ -16,14 +16,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nightbench.errors import BadInput, PluginError
-
-if TYPE_CHECKING:
-    from nightbench.accuracy.benchmark import Benchmark
-    from nightbench.engines.adapter import EngineAdapter
-    from nightbench.load.plan.workload_type import WorkloadType
 
 T = TypeVar("T")
 
@@ -150,21 +145,23 @@ def _attribute(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-ENGINES: Group[EngineAdapter[Any]] = Group(
+# Of what classes they are says `made_of`: suites look engines up whose configurations are made of a
+# suite's own classes, so that naming them here would tie all of them into one knot.
+ENGINES: Group[Any] = Group(
     name="nightbench.engines",
     noun="engine",
     ours="nightbench.engines",
     made_of="nightbench.engines.adapter:EngineAdapter",
     name_of=lambda engine: engine.kind,
 )
-WORKLOADS: Group[WorkloadType] = Group(
+WORKLOADS: Group[Any] = Group(
     name="nightbench.workloads",
     noun="workload",
     ours="nightbench.load.plan.built_in_workloads",
     made_of="nightbench.load.plan.workload_type:WorkloadType",
     name_of=lambda workload: workload.kind,
 )
-BENCHMARKS: Group[Benchmark] = Group(
+BENCHMARKS: Group[Any] = Group(
     name="nightbench.benchmarks",
     noun="benchmark",
     ours="nightbench.accuracy.benchmarks",

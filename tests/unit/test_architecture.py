@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -109,6 +110,21 @@ def test_load_is_one_straight_line(part: str) -> None:
     for path in LIBRARY_FILES:
         if in_part(path, f"load/{part}"):
             assert not [n for n in imports(path) if any(reaches(n, o) for o in later)], name(path)
+
+
+def module_of(path: Path) -> str:
+    inside = path.relative_to(ROOT / "src" if path.is_relative_to(LIBRARY) else ROOT)
+    parts = inside.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_files_import_each_other_in_a_circle_not_even_for_their_types() -> None:
+    known = {module_of(path): path for path in OURS}
+    needs = {module: known.keys() & set(imports(path)) for module, path in known.items()}
+    for module, needed in needs.items():  # `from package import file` takes the file alone
+        parents = {one.rpartition(".")[0] for one in needed}
+        needs[module] = needed - parents
+    graphlib.TopologicalSorter(needs).prepare()  # CycleError names the circle
 
 
 def test_verdicts_take_values_not_connections() -> None:

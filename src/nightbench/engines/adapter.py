@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from nightbench.secrets.values import secrets_of
-from nightbench.suite.engines import EngineConfig, Environment
+from nightbench.suite.engines import EngineConfig, Environment, ExternalApi
 
 if TYPE_CHECKING:
     from nightbench.engines.container import Container
     from nightbench.engines.observed import BootSign, Counters
-    from nightbench.engines.remote import RemoteEngine
     from nightbench.engines.renames import Renamed
     from nightbench.engines.wizard import Wizard
 
@@ -120,7 +119,7 @@ class EngineAdapter(Generic[C]):
     launch: Callable[[C, Place], Launch]
     key_env: str | None = None
     address_env: str | None = None
-    attached: Callable[[C], RemoteEngine | None] = lambda _: None
+    attached: Callable[[C], ExternalApi | None] = lambda _: None
     hardware: Callable[[C], str] = lambda _: ""
 
     needs_model: str = A_MODEL

@@ -9,6 +9,7 @@ from dataclasses import replace
 from nightbench.engines import container, remote
 from nightbench.engines.adapter import AnyAdapter, Flavour, Launch, Place
 from nightbench.engines.observed import BootSign, Counters
+from nightbench.engines.remote import RemoteEngine
 from nightbench.errors import BadInput
 from nightbench.plugins import ENGINES
 from nightbench.suite.engines import Environment
@@ -17,7 +18,14 @@ from nightbench.suite.models import Target
 
 def adapter_of(target: Target) -> AnyAdapter:
     """What nightbench knows of the engine that a target runs on."""
-    return ENGINES.find(target.engine.kind)
+    adapter: AnyAdapter = ENGINES.find(target.engine.kind)
+    return adapter
+
+
+def remote_of(target: Target) -> RemoteEngine | None:
+    """The API that a target is attached to; None for a server that is started."""
+    attached = adapter_of(target).attached(target.engine)
+    return attached if isinstance(attached, RemoteEngine) else None
 
 
 def display_command(target: Target) -> str:
@@ -79,7 +87,7 @@ def image_of(target: Target) -> str | None:
 
 def address_of(target: Target) -> str:
     """Where a server is that somebody else runs; "" for one that is started."""
-    attached = target.attached_to
+    attached = remote_of(target)
     if attached is None:
         return ""
     return remote.base_url_of(attached)

@@ -66,7 +66,7 @@ def of_target(
 
 
 def _key(target: Target, environ: Mapping[str, str]) -> Iterator[Need]:
-    attached = target.attached_to
+    attached = target_engine.remote_of(target)
     key_env = None if attached is None else remote.key_env_of(attached)
     if key_env and not environ.get(key_env):
         yield Need("key", shown_name(key_env), "it is not set: export it")

@@ -112,7 +112,7 @@ def _served(target: Target, stage: Workspace, notes: Notes) -> dict[str, Any]:
             "served_model_name": name,
             "engine": _vllm(target, engine, there, stage, notes),
         }
-    is_api = target.attached_to is engine
+    is_api = target_engine.remote_of(target) is engine
     own = "an external API" if is_api else f"{engine.kind} itself"
     because = f" ({lacking})" if lacking else ""
     notes.left_out.append(f"{own}{because}: vLLM takes its place")

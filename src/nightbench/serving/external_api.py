@@ -41,7 +41,7 @@ def connect_to(
     patience: Patience = UNTIL_RESTARTED,
 ) -> Endpoint:
     """The endpoint of an attached target, once it really answered. Raises as `connect`."""
-    attached = target.attached_to
+    attached = target_engine.remote_of(target)
     if attached is None:
         raise BadInput(f"{target.name} is not an external API")
     if attached is not target.engine:

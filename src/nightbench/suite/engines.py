@@ -6,7 +6,7 @@ What a kind takes is declared by its engine (`nightbench.engines`, or another di
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import (
     AfterValidator,
@@ -112,6 +112,22 @@ class Environment(Strict):
         if self.extra_index_url is not None and self.requirement is None:
             raise ValueError("extra_index_url needs requirement")
         return self
+
+
+class ExternalApi(Protocol):
+    """What a suite asks of an API that somebody else runs, whatever engine says where it is."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether several runs may be at it at once."""
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """How fast it may be asked, where that is limited."""
+
+    @property
+    def max_retries(self) -> int | None:
+        """How often a failed question is asked again, where that is said."""
 
 
 class EngineConfig(Strict):

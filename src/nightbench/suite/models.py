@@ -6,7 +6,7 @@ Reading a suite touches nothing but its file. Whether a model or a data file is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -20,7 +20,12 @@ from nightbench.suite.asked import (
     Timeouts,
     Workload,
 )
-from nightbench.suite.engines import EngineOfAKind, Environment, words_without_keys
+from nightbench.suite.engines import (
+    EngineOfAKind,
+    Environment,
+    ExternalApi,
+    words_without_keys,
+)
 from nightbench.suite.types import (
     Name,
     PositiveFloat,
@@ -29,9 +34,6 @@ from nightbench.suite.types import (
     TimeOfDay,
 )
 from nightbench.suite.verdicts import VerdictSettings
-
-if TYPE_CHECKING:
-    from nightbench.engines.remote import RemoteEngine
 
 __all__ = [
     "AccuracySpec",
@@ -80,9 +82,10 @@ class Target(Strict):
         return self
 
     @property
-    def attached_to(self) -> RemoteEngine | None:
+    def attached_to(self) -> ExternalApi | None:
         """The API that somebody else runs, where that is what the target is."""
-        return ENGINES.find(self.engine.kind).attached(self.engine)
+        attached: ExternalApi | None = ENGINES.find(self.engine.kind).attached(self.engine)
+        return attached
 
     @property
     def is_attached(self) -> bool:

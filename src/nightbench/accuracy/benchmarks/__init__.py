@@ -25,4 +25,7 @@ def names() -> tuple[str, ...]:
 def find(name: str) -> Benchmark:
     """The benchmark of that name. Raises BadInput with the names there are."""
     key = name.lower().replace("-", "_")
-    return BENCHMARKS.find(key if key in BENCHMARKS.our_names() or key in names() else name)
+    found: Benchmark = BENCHMARKS.find(
+        key if key in BENCHMARKS.our_names() or key in names() else name
+    )
+    return found

@@ -85,7 +85,8 @@ def read_prompts(
     """
     make = WORKLOADS.find(workload.kind).make
     if make is not None:
-        return make(workload, count, seed, tokenizer)
+        made: Prompts = make(workload, count, seed, tokenizer)
+        return made
     path = workload.source
     texts = [sendable(text) for text in read_texts(workload, base_dir)]
     measure = tokenizer.count if tokenizer else len
