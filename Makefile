@@ -32,7 +32,7 @@ up: $(VENV)/.installed       ## Prefect server, worker and deployments, until Ct
 	@$(BIN)/nightbench up
 
 test: $(VENV)/.installed-dev  ## all tests but the slower tiers, real vLLM included
-	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up and not build" $(TWO_AT_A_TIME)
+	@$(BIN)/python -m pytest tests $(BY_ITSELF:%=--ignore=%) -m "not fault and not browser and not up and not build and not long" $(TWO_AT_A_TIME)
 	@$(BIN)/python -m pytest $(BY_ITSELF) -m "not up and not fault"
 
 test-engines: $(VENV)/.installed-dev  ## llama.cpp beside vLLM, two vLLMs, other engines' parsers; builds them first
@@ -47,7 +47,7 @@ test-faults: $(VENV)/.installed-dev  ## kills whole nights and real vLLM at bad 
 test-damage: $(VENV)/.installed-dev  ## ingest killed 100 times, 1,000 bytes flipped, forged folders, wrong clocks, a night killed in each setting (an hour)
 	@NIGHTBENCH_KILLS=100 $(BIN)/python -m pytest tests/history --ignore=tests/history/test_mirror_faults.py
 	@$(BIN)/python -m tests.history.test_flipped_bytes 1000
-	@$(BIN)/python -m pytest tests/faults -m long
+	@$(BIN)/python -m pytest tests/faults tests/flows -m long
 
 test-up: $(VENV)/.installed-dev  ## `nightbench up`: clicks, schedules, crashes, cancels, Postgres
 	@$(BIN)/python -m pytest tests/flows -m up

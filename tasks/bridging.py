@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from prefect.logging import get_run_logger
 
-from nightbench.errors import NightbenchError
+from nightbench.errors import NightbenchError, NoHistory
 from nightbench.history.reading import open_history
 from nightbench.home.paths import Home
 from nightbench.night.allowance import Allowance
@@ -46,6 +46,8 @@ def ask_as_before(
                 continue
             with allowance.spent_on("old") as clock:
                 rows = _ask(night, before, server, recorder, over=clock.over, metrics=metrics)
+        except NoHistory:
+            return []  # the first night asks nothing else than before
         except NightbenchError as error:
             on_skip(what, error)
         except Exception:  # noqa: BLE001 - what was measured stands, whatever is met here

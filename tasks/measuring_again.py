@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from prefect.logging import get_run_logger
 
-from nightbench.errors import NightbenchError, TeardownFailed
+from nightbench.errors import NightbenchError, NoHistory, TeardownFailed
 from nightbench.history.reading import History, open_history
 from nightbench.home.paths import Home
 from nightbench.load.plan.levels import Level
@@ -135,6 +135,8 @@ class MeasuringAgain:
                 )
         except TeardownFailed:
             raise  # its hardware is not free: that is no matter of judging
+        except NoHistory:
+            return  # the first night has nothing to be held against
         except NightbenchError as error:
             self._say_skipped("measuring again", error)
         except Exception:  # noqa: BLE001 - what was measured stands, whatever judging meets

@@ -124,6 +124,10 @@ class HistoryError(NightbenchError):
     """The history could not be read or written."""
 
 
+class NoHistory(HistoryError):
+    """No night has been ingested yet."""
+
+
 class DashboardError(NightbenchError):
     """A dashboard could not be fed. Never fails a run."""
 

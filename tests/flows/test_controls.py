@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from house import REFERENCE_SERVER, House
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def night_at(house: House, itl_ms: str, **changes: Any) -> str:

@@ -20,7 +20,7 @@ from tests.history import worlds
 
 REPOSITORY = Path(__file__).parents[2]
 HOST, BOOT = "another-machine", "00000000-1111-2222-3333-444444444444"
-CLOCK = "looks wrong (clock): "
+CLOCK = "check clock failed: "
 ELSEWHERE = (
     "hostname {host} && mount --bind {boot} /proc/sys/kernel/random/boot_id && "
     'mount --bind "$1" "$1" && mount -t tmpfs none "$2" && shift 2 && exec "$@"'
@@ -61,6 +61,7 @@ class Machine:
             "HOME": str(self.folder),
             "NIGHTBENCH_HOME": str(self.home.root),
             "NIGHTBENCH_LEASES": str(self.folder / "leases"),
+            "COLUMNS": "200",
             "PYTHONPATH": str(REPOSITORY),
         }
         script = ELSEWHERE.format(host=HOST, boot=f"'{self.folder}/boot_id'")

@@ -153,7 +153,7 @@ def nightbench(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, as a person types it."""
     return subprocess.run(
         [sys.executable, "-m", "nightbench.cli.main", *arguments],
-        env=os.environ | {"NIGHTBENCH_HOME": str(home.root)},
+        env=os.environ | {"NIGHTBENCH_HOME": str(home.root), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from nightbench.history.duckdb_files.ingest import land
 
+from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home

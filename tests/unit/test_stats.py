@@ -60,7 +60,7 @@ def test_pass_at_k_is_the_share_of_all_draws_of_k_that_hold_a_right_answer(
         assert stats.pass_at_k(answers, correct, k) == pytest.approx(
             sum(map(any, draws)) / len(draws)
         )
-    with pytest.raises(ValueError, match="answers"):
+    with pytest.raises(ValueError, match="replies"):
         stats.pass_at_k(answers, correct, answers + 1)
 
 

@@ -283,7 +283,7 @@ def test_a_parser_that_is_not_there_is_said_before_anything_is_sent(
 ) -> None:
     argv = ["load", "--base-url", server.url, "--max-concurrency", "1", "--prompt", "hi"]
     assert main([*argv, "--response-parser", f"{tmp_path}/none.py:parse"]) == 2
-    assert "none.py is not there" in capsys.readouterr().err
+    assert "none.py does not exist" in capsys.readouterr().err
     assert server.bodies == []
 
 

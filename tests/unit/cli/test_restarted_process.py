@@ -74,10 +74,10 @@ def test_one_that_ends_now_and_then_is_started_for_ever(tmp_path: Path) -> None:
 KEEPER = """
 import os, sys, time
 from pathlib import Path
-from nightbench.cli.restarted_process import KeptProcess
+from nightbench.cli.restarted_process import RestartedProcess
 
 argv = (sys.executable, "-c", "import time; time.sleep(600)")
-with KeptProcess("server", argv, dict(os.environ), Path(sys.argv[1])) as process:
+with RestartedProcess("server", argv, dict(os.environ), Path(sys.argv[1])) as process:
     print(process.pid, flush=True)
     time.sleep(600)
 """

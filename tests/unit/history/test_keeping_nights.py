@@ -183,4 +183,4 @@ def test_a_night_that_cannot_be_merged_is_said_and_does_not_stop_landing(home: H
     spool_night(home.spool, 1, SHAPE)
     report = land(home)
     assert len(report.landed) == 3
-    assert any("2026-01-01 could not be merged" in f.detail for f in report.findings)
+    assert any("2026-01-01 could not be compacted" in f.detail for f in report.findings)

@@ -210,7 +210,7 @@ def test_two_landers_are_told_apart_by_the_lock(home: Home) -> None:
     places.make()
     with (
         held(places.lock, deadline_s=1),
-        pytest.raises(HistoryError, match=r"held by pid \d+ \("),
+        pytest.raises(HistoryError, match=r"locked by pid \d+ \("),
     ):
         land(home, deadline_s=0.2)
 

@@ -299,7 +299,10 @@ def test_telemetry_comes_while_it_serves(bench: Bench) -> None:
     assert all(row.value > 1e6 for row in rows if row.name == "rss_bytes")
 
 
-def test_a_remote_server_is_checked_and_left_alone(bench: Bench) -> None:
+def test_a_remote_server_is_checked_and_left_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightbench.serving.server.REMOTE_S", 1.0)
     with bench.serve(small()) as server:
         remote = {"kind": "remote", "base_url": server.endpoint.root_url}
         target = Target.model_validate({"name": "far", "engine": remote})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from nightbench.errors import HistoryError
+from nightbench.errors import HistoryError, NoHistory
 from nightbench.history.duckdb_files.database import CLOSED, DamagedFile, Database
 from nightbench.history.duckdb_files.read_copy import StaleCopy, open_copy
 from nightbench.history.places import HistoryPlaces
@@ -70,7 +70,7 @@ def _refuse_missing_or_closed(home: Home, places: HistoryPlaces) -> None:
     if os.access(places.published, os.R_OK):
         return
     if not (_is_there(places.landing) or _is_there(places.published)):
-        raise HistoryError(
+        raise NoHistory(
             f"there is no history in {home.root} yet",
             hint="Run a night first: `nightbench run`. (NIGHTBENCH_HOME says where it is kept.)",
         )
