@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from nightbench.load.drive.jobs import GeneratorOptions, plan_jobs
+from nightbench.load.plan.request_bytes import write_bodies
 from nightbench.load.summarize.level_arrays import COLUMNS
+from tests.truth.driving import planned
 from tests.truth.reference import ReferenceServer
 
 pytestmark = pytest.mark.truth
@@ -110,6 +114,28 @@ def test_ctrl_c_keeps_the_levels_that_were_done(server: ReferenceServer, tmp_pat
     assert "Traceback" not in stderr
     assert [level["level"] for level in json.loads(json_path.read_text())["levels"]] == ["c4"]
     assert not generators()
+
+
+def test_a_generator_whose_parent_goes_before_it_is_ready_ends_without_a_word(
+    server: ReferenceServer, tmp_path: Path
+) -> None:
+    level, prompts = planned(max_concurrency=[1], num_prompts=5)
+    write_bodies(level, prompts, "truth", tmp_path / "bodies")
+    (job,) = plan_jobs(level, server.endpoint, tmp_path / "bodies", GeneratorOptions())
+    argv = [sys.executable, "-m", "nightbench.load.drive.generator"]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(b"%d\n%b" % (len(job.encode()), job.encode()))
+        process.stdin.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)  # it has said that it is ready, to nobody
+        process.stdin.close()
+        assert process.stderr.read() == b""
 
 
 def generators() -> list[int]:

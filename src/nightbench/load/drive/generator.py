@@ -19,7 +19,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -324,8 +324,9 @@ class Generator:
 
 
 def say(message: dict[str, Any]) -> None:
-    """One line to the parent."""
-    os.write(1, json.dumps(message).encode() + b"\n")
+    """One line to the parent. Where it is gone, stdin says so too, and ends the level."""
+    with suppress(BrokenPipeError):
+        os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def _read_job() -> Job:
