@@ -129,7 +129,7 @@ def dispatched(night: Night) -> Iterator[Dispatch]:
         raise
 
 
-@step(name="hand out", task_run_name="hand out")
+@step(name="dispatch", task_run_name="dispatch")
 def dispatch(night: Night) -> Dispatch:
     """Start a flow run for every target that another node is to measure."""
     name = night.suite_file.path.stem

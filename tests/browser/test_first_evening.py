@@ -104,8 +104,10 @@ def test_its_results_are_a_page_with_numbers_and_curves(
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=120_000)
     open_tab(page, "Artifacts")
     take_picture("5-night-artifacts")
-    page.locator("a[href*='/artifacts/key/results']").first.click()
-    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.locator("a[href*='/artifacts/']", has_text="results").first.click()
+    page.wait_for_url("**/artifacts/**")
+    if "/artifacts/key/" in page.url:  # Prefect shows its history first, or the page at once
+        page.locator("a[href*='/artifacts/artifact/']").first.click()
     expect(page.get_by_role("heading", name="Load starter-chat")).to_be_visible()
     expect(page.get_by_role("cell", name="c4", exact=True)).to_be_visible()
     curves = page.get_by_role("img", name="level curves of smollm2-135m")
