@@ -81,6 +81,6 @@ def test_a_level_is_marked_where_others_halve_its_cores_and_not_where_it_is_left
     alone = [starved(smollm2_server, tmp_path / str(time)) for time in range(QUIET_LEVELS)]
     with halved_cores():
         slowed, said = starved(smollm2_server, tmp_path / "halved")
-    assert said, "its cores were halved"
-    assert slowed > 1.3 * min(tpot for tpot, _ in alone), "it was not even slower"
     assert [lacked for _, lacked in alone] == [None] * QUIET_LEVELS
+    assert said, "its cores were halved"
+    assert slowed > max(tpot for tpot, _ in alone), "it was not even slower"
