@@ -202,8 +202,9 @@ class MeasuringAgain:
                 slo=self._night.suite.slo,
                 over=clock.over,
             )
-            found += [self._as_again(row, kind) for row in rows if row.valid]
-        found = [one for one in found if one.value]
+            found += [
+                self._as_again(row, kind, row.value) for row in rows if row.valid and row.value
+            ]
         self._measured += found
         return found
 
@@ -226,7 +227,7 @@ class MeasuringAgain:
             self._said.add(what)
             self._recorder.keep(skipped_fact(what, reason))
 
-    def _as_again(self, row: FurtherValue, kind: Further) -> Again:
+    def _as_again(self, row: FurtherValue, kind: Further, value: float) -> Again:
         return Again(
             run_id=self._night.run_id,
             target=self._target.name,
@@ -235,5 +236,5 @@ class MeasuringAgain:
             workload=row.workload,
             level=row.level,
             metric=row.metric,
-            value=row.value or 0.0,
+            value=value,
         )

@@ -64,7 +64,10 @@ def starved(server: Server, folder: Path) -> tuple[float, str | None]:
 def halved_cores() -> Iterator[None]:
     """One process on every core that wants all of it."""
     burning = [
-        subprocess.Popen([sys.executable, "-c", BURNING, str(core)])
+        subprocess.Popen(
+            [sys.executable, "-c", BURNING, str(core)],
+            start_new_session=True,  # else they share what the scheduler gives to one session
+        )
         for core in os.sched_getaffinity(0)
     ]
     try:
@@ -83,4 +86,4 @@ def test_a_level_is_marked_where_others_halve_its_cores_and_not_where_it_is_left
         slowed, said = starved(smollm2_server, tmp_path / "halved")
     assert [lacked for _, lacked in alone] == [None] * QUIET_LEVELS
     assert said, "its cores were halved"
-    assert slowed > max(tpot for tpot, _ in alone), "it was not even slower"
+    assert slowed > 1.3 * min(tpot for tpot, _ in alone), "it was not even slower"

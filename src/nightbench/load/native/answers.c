@@ -1,10 +1,11 @@
 /* The usual answer of a server, taken apart: HTTP 200, chunked, server-sent events of OpenAI's
  * shape, whole and without a fault.
  *
- * Whatever is in any way another is left to Python (outcome.py), which reads every answer and takes
- * tens of times as long; for the usual one both say the same (tests/unit/load/test_outcomes.py).
+ * Whatever is in any way another is left to Python (interpret.py), which reads every answer and
+ * takes tens of times as long; for the usual one both say the same
+ * (tests/unit/load/test_outcomes.py).
  *
- * No Python.h: one build serves every Python. compiled_answers.py mirrors `struct answer`.
+ * No Python.h: one build serves every Python. answers.py mirrors `struct answer`.
  */
 #include "answers_event.h"
 #include "answers_http.h"

@@ -1,4 +1,5 @@
-/* What an event of a completion stream says, where it is of the usual shape (events.py has all). */
+/* What an event of a completion stream says, where it is of the usual shape (stream_events.py has
+ * all). */
 #include "answers_json.h"
 
 enum { NONE = -1, COUNT_DIGITS = 7 };

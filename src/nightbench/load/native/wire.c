@@ -4,7 +4,7 @@
  * again where the answer may be over or the socket failed. Everything else stays in Python
  * (connection.py), which works without this file too, at half as much processor time again.
  *
- * No Python.h: one build serves every Python. compiled_wire.py mirrors the structs.
+ * No Python.h: one build serves every Python. wire_loop.py mirrors the structs.
  */
 #define _GNU_SOURCE
 #include <errno.h>
