@@ -71,11 +71,11 @@ def _look_up(
     with open_history(Home.from_env()) as history:
         return asked_before(
             history,
-            recorder.target.name,
+            recorder.target,
             server.hardware_class,
             levels,
             run_id=night.run_id,
-            tonight_text=night.suite_file.text,
+            tonight_file=night.suite_file,
         )
 
 

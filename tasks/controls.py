@@ -28,18 +28,21 @@ class Controls:
         self._night, self._target, self._recorder = night, target, recorder
         self._facts = facts
         self._found: Control | None = None
+        self._refused: NoControl | None = None  # once booted: not booted again to find out anew
 
     def look_up(self, history: History, accepted_run: str | None) -> Control:
         """What was accepted, ready to be booted. Raises NoControl where it cannot be."""
         if accepted_run is None:
             raise NoControl("no night of an accepted configuration is left to be held against")
+        if self._refused is not None:
+            raise self._refused
         if self._found is None or self._found.run_id != accepted_run:
             self._found = find_control(
                 history,
                 Home.from_env(),
                 accepted_run,
                 tonight=self._target,
-                tonight_text=self._night.suite_file.text,
+                tonight_file=self._night.suite_file,
                 tonight_facts=self._facts,
                 has_gpu=this_machine().has_gpu,
             )
@@ -56,5 +59,9 @@ class Controls:
         ) as server:
             booted = {fact.name: fact.value for fact in server.provenance()}
             asked = {name: control.facts.get(name, "") for name in ("engine_kind", "config_digest")}
-            control.refuse_another(booted | asked)
+            try:
+                control.refuse_another(booted | asked)
+            except NoControl as refused:
+                self._refused = refused
+                raise
             yield server

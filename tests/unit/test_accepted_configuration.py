@@ -14,10 +14,19 @@ from nightbench.history.ingest import land
 from nightbench.history.reading import open_history
 from nightbench.history.spool.writer import Spool, SpoolIdentity
 from nightbench.home.paths import Home
-from nightbench.night.controls import Control, NoControl, find_control, target_then, with_model_then
+from nightbench.night.controls import (
+    Control,
+    NoControl,
+    base_dir_then,
+    find_control,
+    refuse_what_would_be_fetched,
+    suite_then,
+    target_then,
+    with_model_then,
+)
 from nightbench.night.run import config_digest
 from nightbench.records import ProvenanceRow, TargetRow
-from nightbench.suite.file import suite_of
+from nightbench.suite.file import suite_of, suite_of_text
 from nightbench.suite.models import Target
 from nightbench.suite.secret_sources import shown_text
 
@@ -76,7 +85,7 @@ def found(home: Home, tonight: str, **facts: str) -> Control:
             home,
             RUN,
             tonight=target,
-            tonight_text=tonight,
+            tonight_file=suite_of_text(Path("/here/tonight.yaml"), tonight),
             tonight_facts=now,
             has_gpu=False,
         )
@@ -161,3 +170,31 @@ def test_a_suite_of_then_that_nothing_reads_any_more_is_said() -> None:
         target_then("targets: [{name: a, engine: {kind: gone}}]", "", "a")
     with pytest.raises(NoControl, match="no target b"):
         target_then(suite_text(), "", "b")
+
+
+def test_the_suite_of_then_starts_where_tonights_of_its_name_lies() -> None:
+    tonight = suite_of_text(Path("/here/mine.yaml"), suite_text())
+    assert base_dir_then({"suite_file": "/another-node/mine.yaml"}, tonight) == Path("/here")
+    assert base_dir_then({"suite_file": "/suites/other.yaml"}, tonight) == Path("/suites")
+
+
+def test_an_engine_that_fetches_its_models_is_not_booted_with_another_one() -> None:
+    def ollama(model: str) -> Target:
+        target = {"name": "a", "model": model, "engine": {"kind": "ollama"}}
+        return target_of(yaml.safe_dump({"name": "mine", "targets": [target]}))
+
+    refuse_what_would_be_fetched(ollama("llama3:8b"), ollama("llama3:8b"))
+    with pytest.raises(NoControl, match="may have to fetch llama3:70b"):
+        refuse_what_would_be_fetched(ollama("llama3:70b"), ollama("llama3:8b"))
+
+
+def test_one_entrys_secret_is_never_filled_in_for_another_without_a_name() -> None:
+    def text(first: str, second: str) -> str:
+        entries = [
+            {"benchmark": name, "generation": {"extra_body": {"api_key": key}}}
+            for name, key in (("starter", first), ("iquiz", second))
+        ]
+        return yaml.safe_dump({**yaml.safe_load(suite_text()), "accuracy": entries})
+
+    kept = suite_then(shown_text(text("sk-one", "sk-two")), text("sk-one", "sk-two"))
+    assert "sk-two" not in str(kept.accuracy[0])

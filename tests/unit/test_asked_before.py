@@ -19,8 +19,8 @@ from nightbench.load.plan.workloads import read_prompts
 from nightbench.night.asked_before import AskedBefore, asked_before, is_the_same
 from nightbench.night.controls import NoControl
 from nightbench.records import LoadLevel, ProvenanceRow
-from nightbench.suite.file import suite_of
-from nightbench.suite.models import LoadSpec
+from nightbench.suite.file import suite_of, suite_of_text
+from nightbench.suite.models import LoadSpec, Target
 from tests.benchmarks.synthetic_nights import Shape, rows_of
 
 RUN = "20260101T020000Z-mine-000001"
@@ -82,10 +82,18 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def found(home: Home, tonight: list[LoadLevel], hardware: str = "cpu x2") -> AskedBefore | None:
+def found(
+    home: Home, tonight: list[LoadLevel], hardware: str = "cpu x2", target: Target | None = None
+) -> AskedBefore | None:
+    file = suite_of_text(home.root.parent / "mine.yaml", suite_text())
     with open_history(home) as history:
         return asked_before(
-            history, "a", hardware, tonight, run_id="tonight", tonight_text=suite_text()
+            history,
+            target or file.target("a"),
+            hardware,
+            tonight,
+            run_id="tonight",
+            tonight_file=file,
         )
 
 
@@ -100,6 +108,13 @@ def test_what_was_asked_before_is_asked_once_more_by_its_key(home: Home, tmp_pat
     assert (before.run_id, before.workload, before.took_s) == (RUN, "chat", 60.0)
     keys = [level.measurement_key(before.prompts) for level in before.levels]
     assert keys == [row.measurement_key for row in levels_of(suite_text(), tmp_path)]
+
+
+def test_an_api_is_not_asked_faster_than_it_may_be_asked_now(home: Home, tmp_path: Path) -> None:
+    engine = {"kind": "remote", "base_url": "http://127.0.0.1:1/v1", "requests_per_second": 2}
+    slow = Target.model_validate({"name": "a", "engine": engine})
+    with pytest.raises(NoControl, match=f"no longer be asked as fast as {RUN} asked chat"):
+        found(home, levels_of(suite_text(max_tokens=9), tmp_path), target=slow)
 
 
 def test_prompts_that_are_others_now_cannot_be_asked_any_more(home: Home, tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def test_comments_stay_at_home(tmp_path: Path) -> None:
         ("headers: {X-Gateway: open-sesame}", "{}"),
         ("headers: {Authorization: 'Bearer ***'}", "{}"),
         ("api_key_env: MY_KEY", "{api_key: sk-AbCd1234Ef}"),
+        ("api_key_env: MY_KEY", "{api_keys: [sk-AbCd1234Ef]}"),
+        ("api_key_env: MY_KEY", "{credentials: {value: sk-AbCd1234Ef}}"),
         ("api_key_env: MY_KEY", "{note: it is kim-4711-sesame}"),
     ],
 )

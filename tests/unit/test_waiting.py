@@ -211,7 +211,11 @@ def test_nor_a_key_of_a_request_or_of_a_command_line() -> None:
         "generation: {max_tokens: 5, extra_body: {a: {token: sk-deep}, stop_token_ids: [1, 2]}}\n"
         "model: {tokenizer: plain}\n"
     )
-    for secret in ("sk-Zq", "sk-plain", "sk-deep"):
+    kept += shown_text(
+        "generation: {extra_body: {api_keys: [sk-listed], credentials: {value: sk-below}},\n"
+        "  chat_template_kwargs: {auth: sk-template}}\n"
+    )
+    for secret in ("sk-Zq", "sk-plain", "sk-deep", "sk-listed", "sk-below", "sk-template"):
         assert secret not in kept
     for harmless in ("max_tokens: 5", "- 2", "tokenizer: plain", "--port"):
         assert harmless in kept

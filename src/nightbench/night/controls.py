@@ -26,7 +26,7 @@ from nightbench.serving import images
 from nightbench.serving.provision import environments, models
 from nightbench.serving.provision.environments import EngineEnvironment
 from nightbench.suite import bounded_yaml
-from nightbench.suite.file import suite_of
+from nightbench.suite.file import SuiteFile, suite_of
 from nightbench.suite.models import Suite, Target
 from nightbench.verdicts.differences import changes, what_can_be_put_back
 
@@ -64,7 +64,7 @@ def find_control(
     run_id: str,
     *,
     tonight: Target,
-    tonight_text: str,
+    tonight_file: SuiteFile,
     tonight_facts: Facts,
     has_gpu: bool,
 ) -> Control:
@@ -79,16 +79,32 @@ def find_control(
     said = read_facts(history, run_id)
     if "suite_text" not in said:
         raise NoControl(f"the history does not say what {run_id} ran")
-    then = target_then(said["suite_text"], tonight_text, tonight.name)
+    then = target_then(said["suite_text"], tonight_file.text, tonight.name)
     if config_digest(then) != facts.get("config_digest"):
         raise NoControl(
             f"its configuration in {run_id} cannot be made again: a secret of it has changed, or "
             "this version of nightbench reads it otherwise"
         )
-    base_dir = Path(said.get("suite_file", ".")).parent
+    refuse_what_would_be_fetched(then, tonight)
+    base_dir = base_dir_then(said, tonight_file)
     built = environment_then(then, facts, home, has_gpu=has_gpu)
     then = with_model_then(then, facts, home, base_dir)
     return Control(run_id=run_id, target=then, base_dir=base_dir, facts=facts, built=built)
+
+
+def base_dir_then(said: Facts, tonight: SuiteFile) -> Path:
+    """Where the relative paths of a run's suite start here: that suite, edited since or sent by
+    another node, is tonight's file where it has its name."""
+    path = Path(said.get("suite_file", "."))
+    return tonight.base_dir if path.stem == tonight.path.stem else path.parent
+
+
+def refuse_what_would_be_fetched(then: Target, tonight: Target) -> None:
+    """Raises NoControl for another model than tonight's of an engine that fetches models itself: it
+    would, where it no longer has it."""
+    engine = target_engine.adapter_of(then)
+    if engine.provision and then.model != tonight.model:
+        raise NoControl(f"{engine.title} fetches models itself, and may have to fetch {then.model}")
 
 
 def target_then(text: str, tonight_text: str, name: str) -> Target:
@@ -118,7 +134,7 @@ def _with_secrets(kept: Any, tonight: Any) -> Any:
         return {name: _with_secrets(each, there.get(name)) for name, each in kept.items()}
     if isinstance(kept, list):
         beside = tonight if isinstance(tonight, list) else []
-        named = {one.get("name"): one for one in beside if isinstance(one, dict)}
+        named = {one["name"]: one for one in beside if isinstance(one, dict) and "name" in one}
         return [
             _with_secrets(each, named.get(each.get("name")) if isinstance(each, dict) else None)
             for each in kept

@@ -213,10 +213,15 @@ def _steps_of(load: LoadSpec) -> list[str]:
     return [f"{step:g}" for step in (load.max_concurrency or load.request_rate or ())]
 
 
-def _refuse_faster(load: LoadSpec, target: Target) -> None:
-    """A load that would ask an API more often than it is allowed to be asked."""
+def is_too_fast(load: LoadSpec, target: Target) -> bool:
+    """Whether a load would ask an API more often than it may be asked."""
     limit = target.requests_per_second
-    if limit is None or (load.request_rate and max(load.request_rate) <= limit):
+    return limit is not None and not (load.request_rate and max(load.request_rate) <= limit)
+
+
+def _refuse_faster(load: LoadSpec, target: Target) -> None:
+    limit = target.requests_per_second
+    if limit is None or not is_too_fast(load, target):
         return
     raise ValueError(
         f"load {load.name}: {target.name} allows {limit:g} requests per second: expected "

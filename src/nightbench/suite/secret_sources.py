@@ -20,9 +20,8 @@ from nightbench.secrets.values import (
 from nightbench.suite import bounded_yaml
 from nightbench.suite.models import Suite
 
-_SECTIONS = frozenset(
-    {"args", "env", "extra_body", "headers"}
-)  # what is in them is not the suite's
+# What stands in these is not the suite's own: a key may be anywhere below.
+_SECTIONS = frozenset({"args", "chat_template_kwargs", "env", "extra_body", "headers"})
 
 
 def redactor_of_suite(suite: Suite, environ: Mapping[str, str] = os.environ) -> Redactor:
@@ -63,8 +62,18 @@ def _masked_entry(of: str, name: str, value: Any) -> Any:
 
 
 def _is_hidden(of: str, name: str, value: object) -> bool:
-    if isinstance(value, dict | list) or "${" in str(value):
-        return False  # `${NAME}` is where it is, not what it is
-    if of in ("args", "extra_body"):  # of an engine and of a request: numbers and paths are no keys
-        return isinstance(value, str) and is_secret(name) and not value.startswith("/")
-    return of == "headers" or (of == "env" and is_secret(name))
+    if of == "headers":
+        return _holds_a_key(value, numbers=True)
+    return of in _SECTIONS and is_secret(name) and _holds_a_key(value, numbers=of == "env")
+
+
+def _holds_a_key(value: object, *, numbers: bool) -> bool:
+    """Whether a value, or anything in it, may be a key. `${NAME}` only says where one is; in a
+    request and among an engine's arguments a number or a path is none either."""
+    if isinstance(value, dict):
+        return any(_holds_a_key(each, numbers=numbers) for each in value.values())
+    if isinstance(value, list):
+        return any(_holds_a_key(each, numbers=numbers) for each in value)
+    if isinstance(value, str):
+        return "${" not in value and (numbers or not value.startswith("/"))
+    return numbers and value is not None

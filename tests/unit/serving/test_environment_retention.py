@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from nightbench.serving.provision.environment_retention import (
     KeptEnvironment,
     make_room,
     mark_used,
+    remove,
     size_of,
     to_remove,
 )
@@ -53,3 +56,29 @@ def test_what_is_removed_is_gone_and_what_a_server_ran_from_is_used(tmp_path: Pa
     mark_used(other, now=lambda: NOW)
     assert make_room(home, "new", 1, now=lambda: NOW) == ["old"]
     assert (old.exists(), other.exists()) == (False, True)
+
+
+def test_what_a_process_runs_from_stays_however_long_ago_it_was_started(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    root = environment(home, "served", 60)
+    program = root / "sleeping"
+    shutil.copy(shutil.which("sleep") or "", program)
+    with subprocess.Popen([program, "60"]) as served:
+        assert make_room(home, "new", 1, now=lambda: NOW) == []
+        served.kill()
+    assert make_room(home, "new", 1, now=lambda: NOW) == ["served"]
+
+
+def test_what_was_used_while_the_others_were_looked_at_stays(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    root = environment(home, "old", 1)
+    assert not remove(home, "old", unless_used_since=NOW - timedelta(days=60))
+    assert root.exists()
+    assert remove(home, "old", unless_used_since=NOW - timedelta(days=1))
+
+
+def test_what_a_killed_removal_has_left_goes_with_the_next(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    half = environment(home, "half.removing", 60)
+    assert make_room(home, "new", 10**9, now=lambda: NOW) == []
+    assert not half.exists()

@@ -20,6 +20,7 @@ from nightbench.home.paths import Home
 from nightbench.serving.file_locks import locked
 
 READY = "ready.json"  # its date is when a server was last started from the environment
+REMOVING = ".removing"  # behind the name of what is half gone
 AT_WORK = timedelta(days=7)  # used this recently, it is not removed
 
 
@@ -56,23 +57,50 @@ def to_remove(
 
 
 def make_room(home: Home, built: str, most_bytes: int, *, now: Now = utc_now) -> list[str]:
-    """Remove what is too much once `built` has been; the keys of what went."""
+    """Remove what is too much once `built` has been; the keys of what went. What a removal that was
+    killed has left goes first."""
+    for half in home.engines.glob(f"*{REMOVING}"):
+        shutil.rmtree(half, ignore_errors=True)
     kept = [
         KeptEnvironment(ready.parent.name, size_of(ready.parent), _date_of(ready, now()))
         for ready in home.engines.glob(f"*/{READY}")
     ]
+    used = {one.key: one.used for one in kept}
     going = to_remove(kept, most_bytes, now(), but=built)
-    for key in going:
-        remove(home, key)
-    return going
+    return [key for key in going if remove(home, key, unless_used_since=used[key])]
 
 
-def remove(home: Home, key: str, *, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Remove an environment; half a removal does not count as built."""
-    root = home.engines / key
+def remove(
+    home: Home,
+    key: str,
+    *,
+    unless_used_since: datetime | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> bool:
+    """Remove an environment, from one moment to the next; whether it was. `unless_used_since`: leave
+    it where a server has been started from it since then, or runs from it now."""
+    root = home.engines.resolve() / key
+    going = root.with_name(f"{key}{REMOVING}")
     with locked(home.engines / f"{key}.lock", on_wait=on_wait):
-        (root / READY).unlink(missing_ok=True)
-        shutil.rmtree(root, ignore_errors=True)
+        if unless_used_since is not None:
+            used = _date_of(root / READY, unless_used_since)
+            if used > unless_used_since or runs_from(root):
+                return False
+        shutil.rmtree(going, ignore_errors=True)
+        if root.exists():
+            root.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
+    return True
+
+
+def runs_from(root: Path) -> bool:
+    """Whether a process of this machine was started by a file of that folder."""
+    start = os.fsencode(root) + b"/"
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if any(word.startswith(start) for word in cmdline.read_bytes().split(b"\0")[:2]):
+                return True
+    return False
 
 
 def size_of(root: Path) -> int:

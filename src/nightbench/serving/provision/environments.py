@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from nightbench.engines.adapter import Flavour
-from nightbench.errors import BadInput, EngineEnvironmentError
+from nightbench.errors import BadInput, EngineEnvironmentError, NightbenchError
 from nightbench.home.kept_runs import RunRetention
 from nightbench.home.paths import Home
 from nightbench.home.private_files import make_private
@@ -133,21 +133,29 @@ def build(recipe: Recipe, home: Home, *, on_progress: OnProgress) -> EngineEnvir
     found = read_ready(root)
     if found is not None:
         return found
+    most_bytes = RunRetention.from_env().engines_gb * 10**9
     with locked(home.engines / f"{recipe.key}.lock", on_wait=waiting):
         found = read_ready(root)
-        if found is None:
-            _build(recipe, root, on_progress)
-            found = read_ready(root)
-    for key in environment_retention.make_room(
-        home, recipe.key, RunRetention.from_env().engines_gb * 10**9
-    ):
-        on_progress(Progress("environment", key, "unused for longest: removed to make room"))
+        if found is not None:
+            return found
+        _build(recipe, root, on_progress)
+        found = read_ready(root)
+    _make_room(home, recipe.key, most_bytes, on_progress)
     if found is None:
         raise EngineEnvironmentError(
             f"{recipe.name} was built, but has no {recipe.command} in {root / 'bin'}",
             hint="Check the recipe's requirements.",
         )
     return found
+
+
+def _make_room(home: Home, built: str, most_bytes: int, on_progress: OnProgress) -> None:
+    """Nothing here is in the way of who waits for what was built."""
+    try:
+        for key in environment_retention.make_room(home, built, most_bytes):
+            on_progress(Progress("environment", key, "unused for longest: removed to make room"))
+    except (OSError, NightbenchError) as error:
+        on_progress(Progress("environment", built, f"no room was made: {error}"))
 
 
 def read_ready(root: Path) -> EngineEnvironment | None:
