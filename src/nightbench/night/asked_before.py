@@ -41,7 +41,8 @@ def asked_before(
     the same, or there was none.
 
     Raises NoControl where what was asked then cannot be asked any more: the generator, the prompts
-    or the suite are not what they were, or an API is to be asked more slowly. Raises DataError where the prompts are gone.
+    or the suite are not what they were, or an API may not be asked as fast. Raises DataError where
+    the prompts are gone.
     """
     workload = tonight[0].workload
     found = history.sql(

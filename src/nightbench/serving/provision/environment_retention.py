@@ -77,8 +77,8 @@ def remove(
     unless_used_since: datetime | None = None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Remove an environment, from one moment to the next; whether it was. `unless_used_since`: leave
-    it where a server has been started from it since then, or runs from it now."""
+    """Remove an environment, all at once; whether it was. `unless_used_since`: leave it where a
+    server has been started from it since then, or runs from it now."""
     root = home.engines.resolve() / key
     going = root.with_name(f"{key}{REMOVING}")
     with locked(home.engines / f"{key}.lock", on_wait=on_wait):
