@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from nightbench.errors import HistoryError
-from nightbench.history.clock import utc_now
+from nightbench.history.clock import no_uptime, utc_now
 from nightbench.history.ingest import LandingReport, land
 from nightbench.history.locks import held
 from nightbench.history.open_store import open_store
 from nightbench.history.reading import History
 from nightbench.history.run_results import read_run
-from nightbench.history.store import HistoryStore, Retention
+from nightbench.history.spool.folders import sealed_folders
+from nightbench.history.store import HistoryStore, Retention, WriterTerms
 from nightbench.home.paths import Home
 from tests.benchmarks.synthetic_nights import FIRST_NIGHT, Shape, run_id_of, spool_night
 from tests.unit.history.json_lines_store import JsonLines
@@ -99,6 +100,20 @@ def test_what_comes_twice_is_in_once(home: Home, store: HistoryStore, tmp_path: 
     assert (report.landed, len(report.already)) == ([], 3)
     assert counts(store) == expected(1)
     assert list(home.spool.glob("*/*")) == []
+
+
+def test_what_was_committed_by_who_died_before_publishing_is_read_after_the_next_landing(
+    home: Home, store: HistoryStore
+) -> None:
+    spool_night(home.spool, 0, SHAPE)
+    terms = WriterTerms(deadline_s=0.2, reader_grace_s=0, now=utc_now, uptime=no_uptime)
+    with store.write(terms) as writer:
+        writer.stage(sealed_folders(home.spool))
+        writer.commit()
+    spool_night(home.spool, 1, SHAPE)
+    report = take_in(home, store)
+    assert (len(report.landed), report.damaged, report.published) == (3, [], True)
+    assert counts(store) == expected(2)
 
 
 def test_where_nothing_waits_nothing_is_done(home: Home, store: HistoryStore) -> None:
