@@ -186,4 +186,6 @@ def test_one_writer_at_a_time(home: Home, store: HistoryStore) -> None:
 def test_a_person_is_told_of_its_state(home: Home, store: HistoryStore) -> None:
     spool_night(home.spool, 0, SHAPE)
     take_in(home, store)
-    assert "history" in dict(store.condition(utc_now()))
+    said = store.condition(utc_now())
+    assert [name for name, _ in said] == ["history"], "nothing is wrong with it"
+    assert "cannot be read" not in said[0][1]
